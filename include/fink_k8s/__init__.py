@@ -1,0 +1,1 @@
+"""Bring Fink's stream2raw up on Kubernetes, watch it, stop it and prove its nights."""

@@ -1,0 +1,1 @@
+"""I/O without Airflow: one module for each outside system."""

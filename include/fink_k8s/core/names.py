@@ -1,0 +1,210 @@
+"""Names of nights, streams, pods, topics and paths, and the rules that they obey."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from fink_k8s.core.errors import InvalidRequest
+
+NIGHT_PATTERN = r"^[0-9]{8}$"
+"""The shape of a night for forms; `night_from` checks that it is a real date as well."""
+
+LABEL_NIGHT = "fink.night"
+LABEL_SURVEY = "fink.survey"
+ANNOTATION_SPEC_HASH = "fink.spec-hash"
+FIELD_MANAGER = "fink-airflow"
+
+_NIGHT = re.compile(r"[0-9]{8}")
+_FIRST_NIGHT = date(2000, 1, 1)
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_DNS_LABEL_MAX = 63
+# kafka.common: org.apache.kafka.common.internals.Topic (legal characters, length)
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
+_TOPIC_MAX = 249
+_STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
+_DRIVER_SUFFIX = "-driver"
+
+
+class Survey(StrEnum):
+    """The surveys whose alerts Fink ingests; the value is Fink's `-producer`."""
+
+    ZTF = "ztf"
+    LSST = "lsst"
+    ELASTICC = "elasticc"
+
+
+# Only ZTF publishes one topic a night; the other surveys' topics have to be named.
+_TOPIC_TEMPLATES: dict[Survey, str] = {Survey.ZTF: "ztf_public_{night}"}
+
+_Enum = TypeVar("_Enum", bound=StrEnum)
+
+
+def night_from(text: str, *, today: date | None = None) -> str:
+    """Check that `text` is a night, `YYYYMMDD` in ASCII digits, and return it.
+
+    A night may lie one day ahead of `today` (UTC, default the clock's): observatories east of
+    Greenwich begin their date before UTC does.
+
+    Raises:
+        InvalidRequest: it has another shape, is no date of the calendar, or lies in the future.
+    """
+    if not isinstance(text, str) or _NIGHT.fullmatch(text) is None:
+        raise InvalidRequest(
+            f"night {_shown(text)} is not of the form YYYYMMDD; give eight digits, e.g. 20260101"
+        )
+    try:
+        day = datetime.strptime(text, "%Y%m%d").date()
+    except ValueError as error:
+        raise InvalidRequest(
+            f"night {_shown(text)} is no date of the calendar; give a real one, e.g. 20260101"
+        ) from error
+    if day < _FIRST_NIGHT:
+        raise InvalidRequest(
+            f"night {_shown(text)} lies before {_FIRST_NIGHT:%Y%m%d}; give year, month, day"
+        )
+    last = (today or datetime.now(UTC).date()) + timedelta(days=1)
+    if day > last:
+        raise InvalidRequest(
+            f"night {_shown(text)} lies in the future; give a night up to {last:%Y%m%d}"
+        )
+    return text
+
+
+def night_of(moment: datetime) -> str:
+    """Return the night `YYYYMMDD` of an aware moment, in that moment's own time zone."""
+    if moment.tzinfo is None:
+        raise InvalidRequest("a moment without time zone has no night; give an aware datetime")
+    return f"{moment:%Y%m%d}"
+
+
+def stream_name(survey: str, night: str) -> str:
+    """Return the name of the one application that may write `night`: the name is the lock."""
+    return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")
+
+
+def parse_stream_name(stream: str) -> tuple[str, str]:
+    """Return (survey, night) of a stream's name.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    match = _STREAM.fullmatch(stream)
+    if match is None or match[1] not in set(Survey):
+        raise InvalidRequest(
+            f"stream {_shown(stream)} is not of the form stream2raw-<survey>-<night>; "
+            "give e.g. stream2raw-ztf-20260101"
+        )
+    return match[1], match[2]
+
+
+def driver_pod_name(stream: str) -> str:
+    """Return the driver pod's name that the Spark Operator gives to `stream`."""
+    return f"{stream}{_DRIVER_SUFFIX}"
+
+
+def survey_from(text: str) -> str:
+    """Return the survey's value, or say which surveys there are."""
+    return _member(Survey, text, "survey").value
+
+
+def labels_of(survey: str, night: str) -> dict[str, str]:
+    """Return the labels that every object of one night's stream carries."""
+    return {
+        "app.kubernetes.io/name": "stream2raw",
+        "app.kubernetes.io/component": "stream",
+        "app.kubernetes.io/part-of": "fink",
+        "app.kubernetes.io/managed-by": "airflow",
+        LABEL_NIGHT: night,
+        LABEL_SURVEY: survey,
+    }
+
+
+def platform_labels() -> dict[str, str]:
+    """Return the labels of objects that serve all nights (accounts, roles)."""
+    return {
+        "app.kubernetes.io/name": "stream2raw",
+        "app.kubernetes.io/component": "access",
+        "app.kubernetes.io/part-of": "fink",
+        "app.kubernetes.io/managed-by": "airflow",
+    }
+
+
+def kubernetes_name(text: str, *, field: str) -> str:
+    """Check that `text` is a DNS label (RFC 1123, at most 63 characters) and return it."""
+    if not isinstance(text, str) or _DNS_LABEL.fullmatch(text) is None:
+        raise InvalidRequest(
+            f"{field} {_shown(text)} is no Kubernetes name; use lower-case letters, digits and "
+            "'-', beginning and ending with a letter or digit"
+        )
+    if len(text) > _DNS_LABEL_MAX:
+        raise InvalidRequest(
+            f"{field} {_shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
+        )
+    return text
+
+
+def topic_from(text: str) -> str:
+    """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
+    if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
+        raise InvalidRequest(
+            f"topic {_shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
+            "only (patterns such as .* are not allowed)"
+        )
+    if len(text) > _TOPIC_MAX:
+        raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
+    return text
+
+
+def default_topic(survey: str, night: str) -> str:
+    """Return the topic that `survey` publishes `night` on.
+
+    Raises:
+        InvalidRequest: the survey has no topic of its own for a night.
+    """
+    template = _TOPIC_TEMPLATES.get(_member(Survey, survey, "survey"))
+    if template is None:
+        raise InvalidRequest(
+            f"topic is empty, and survey {survey} has no topic of its own a night; name the topic"
+        )
+    return template.format(night=night)
+
+
+def topic_pattern(topic: str) -> str:
+    """Escape `topic` so that the job's `subscribePattern` matches this topic and no other.
+
+    Of the characters that a topic may hold, only the dot means something in a Java pattern.
+    """
+    return topic_from(topic).replace(".", r"\.")
+
+
+def raw_path(prefix: str, night: str) -> str:
+    """Return where `night`'s alerts are stored."""
+    return f"{prefix.rstrip('/')}/raw/{night}"
+
+
+def checkpoint_path(prefix: str, night: str) -> str:
+    """Return where `night`'s offsets and commits are kept; it is one pair with `raw_path`."""
+    return f"{prefix.rstrip('/')}/raw_checkpoint/{night}"
+
+
+def quarantine_path(prefix: str, night: str) -> str:
+    """Return where messages of `night` that could not be decoded are set aside."""
+    return f"{prefix.rstrip('/')}/raw_quarantine/{night}"
+
+
+def _member(kind: type[_Enum], text: str, field: str) -> _Enum:
+    try:
+        return kind(text)
+    except ValueError as error:
+        known = ", ".join(kind)
+        raise InvalidRequest(f"{field} {_shown(text)} is unknown; use one of {known}") from error
+
+
+def _shown(text: object) -> str:
+    """Quote outside text for a message: ASCII only (no bidi tricks) and short."""
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 80 else f"{quoted[:77]}..."
