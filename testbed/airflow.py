@@ -1,0 +1,303 @@
+"""A real Airflow for the demo and the tests: `airflow standalone`, and a client of its API.
+
+All four components run (API server, scheduler, DAG processor, triggerer), on loopback, with the
+login on. The home directory holds the database, the logs and the generated password.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+USER = "admin"
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+class AirflowDownError(RuntimeError):
+    """Airflow did not come up, or went away: the message names its log."""
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """One Airflow: its home, its port, and the environment its tasks see."""
+
+    home: Path
+    port: int = 8080
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the UI and the API."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """Return the log of all components."""
+        return self.home / "standalone.log"
+
+    @property
+    def password(self) -> str:
+        """Return the password that Airflow made for the user `admin` at its first start."""
+        path = self.home / "passwords.json"
+        return str(json.loads(path.read_text())[USER])
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment of every component: settings, connections, import paths."""
+        env = {**os.environ, **self.environment}
+        path = f"{ROOT}/include:{ROOT}"
+        env.update(
+            AIRFLOW_HOME=str(self.home),
+            PYTHONPATH=path,
+            PATH=f"{ROOT}/.venv/bin:{env.get('PATH', '')}",
+            AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+            AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
+            AIRFLOW__CORE__LOAD_EXAMPLES="False",
+            AIRFLOW__CORE__PARALLELISM="4",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=f"{USER}:admin",
+            AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(self.home / "passwords.json"),
+            AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
+            AIRFLOW__API__HOST="127.0.0.1",
+            AIRFLOW__API__PORT=str(self.port),
+            AIRFLOW__API__BASE_URL=self.url,
+            AIRFLOW__API__WORKERS="1",
+            AIRFLOW__API_AUTH__JWT_SECRET=self._secret(),
+            AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK="False",
+            # The workers' log servers of two Airflows on one machine must not meet.
+            AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(self.port + 700),
+            AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(self.port + 701),
+            AIRFLOW_CONN_KUBERNETES_DEFAULT=_kubernetes_connection(env),
+            AIRFLOW_CONN_KUBERNETES_ADMIN=_kubernetes_connection(env),
+            AIRFLOW_CONN_FINK_STORE=_store_connection(env),
+            AIRFLOW_CONN_DOCKER_DEFAULT=_docker_connection(env),
+        )
+        # A proxy for the outside world must not stand between the components.
+        env["NO_PROXY"] = env["no_proxy"] = ",".join(
+            filter(None, [env.get("NO_PROXY", ""), "localhost,127.0.0.1,10.200.0.1,.local"])
+        )
+        return env
+
+    def start(self, wait_seconds: float = 240) -> None:
+        """Start all components unless they run already, and wait until all are healthy.
+
+        Raises:
+            AirflowDownError: a component is not healthy in time, or the process ended.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        if self.is_healthy():
+            return
+        self.stop()
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [str(ROOT / ".venv/bin/airflow"), "standalone"],
+                env=self.variables(),
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._pid_file.write_text(f"{process.pid} {_start_time(process.pid)}")
+        deadline = time.monotonic() + wait_seconds
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise AirflowDownError(
+                    f"airflow standalone ended with {process.returncode}; see {self.log}"
+                )
+            if self.is_healthy():
+                return
+            time.sleep(1)
+        raise AirflowDownError(f"Airflow is not healthy after {wait_seconds:.0f} s; see {self.log}")
+
+    def stop(self, wait_seconds: float = 30) -> None:
+        """End all components; nothing happens where none runs."""
+        if not self._pid_file.exists():
+            return
+        pid, started = self._pid_file.read_text().split()
+        # The group may outlive its leader, so its members are asked for, not the leader alone.
+        members = _group_members(int(pid)) if _is_group(int(pid), int(started)) else []
+        for sig, patience in ((signal.SIGTERM, wait_seconds), (signal.SIGKILL, 5.0)):
+            if not members:
+                break
+            os.killpg(int(pid), sig)
+            deadline = time.monotonic() + patience
+            while (members := _group_members(int(pid))) and time.monotonic() < deadline:
+                time.sleep(0.2)
+        self._pid_file.unlink()
+
+    def is_healthy(self) -> bool:
+        """Tell whether every component says that it is healthy."""
+        try:
+            answer = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (httpx.HTTPError, ValueError):
+            return False
+        components = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        return all(answer.get(name, {}).get("status") == "healthy" for name in components)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.home / "standalone.pid"
+
+    def _secret(self) -> str:
+        """Return one signing key for all components, made at the first start."""
+        path = self.home / "jwt_secret"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(48))
+        return path.read_text()
+
+
+class AirflowClient:
+    """The part of Airflow's API v2 that a person uses in the UI: trigger, follow, read."""
+
+    def __init__(self, airflow: Airflow) -> None:
+        self._http = httpx.Client(base_url=airflow.url, timeout=60)
+        answer = self._http.post(
+            "/auth/token", json={"username": USER, "password": airflow.password}
+        )
+        answer.raise_for_status()
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def wait_for_dag(self, dag_id: str, wait_seconds: float = 120) -> None:
+        """Wait until the DAG processor has read `dag_id`.
+
+        Raises:
+            AirflowDownError: it is not there in time; import errors are in the message.
+        """
+        deadline = time.monotonic() + wait_seconds
+        while time.monotonic() < deadline:
+            if self._http.get(f"/api/v2/dags/{dag_id}").status_code == 200:
+                return
+            time.sleep(1)
+        raise AirflowDownError(
+            f"DAG {dag_id} did not appear; import errors: {self.import_errors()}"
+        )
+
+    def import_errors(self) -> list[str]:
+        """Return what the DAG processor could not import, a text each."""
+        errors = self._get("/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
+
+    def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
+        """Unpause `dag_id` and start a run with the form's values `conf`; return the run's id.
+
+        Raises:
+            httpx.HTTPStatusError: the form's values were refused (status 400).
+        """
+        self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
+        answer = self._http.post(
+            f"/api/v2/dags/{dag_id}/dagRuns", json={"conf": dict(conf), "logical_date": None}
+        )
+        answer.raise_for_status()
+        return str(answer.json()["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a run, e.g. `running`, `success`, `failed`."""
+        return str(self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the run's task instances as the API gives them."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self._get(path)["task_instances"])
+
+    def follow(self, dag_id: str, run_id: str, wait_seconds: float) -> Iterator[dict[str, Any]]:
+        """Yield each task instance whenever its state has changed, until the run ends.
+
+        Raises:
+            AirflowDownError: the run has not ended in time.
+        """
+        seen: dict[str, str | None] = {}
+        deadline = time.monotonic() + wait_seconds
+        while time.monotonic() < deadline:
+            state = self.run_state(dag_id, run_id)
+            for task in self.tasks(dag_id, run_id):
+                if seen.get(task["task_id"]) != task["state"]:
+                    seen[task["task_id"]] = task["state"]
+                    yield task
+            if state in FINISHED:
+                return
+            time.sleep(1)
+        raise AirflowDownError(f"{dag_id} {run_id} has not ended after {wait_seconds:.0f} s")
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
+        """Return a task's log as plain lines."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
+        content = self._get(path, full_content="true")["content"]
+        return "\n".join(_log_line(entry) for entry in content)
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """Return what a task passed on, or None where it passed nothing."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._http.get(path, params={"deserialize": "true"})
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json()["value"]
+
+    def _get(self, path: str, **params: str) -> dict[str, Any]:
+        answer = self._http.get(path, params=params)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+
+def _log_line(entry: Any) -> str:
+    if isinstance(entry, str):
+        return entry
+    return " ".join(str(entry.get(key, "")) for key in ("timestamp", "level", "event")).strip()
+
+
+def _kubernetes_connection(env: Mapping[str, str]) -> str:
+    extra = (
+        {"kube_config_path": env["KUBECONFIG"]} if env.get("KUBECONFIG") else {"in_cluster": True}
+    )
+    return json.dumps({"conn_type": "kubernetes", "extra": extra})
+
+
+def _store_connection(env: Mapping[str, str]) -> str:
+    return json.dumps(
+        {
+            "conn_type": "aws",
+            "login": env.get("AWS_ACCESS_KEY_ID", ""),
+            "password": env.get("AWS_SECRET_ACCESS_KEY", ""),
+        }
+    )
+
+
+def _docker_connection(env: Mapping[str, str]) -> str:
+    registry = env.get("FINK_IMAGE_REPOSITORY", "localhost:5000/").split("/")[0]
+    return json.dumps({"conn_type": "docker", "host": registry})
+
+
+def _start_time(pid: int) -> int:
+    """Return when a process began, in clock ticks since boot (proc(5), field 22)."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def _is_group(pgid: int, started: int) -> bool:
+    """Tell whether the group is the one recorded: its leader's start time, or a leader gone."""
+    try:
+        return _start_time(pgid) == started
+    except OSError:
+        return bool(_group_members(pgid))
+
+
+def _group_members(pgid: int) -> list[int]:
+    members = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            stat = path.read_text()
+        except OSError:
+            continue
+        fields = stat.rpartition(")")[2].split()
+        if int(fields[2]) == pgid and fields[0] != "Z":
+            members.append(int(path.parent.name))
+    return members

@@ -1,0 +1,118 @@
+"""The testbed as a whole: up, down, what it is made of, and how to reach it."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from testbed import builds, network, node, own_images, pins, servers, spark_operator
+from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, STATE, cache
+from testbed.process import TestbedError, recorded, running, stop
+
+# What a cluster remembers ends with it; images that were built and pushed stay.
+FORGOTTEN = ("etcd", "kubelet", "kafka", "s3", "containerd", "pod-logs")
+
+
+def up(say: Callable[[str], None]) -> None:
+    """Bring up every part that is not up; a second call changes nothing.
+
+    Raises:
+        TestbedError: a part cannot be built or does not get healthy; names it and its log.
+    """
+    begun = time.monotonic()
+    builds.install_packages(say)
+    paths = builds.ensure_all(say)
+    STATE.mkdir(parents=True, exist_ok=True)
+    if not recorded():
+        _forget()
+    network.up()
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("registry", servers.start_registry),
+        ("docker", servers.start_docker),
+        ("kafka", lambda: servers.start_kafka(paths["kafka"])),
+        ("s3", lambda: servers.start_s3(paths["s3"])),
+    ]
+    for name, step in steps:
+        _timed(name, step, say)
+    # dockerd, even told to leave the firewall alone, may find FORWARD closed by another engine.
+    image = own_images.ensure(paths, say)
+    _timed("node", lambda: node.up(paths["kubernetes"], paths["pause"]), say)
+    _timed("spark-operator", lambda: spark_operator.up(paths["helm"], paths["chart"], image), say)
+    say(f"testbed: up in {time.monotonic() - begun:.0f} s")
+
+
+def down(say: Callable[[str], None]) -> None:
+    """Stop everything and take away what it made, also after a crash half-way.
+
+    Raises:
+        TestbedError: something is left; the message names it.
+    """
+    node.down()
+    for name in (*reversed(servers.PARTS), *recorded()):
+        stop(name)
+    network.down()
+    if left := leftovers():
+        raise TestbedError(f"still there after down: {', '.join(left)}")
+    shutil.rmtree(STATE, ignore_errors=True)
+    _forget()
+    say("testbed: down, nothing left")
+
+
+def leftovers() -> list[str]:
+    """Return every process, mount, interface, address and firewall rule that is still there."""
+    return [*recorded(), *node.leftovers(), *network.leftovers()]
+
+
+def status() -> dict[str, str]:
+    """Return the state of each part: its process id, or that it is down."""
+    parts = {name: running(name) for name in (*servers.PARTS, *node.PARTS)}
+    states = {name: f"up, process {pid}" if pid else "down" for name, pid in parts.items()}
+    try:
+        ready = bool(parts["kube-apiserver"]) and spark_operator.is_ready()
+    except TestbedError:
+        ready = False
+    states["spark-operator"] = "up" if ready else "down"
+    return states
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables that point the project at the testbed."""
+    access, secret = servers.keys()
+    spark = builds.all_builds()["spark"].path / f"pyspark-{pins.SPARK}.tar.gz"
+    return {
+        "KUBECONFIG": str(KUBECONFIG),
+        "DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
+        "FINK_KAFKA_SERVERS": f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}",
+        "FINK_STORE_PREFIX": f"s3a://{pins.BUCKET}",
+        "FINK_STORE_ENDPOINT": f"http://{pins.STORE_ADDRESS}:{pins.STORE_PORT}",
+        "FINK_IMAGE_REPOSITORY": f"{pins.REGISTRY}/fink/stream2raw",
+        "FINK_IMAGE_BASE": own_images.BASE,
+        "FINK_SPARK_URL": spark.as_uri(),
+        "FINK_CACHE_DIR": str(cache()),
+        "AWS_ACCESS_KEY_ID": access,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "TESTBED_STATE": str(STATE),
+    }
+
+
+def _forget() -> None:
+    for name in FORGOTTEN:
+        shutil.rmtree(DATA / name, ignore_errors=True)
+
+
+def _timed(name: str, step: Callable[[], None], say: Callable[[str], None]) -> None:
+    begun = time.monotonic()
+    step()
+    say(f"{name}: up in {time.monotonic() - begun:.1f} s")
+
+
+def log_of(part: str) -> Path:
+    """Return the log of a part.
+
+    Raises:
+        TestbedError: there is no such part.
+    """
+    known = (*servers.PARTS, *node.PARTS)
+    if part not in known:
+        raise TestbedError(f"no part {part!r}; use one of {', '.join(known)}")
+    return STATE / "logs" / f"{part}.log"

@@ -1,0 +1,266 @@
+"""Build and fetch what the testbed runs; every result is cached by the hash of what made it.
+
+A result appears in the cache by one rename, so an interrupted build leaves nothing half-made.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed import pins
+from testbed.places import SOURCES, cache
+from testbed.process import TestbedError, run
+
+GO = SOURCES / "go"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One thing to make: its name, what its key is made from, and how it is made into a path."""
+
+    name: str
+    inputs: tuple[Path | str, ...]
+    make: Callable[[Path], None]
+
+    @property
+    def path(self) -> Path:
+        """Return where the result stands once it is made."""
+        return cache() / "testbed" / f"{self.name}-{key_of(self.inputs)}"
+
+    def ensure(self, say: Callable[[str], None]) -> Path:
+        """Return the result, made now if the cache has none."""
+        if self.path.exists():
+            say(f"{self.name}: in the cache")
+            return self.path
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        say(f"{self.name}: building")
+        begun = time.monotonic()
+        workshop = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=self.path.parent))
+        try:
+            self.make(workshop / "result")
+            (workshop / "result").rename(self.path)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+        say(f"{self.name}: built in {time.monotonic() - begun:.0f} s")
+        return self.path
+
+
+def key_of(inputs: Iterable[Path | str]) -> str:
+    """Return the key of a build: 12 hex digits over the inputs, files by content."""
+    digest = hashlib.sha256()
+    for item in inputs:
+        content = item.read_bytes() if isinstance(item, Path) else item.encode()
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()[:12]
+
+
+def all_builds() -> dict[str, Build]:
+    """Return every build by name."""
+    module = "github.com/kubeflow/spark-operator/v2"
+    builds = [
+        _go_build(
+            "kubernetes",
+            ".",
+            f"-X k8s.io/component-base/version.gitVersion=v{pins.KUBERNETES}"
+            f" -X k8s.io/component-base/version.gitMajor=1"
+            f" -X k8s.io/component-base/version.gitMinor={pins.KUBERNETES.split('.')[1]}",
+        ),
+        _go_build("spark-operator", f"{module}/cmd/operator"),
+        _go_build("helm", "helm.sh/helm/v3/cmd/helm", folder="spark-operator"),
+        _go_build("s3", "github.com/versity/versitygw/cmd/versitygw"),
+        _go_build("pause", "."),
+        Build("chart", (GO / "spark-operator/go.sum",), lambda to: _copy_chart(module, to)),
+        Build("kafka", (SOURCES / "pom.xml",), _make_kafka),
+        Build("base", (pins.BASE_SUITE, *pins.BASE_PACKAGES), _make_base),
+        Build("spark", (pins.SPARK,), _fetch_spark),
+    ]
+    return {build.name: build for build in builds}
+
+
+def ensure_all(say: Callable[[str], None]) -> dict[str, Path]:
+    """Make all builds: Go's one after the other (each uses every core), the rest beside them."""
+    builds = all_builds()
+    beside = [builds[name] for name in ("kafka", "base", "spark")]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting = [pool.submit(build.ensure, say) for build in beside]
+        for build in builds.values():
+            if build not in beside:
+                build.ensure(say)
+        for future in waiting:
+            future.result()
+    return {name: build.path for name, build in builds.items()}
+
+
+def install_packages(say: Callable[[str], None]) -> None:
+    """Install the Debian packages that are missing.
+
+    Raises:
+        TestbedError: some are missing and this user may not install: names them and the command.
+    """
+    missing = [name for name in pins.DEBIAN_PACKAGES if not _is_installed(name)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        raise TestbedError(f"Debian packages are missing; run as root: {' '.join(command)}")
+    say(f"packages: installing {' '.join(missing)}")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", "-qq", env=quiet)
+    run(*command, env=quiet)
+
+
+def package_index() -> str:
+    """Return the address of the Python package index that this machine is set up with."""
+    if chosen := os.environ.get("PIP_INDEX_URL"):
+        return chosen.rstrip("/")
+    # pip knows its own default; asking it keeps that address out of this project.
+    code = (
+        "from pip._internal.configuration import Configuration as C\n"
+        "from pip._internal.models.index import PyPI\n"
+        "c = C(isolated=False); c.load()\n"
+        "print(dict(c.items()).get('global.index-url', PyPI.simple_url))"
+    )
+    return run("python3", "-c", code).split()[-1].rstrip("/")
+
+
+def sdist_address(page: str, base: str, file: str) -> str:
+    """Return the address of `file` in a page of a simple index (PEP 503), without its fragment.
+
+    Raises:
+        TestbedError: the page does not list the file.
+    """
+    for href in re.findall(r'href="([^"]+)"', page):
+        address = str(urllib.parse.urljoin(base, href)).partition("#")[0]
+        if address.endswith(f"/{file}"):
+            return address
+    raise TestbedError(f"the package index does not list {file}")
+
+
+def _go_build(name: str, package: str, ldflags: str = "", folder: str = "") -> Build:
+    module = GO / (folder or name)
+
+    def make(target: Path) -> None:
+        run(
+            "go",
+            "build",
+            "-mod=mod",
+            "-trimpath",
+            "-ldflags",
+            f"-s -w {ldflags}",
+            "-o",
+            target,
+            package,
+            cwd=module,
+            env={"CGO_ENABLED": "0"},
+        )
+
+    sources = sorted(path for path in module.glob("*") if path.name.startswith(("go.", "main.go")))
+    return Build(name, (*sources, package, ldflags), make)
+
+
+def _copy_chart(module: str, target: Path) -> None:
+    folder = run(
+        "go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", module, cwd=GO / "spark-operator"
+    ).strip()
+    if not folder:
+        folder = run("go", "mod", "download", "-json", module, cwd=GO / "spark-operator")
+    shutil.copytree(Path(folder) / "charts/spark-operator-chart", target)
+    for path in target.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
+
+
+def _make_kafka(target: Path) -> None:
+    run(
+        "mvn",
+        "-B",
+        "-q",
+        "-f",
+        SOURCES / "pom.xml",
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={target}",
+    )
+
+
+def _make_base(target: Path) -> None:
+    """Make the base image's root file system with debootstrap, from the machine's own mirror."""
+    root = target.parent / "root"
+    include = ",".join(pins.BASE_PACKAGES)
+    run(
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={include}",
+        pins.BASE_SUITE,
+        root,
+        mirror(),
+    )
+    for waste in (
+        "var/cache/apt",
+        "var/lib/apt/lists",
+        "usr/share/doc",
+        "usr/share/man",
+        "usr/share/locale",
+    ):
+        shutil.rmtree(root / waste, ignore_errors=True)
+    run(
+        "tar",
+        "--numeric-owner",
+        "--exclude=./proc/*",
+        "--exclude=./sys/*",
+        "-C",
+        root,
+        "-cf",
+        target,
+        ".",
+    )
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def mirror() -> str:
+    """Return the Debian mirror of the machine's own apt sources.
+
+    Raises:
+        TestbedError: no source names one.
+    """
+    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    text = "\n".join(path.read_text() for path in files if path.exists())
+    for pattern in (r"^URIs:\s*(\S+/debian/?)\s*$", r"^deb\s+(?:\[[^]]*\]\s+)?(\S+/debian/?)\s"):
+        if match := re.search(pattern, text, re.MULTILINE):
+            return match[1]
+    raise TestbedError("no Debian mirror in /etc/apt/sources.list*; add one")
+
+
+def _fetch_spark(target: Path) -> None:
+    """Fetch the source archive of pyspark: its folder `deps` is the Spark distribution."""
+    index = f"{package_index()}/pyspark/"
+    with urllib.request.urlopen(index, timeout=60) as answer:  # noqa: S310 - the machine's own index
+        page = str(answer.read(), "utf-8")
+    file = f"pyspark-{pins.SPARK}.tar.gz"
+    address = sdist_address(page, index, file)
+    target.mkdir()
+    with (
+        urllib.request.urlopen(address, timeout=60) as answer,  # noqa: S310
+        (target / file).open("wb") as out,
+    ):
+        shutil.copyfileobj(answer, out, 1 << 20)
+    digest = hashlib.sha512((target / file).read_bytes()).hexdigest()
+    if digest != pins.SPARK_SDIST_SHA512:
+        raise TestbedError(f"{file} has sha512 {digest}, not the pinned one of testbed/pins.py")
+    with tarfile.open(target / file) as archive:
+        archive.extractall(target / "unpacked", filter="data")
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "-W", "-f", "${Status}", package]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout.endswith("ok installed")

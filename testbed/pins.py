@@ -1,0 +1,51 @@
+"""Every version of the testbed that no go.mod or pom.xml holds, and its fixed addresses."""
+
+from typing import Final
+
+KUBERNETES: Final = "1.34.4"
+SPARK: Final = "3.5.7"
+SPARK_SDIST_SHA512: Final = (
+    "ef16e08f8251653f86e1d5c9453c355780d182a86b09c1e506d463222c5e2212"
+    "5b4124a57efc92145a522ea876a795655f0716563c4133ffc4e4d6eb468ff41b"
+)
+PAUSE: Final = "1"
+
+# The Debian packages that bring up a node; `up` installs them when it may.
+DEBIAN_PACKAGES: Final = (
+    "containerd",
+    "containernetworking-plugins",
+    "conntrack",
+    "debootstrap",
+    "docker-registry",
+    "docker.io",
+    "ethtool",
+    "iproute2",
+    "ipset",
+    "iptables",
+    "runc",
+    "socat",
+)
+
+# What a container needs to run the driver, an executor or the operator. javac is used once, in
+# a build stage; jstack reads the threads of a driver that hangs.
+BASE_SUITE: Final = "bookworm"
+BASE_PACKAGES: Final = ("ca-certificates", "openjdk-17-jdk-headless", "procps", "python3", "tini")
+
+NODE_NAME: Final = "fink-testbed"
+NODE_ADDRESS: Final = "10.200.0.1"
+API_SERVER: Final = f"https://{NODE_ADDRESS}:6443"
+BRIDGE: Final = "cni0"
+BRIDGE_ADDRESS: Final = "10.244.0.1"
+POD_SUBNET: Final = "10.244.0.0/24"
+POD_RANGE: Final = ("10.244.0.10", "10.244.0.199")
+SERVICE_SUBNET: Final = "10.96.0.0/16"
+REGISTRY: Final = "localhost:5000"
+KAFKA_ADDRESS: Final = "10.244.0.201"
+KAFKA_PORT: Final = 9092
+STORE_ADDRESS: Final = "10.244.0.202"
+STORE_PORT: Final = 7070
+BUCKET: Final = "fink"
+
+JOB_NAMESPACE: Final = "spark"
+OPERATOR_NAMESPACE: Final = "spark-operator"
+STORE_SECRET: Final = "fink-store"  # noqa: S105 - a name, not a key

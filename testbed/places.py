@@ -1,0 +1,20 @@
+"""Where the testbed keeps its things: the cache (for good), the data, and the running state."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "testbed"
+STATE = Path("/run/fink-testbed")
+DATA = Path("/var/lib/fink-testbed")
+LOGS = STATE / "logs"
+KUBECONFIG = STATE / "kubeconfig"
+DOCKER_SOCKET = STATE / "docker.sock"
+
+
+def cache() -> Path:
+    """Return the folder for builds and downloads that outlive a checkout."""
+    if chosen := os.environ.get("FINK_CACHE_DIR"):
+        return Path(chosen)
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "fink-k8s-airflow"

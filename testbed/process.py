@@ -1,0 +1,165 @@
+"""Start and stop long-running programs by the process ids that were recorded, never by name."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from testbed.places import LOGS, STATE
+
+PIDS = STATE / "pids"
+
+
+class TestbedError(RuntimeError):
+    """A part of the testbed cannot be made or does not come up: says which, and where to look."""
+
+    __test__ = False  # its name begins like a test's
+
+
+def run(
+    *command: str | Path,
+    stdin: str | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command to its end and return what it printed.
+
+    Raises:
+        TestbedError: it failed; the message ends with the last lines it wrote.
+    """
+    done = subprocess.run(
+        [str(word) for word in command],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        check=False,
+    )
+    if done.returncode:
+        tail = "\n".join((done.stderr or done.stdout).splitlines()[-12:])
+        raise TestbedError(
+            f"`{' '.join(map(str, command))}` exited with {done.returncode}:\n{tail}"
+        )
+    return done.stdout
+
+
+def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+    """Start `name` in a session of its own, unless it runs; its output goes to its log."""
+    if running(name):
+        return
+    PIDS.mkdir(parents=True, exist_ok=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    (PIDS / name).write_text(f"{process.pid} {start_time(process.pid)}")
+
+
+def running(name: str) -> int | None:
+    """Return the process id of `name` if it is the very process that was started."""
+    try:
+        pid, started = map(int, (PIDS / name).read_text().split())
+        return pid if start_time(pid) == started and not _is_zombie(pid) else None
+    except (OSError, ValueError):
+        return None
+
+
+def stop(name: str, patience: float = 20) -> None:
+    """End `name`: politely, then by force; wait until it is gone."""
+    if pid := running(name):
+        for sig, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 10.0)):
+            os.kill(pid, sig)
+            if _gone(name, seconds):
+                break
+    (PIDS / name).unlink(missing_ok=True)
+
+
+def recorded() -> list[str]:
+    """Return the names of all processes that were started and not stopped yet."""
+    return sorted(path.name for path in PIDS.glob("*")) if PIDS.exists() else []
+
+
+def wait_for(what: str, ready: Callable[[], bool], seconds: float, name: str = "") -> None:
+    """Wait until `ready()` is true; errors of a part that is not up yet count as not ready.
+
+    Raises:
+        TestbedError: not ready in time, or the process `name` ended; the message has its log.
+    """
+    deadline = time.monotonic() + seconds
+    reason = ""
+    while time.monotonic() < deadline:
+        try:
+            if ready():
+                return
+        except (OSError, TestbedError, ValueError) as error:
+            reason = str(error)
+        if name and not running(name):
+            break
+        time.sleep(0.3)
+    log = LOGS / f"{name}.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
+    raise TestbedError(f"{what} is not ready after {seconds:.0f} s; {reason}\n{log}:\n{tail}")
+
+
+def start_time(pid: int) -> int:
+    """Return when a process began, in clock ticks since boot (proc(5), field 22)."""
+    return int(_stat(pid)[19])
+
+
+def processes_with(argument: str) -> list[int]:
+    """Return the processes with `argument`, a path of the testbed's own, on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if argument.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Return the direct children of a process."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(_stat(int(path.name))[1]) == pid:
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill(pid: int) -> None:
+    """End a process at once; nothing happens if it is gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _is_zombie(pid: int) -> bool:
+    return _stat(pid)[0] == "Z"
+
+
+def _gone(name: str, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not running(name):
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,89 @@
+"""The kubeflow Spark Operator, installed by its own chart, watching the job namespace only."""
+
+import base64
+import json
+from pathlib import Path
+
+import yaml
+
+from testbed import pins
+from testbed.node import kubectl
+from testbed.places import KUBECONFIG, STATE
+from testbed.process import run
+from testbed.servers import keys
+
+RELEASE = "spark-operator"
+
+
+def up(helm: Path, chart: Path, image: str) -> None:
+    """Make the job namespace with the store's keys, and install the operator; twice is safe."""
+    kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_job_namespace()))
+    kubectl("apply", "--server-side", "-f", str(chart / "crds"))
+    if _is_installed(image):
+        return
+    values = STATE / "operator-values.yaml"
+    values.write_text(yaml.safe_dump(_values(image)))
+    run(
+        helm, "upgrade", "--install", RELEASE, chart, "--namespace", pins.OPERATOR_NAMESPACE,
+        "--create-namespace", "--skip-crds", "--values", values, "--wait", "--timeout", "5m",
+        env={"KUBECONFIG": str(KUBECONFIG)},
+    )  # fmt: skip
+
+
+def is_ready() -> bool:
+    """Tell whether controller and webhook are available."""
+    answer = json.loads(kubectl("-n", pins.OPERATOR_NAMESPACE, "get", "deployments", "-o", "json"))
+    states = [item["status"].get("availableReplicas", 0) for item in answer["items"]]
+    return len(states) == 2 and all(states)
+
+
+def _is_installed(image: str) -> bool:
+    answer = kubectl(
+        "-n", pins.OPERATOR_NAMESPACE, "get", "deployments", "--ignore-not-found", "-o", "yaml"
+    )
+    return image in answer and is_ready()
+
+
+def _values(image: str) -> dict[str, object]:
+    registry, _, rest = image.partition("/")
+    repository, _, tag = rest.partition(":")
+    # Small requests: the node has two cores, and the streams are what it is for.
+    resources = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+    return {
+        "image": {"registry": registry, "repository": repository, "tag": tag},
+        "controller": {
+            "workers": 2,
+            "leaderElection": {"enable": False},
+            "resources": resources,
+            "uiService": {"enable": True},
+        },
+        "webhook": {"enable": True, "leaderElection": {"enable": False}, "resources": resources},
+        "spark": {
+            "jobNamespaces": [pins.JOB_NAMESPACE],
+            # The drivers' account and rights are what the project's own DAG grants.
+            "serviceAccount": {"create": False},
+            "rbac": {"create": False},
+        },
+        "prometheus": {"metrics": {"enable": False}},
+    }
+
+
+def _job_namespace() -> list[dict[str, object]]:
+    access, secret = keys()
+    data = {"access-key": access, "secret-key": secret}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": pins.JOB_NAMESPACE,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": pins.STORE_SECRET, "namespace": pins.JOB_NAMESPACE},
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+        },
+    ]
