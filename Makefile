@@ -1,0 +1,64 @@
+# `make` alone lists the targets. Everything a target needs it installs itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+UV_VERSION := 0.13.9
+export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup demo down test lint types contracts unit up status format requirements
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+setup: .venv/installed  ## make the virtual environment
+
+.venv/installed: requirements-dev.txt
+	@command -v uv >/dev/null || python3 -m pip install --quiet --root-user-action=ignore uv==$(UV_VERSION)
+	test -x $(PYTHON) || uv venv --quiet --python 3.11 .venv
+	uv pip sync --quiet --python $(PYTHON) --require-hashes requirements-dev.txt
+	@touch $@
+
+demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy
+	$(PYTHON) -m testbed.demo
+
+down: setup  ## stop what `make demo` left running
+	$(PYTHON) -m testbed.demo --down
+	$(PYTHON) -m testbed down
+
+up: setup  ## bring up the testbed alone
+	$(PYTHON) -m testbed up
+
+status: setup  ## show the testbed's parts
+	$(PYTHON) -m testbed status
+
+lint: setup  ## formatting, lint, shell scripts, Dockerfiles
+	ruff format --check .
+	ruff check .
+	shellcheck include/image/*.sh .ci/run
+	hadolint --ignore DL3006 include/image/*/Dockerfile testbed/images/*/Dockerfile
+
+types: setup  ## mypy, strict
+	mypy
+
+contracts: setup  ## the direction of imports
+	lint-imports
+
+unit: setup  ## tests that need no testbed
+	pytest -q tests -m "not testbed and not e2e and not spark"
+
+test: lint types contracts  ## all tests, on a testbed that it brings up
+	$(PYTHON) -m testbed up
+	$(PYTHON) -m testbed.run pytest tests
+
+format: setup  ## mend formatting and what lint can mend
+	ruff format .
+	ruff check --fix .
+
+requirements: setup  ## compile requirements*.txt anew, exact and with hashes
+	for name in requirements requirements-dev; do \
+	  uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	    --python-version 3.11 $$name.in -o $$name.txt; \
+	done

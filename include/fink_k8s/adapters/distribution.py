@@ -1,0 +1,191 @@
+"""Spark's distribution and its jars: fetched, checked against the pins, cached for good."""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.releases import Jar, Release
+from fink_k8s.core.settings import Settings
+
+Say = Callable[[str], None]
+_CHUNK = 1 << 20
+_TRIES = 4
+# What an image needs of the archive; examples, data and documentation stay out.
+_PARTS = ("bin", "sbin", "jars")
+
+
+def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
+    """Return a folder that is a SPARK_HOME: from the cache, or fetched, checked and unpacked.
+
+    Raises:
+        InvalidRequest: no address is set, or the release pins no checksum.
+        Refused: the archive is not the pinned one, or holds a member that leaves its folder.
+        Unavailable: the address does not answer.
+    """
+    settings.need("spark_url")
+    if not release.pyspark_sha512:
+        raise InvalidRequest(
+            f"release {release.tag} pins no sha512 of its Spark archive; add it to releases.yaml"
+        )
+    home = settings.cache_dir / "spark" / release.pyspark_sha512[:16]
+    if home.exists():
+        say(f"already so: Spark {release.spark} is in the cache")
+        return home
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent) as workshop:
+        archive = Path(workshop) / "archive"
+        fetch(settings.spark_url, archive, say)
+        check_sha512(archive, release.pyspark_sha512, settings.spark_url)
+        unpack(archive, Path(workshop) / "unpacked")
+        arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
+        (Path(workshop) / "home").rename(home)
+    say(f"Spark {release.spark}: fetched, checked, unpacked")
+    return home
+
+
+def ensure_jars(settings: Settings, release: Release, say: Say) -> Path:
+    """Return a folder with exactly the release's jars, each checked against its sha256.
+
+    They come by Maven, with the machine's own configuration of repositories.
+
+    Raises:
+        Refused: a jar is not the pinned one.
+        Unavailable: Maven is missing or cannot get a jar.
+    """
+    key = hashlib.sha256("".join(jar.sha256 for jar in release.jars).encode()).hexdigest()[:16]
+    folder = settings.cache_dir / "jars" / key
+    if folder.exists():
+        say(f"already so: {len(release.jars)} jars are in the cache")
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as workshop:
+        jars = Path(workshop) / "jars"
+        jars.mkdir()
+        for jar in release.jars:
+            _copy_jar(jar, jars)
+            say(f"jar {jar.file}: fetched, checked")
+        jars.rename(folder)
+    return folder
+
+
+def fetch(address: str, target: Path, say: Say) -> None:
+    """Bring an http(s) or file address to `target`, going on where a download broke off.
+
+    Raises:
+        Unavailable: it did not come in a few tries.
+    """
+    parts = urlsplit(address)
+    if parts.scheme == "file":
+        source = Path(unquote(parts.path))
+        if not source.is_file():
+            raise Unavailable(f"{source} is not there; set FINK_SPARK_URL", retryable=False)
+        shutil.copyfile(source, target)
+        return
+    if parts.scheme not in ("http", "https"):
+        raise InvalidRequest("FINK_SPARK_URL must begin with https://, http:// or file://")
+    reason = ""
+    for _ in range(_TRIES):
+        try:
+            _download(address, target, say)
+            return
+        except httpx.HTTPError as error:
+            reason = str(error)
+            say(f"{parts.hostname}: {reason}; going on from {_size(target)} bytes")
+    raise Unavailable(f"Spark cannot be fetched from {parts.hostname}: {reason}; see FINK_SPARK_URL")
+
+
+def check_sha512(archive: Path, pinned: str, address: str) -> None:
+    """Refuse an archive that is not the pinned one."""
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha512").hexdigest()
+    if found != pinned:
+        raise Refused(
+            f"what came from {address} has sha512 {found[:16]}..., not the pinned {pinned[:16]}...; "
+            "it is another file, a page of an error, or it was tampered with: check FINK_SPARK_URL"
+        )
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive, refusing members that would leave `folder` and devices.
+
+    Raises:
+        Refused: it is no tar archive, is cut short, or a member is dangerous.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise Refused(f"the Spark archive holds a dangerous member: {error}") from error
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise Refused(f"the Spark archive cannot be unpacked: {error}; fetch it anew") from error
+
+
+def arrange(unpacked: Path, home: Path) -> None:
+    """Make a SPARK_HOME of either layout: the official archive's, or pyspark's source archive."""
+    tops = [path for path in unpacked.iterdir() if path.is_dir()]
+    if len(tops) != 1:
+        raise Refused("the Spark archive does not hold one folder; is it Spark?")
+    top = tops[0]
+    is_pyspark = (top / "deps" / "jars").is_dir()
+    source = top / "deps" if is_pyspark else top
+    if not (source / "jars").is_dir():
+        raise Refused("the Spark archive holds no jars; is it Spark?")
+    home.mkdir()
+    for part in _PARTS:
+        (source / part).rename(home / part)
+    if is_pyspark:
+        (home / "python").mkdir()
+        (top / "pyspark").rename(home / "python/pyspark")
+        (top / "lib").rename(home / "python/lib")
+    else:
+        (source / "python").rename(home / "python")
+
+
+def _download(address: str, target: Path, say: Say) -> None:
+    have = _size(target)
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=60) as answer:
+        answer.raise_for_status()
+        # A server that knows no ranges begins again: so do we.
+        mode = "ab" if answer.status_code == httpx.codes.PARTIAL_CONTENT else "wb"
+        total = int(answer.headers.get("content-length", 0)) + (have if mode == "ab" else 0)
+        with target.open(mode) as out:
+            for chunk in _announced(answer.iter_bytes(_CHUNK), total, say):
+                out.write(chunk)
+
+
+def _announced(chunks: Iterator[bytes], total: int, say: Say) -> Iterator[bytes]:
+    done = shown = 0
+    for chunk in chunks:
+        done += len(chunk)
+        if done - shown > 50 * _CHUNK:
+            shown = done
+            say(f"Spark: {done >> 20} of {total >> 20} MB")
+        yield chunk
+
+
+def _copy_jar(jar: Jar, folder: Path) -> None:
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+    command = ["mvn", "-B", "-q", plugin, f"-Dartifact={jar.artifact}", f"-DoutputDirectory={folder}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    except FileNotFoundError as error:
+        raise Unavailable("Maven (mvn) is not installed; it fetches the jars", retryable=False) from error
+    path = folder / jar.file
+    if done.returncode or not path.is_file():
+        raise Unavailable(f"jar {jar.artifact} cannot be fetched: {done.stdout[-300:]}")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != jar.sha256:
+        raise Refused(f"jar {jar.file} has sha256 {found}, not the pinned {jar.sha256}")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

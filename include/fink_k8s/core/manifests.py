@@ -1,0 +1,207 @@
+"""Every Kubernetes object that the project makes, as plain dicts from pure functions."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels, topic_pattern
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.rights import DRIVER_RULES
+from fink_k8s.core.settings import Settings
+
+Manifest = dict[str, Any]
+
+JOB_FILE = "local:///opt/fink/bin/stream2raw.py"
+SPARK_UID = 185
+ROLE = "fink-driver"
+# The batch in hand must be able to end after SIGTERM.
+GRACE_SECONDS = 120
+# Spark writes in these places only; the root file system is read-only.
+_SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
+
+
+def make_service_account(settings: Settings) -> Manifest:
+    """Return the account of the drivers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _in_namespace(settings, settings.service_account),
+    }
+
+
+def make_role(settings: Settings) -> Manifest:
+    """Return the namespaced rights of the drivers."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _in_namespace(settings, ROLE),
+        "rules": [dict(rule) for rule in DRIVER_RULES],
+    }
+
+
+def make_role_binding(settings: Settings) -> Manifest:
+    """Return the binding of the drivers' account to their Role."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": _in_namespace(settings, ROLE),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ROLE},
+        "subjects": [_driver_subject(settings)],
+    }
+
+
+def make_cluster_edit_binding(settings: Settings) -> Manifest:
+    """Return the binding of Fink's document: ClusterRole `edit`, in every namespace."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "spark-role", "labels": platform_labels()},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [_driver_subject(settings)],
+    }
+
+
+def make_spark_application(
+    request: StreamRequest, settings: Settings, image: str, spark_version: str
+) -> Manifest:
+    """Return the SparkApplication of one night; the same arguments give the same bytes.
+
+    The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
+    the same name.
+    """
+    labels = labels_of(request.survey, request.night)
+    spec: Manifest = {
+        "type": "Python",
+        "pythonVersion": "3",
+        "mode": "cluster",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "sparkVersion": spark_version,
+        "mainApplicationFile": JOB_FILE,
+        "arguments": _arguments(request, settings),
+        "restartPolicy": {
+            "type": "OnFailure",
+            "onFailureRetries": 5,
+            "onFailureRetryInterval": 10,
+            "onSubmissionFailureRetries": 2,
+            "onSubmissionFailureRetryInterval": 5,
+        },
+        "sparkConf": _spark_conf(settings),
+        "volumes": [{"name": name, "emptyDir": {}} for name in _SCRATCH],
+        "driver": {
+            **_pod(settings, labels),
+            "cores": 1,
+            "coreRequest": "300m",
+            "memory": request.driver_memory,
+            "serviceAccount": settings.service_account,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+        },
+        "executor": {
+            **_pod(settings, labels),
+            "instances": request.executors,
+            "cores": request.executor_cores,
+            "coreRequest": "300m",
+            "memory": request.executor_memory,
+        },
+    }
+    return {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "metadata": {
+            "name": request.stream,
+            "namespace": settings.namespace,
+            "labels": labels,
+            "annotations": {ANNOTATION_SPEC_HASH: spec_hash(spec)},
+        },
+        "spec": spec,
+    }
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Return the sha256 of a spec's canonical JSON, in hex."""
+    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _arguments(request: StreamRequest, settings: Settings) -> list[str]:
+    flags = {
+        "-servers": settings.kafka_servers,
+        "-topic": topic_pattern(request.topic),
+        "-startingoffsets_stream": request.starting_offsets.value,
+        "-online_data_prefix": settings.store_prefix,
+        "-night": request.night,
+        "-producer": request.survey.value,
+        "-tinterval": str(request.trigger_interval_s),
+        "-max_offsets_per_trigger": str(request.max_offsets_per_trigger),
+        "-exit_after": str(request.exit_after_s),
+    }
+    return [word for flag, value in flags.items() for word in (flag, value)]
+
+
+def _spark_conf(settings: Settings) -> dict[str, str]:
+    conf = {
+        # The gauges spark.streaming.* tell a live query from a driver that only runs.
+        "spark.sql.streaming.metricsEnabled": "true",
+        "spark.ui.killEnabled": "false",
+        "spark.authenticate": "true",
+        "spark.network.crypto.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+    }
+    if settings.store_prefix.startswith("s3a:"):
+        secure = str(not settings.store_endpoint.startswith("http:")).lower()
+        conf |= {
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": secure,
+            # Bulk deletes of directory markers hang for minutes on some S3 servers.
+            "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+            "spark.hadoop.fs.s3a.aws.credentials.provider": (
+                "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
+            ),
+        }
+        if settings.store_endpoint:
+            conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
+    return conf
+
+
+def _pod(settings: Settings, labels: Mapping[str, str]) -> Manifest:
+    """Return what driver and executor have in common: Pod Security `restricted`, keys, scratch."""
+    return {
+        "labels": dict(labels),
+        "env": [
+            _from_secret(settings, "AWS_ACCESS_KEY_ID", "access-key"),
+            _from_secret(settings, "AWS_SECRET_ACCESS_KEY", "secret-key"),
+        ],
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _SCRATCH.items()],
+        "podSecurityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": SPARK_UID,
+            "runAsGroup": SPARK_UID,
+            "fsGroup": SPARK_UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _from_secret(settings: Settings, variable: str, key: str) -> Manifest:
+    reference = {"name": settings.store_secret, "key": key}
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+
+
+def _driver_subject(settings: Settings) -> Manifest:
+    return {
+        "kind": "ServiceAccount",
+        "name": settings.service_account,
+        "namespace": settings.namespace,
+    }
+
+
+def _in_namespace(settings: Settings, name: str) -> Manifest:
+    return {"name": name, "namespace": settings.namespace, "labels": platform_labels()}

@@ -1,0 +1,181 @@
+"""What a person may ask for: one pydantic field a parameter.
+
+The trigger form, the check at run time and the documentation all come from these models.
+Identities (image repository, account, secrets) are not here: they are settings.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, topic_from
+from fink_k8s.core.settings import is_image_tag
+
+_MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
+
+Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
+
+
+class Stage(StrEnum):
+    """The stages of a bring-up, each of which can be skipped."""
+
+    PREFLIGHT = "preflight"
+    RBAC = "rbac"
+    IMAGE = "image"
+    HEALTHY = "healthy"
+    FIRST_BATCH = "first_batch"
+
+
+class RbacMode(StrEnum):
+    """How much the driver may do."""
+
+    LEAST_PRIVILEGE = "least-privilege"
+    CLUSTER_EDIT = "cluster-edit"
+
+
+class StartingOffsets(StrEnum):
+    """Where a night that has no checkpoint yet begins to read."""
+
+    EARLIEST = "earliest"
+    LATEST = "latest"
+
+
+class Request(BaseModel):
+    """Refuse fields that are not known, so that a misspelt one is not ignored in silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RbacRequest(Request):
+    """What `fink_rbac` grants."""
+
+    rbac_mode: RbacMode = Field(
+        RbacMode.LEAST_PRIVILEGE,
+        title="Rights of the driver",
+        description="`least-privilege`: a Role in the streams' namespace. `cluster-edit`: the "
+        "ClusterRole `edit` in every namespace, secrets included, as Fink's document has it.",
+    )
+
+
+class StreamRequest(Request):
+    """One night of one survey, and how it is ingested."""
+
+    survey: Survey = Field(Survey.ZTF, title="Survey", description="Whose alerts.")
+    night: str = Field(
+        "",
+        title="Night",
+        description="`YYYYMMDD`; empty for the date of the run (UTC).",
+        pattern=r"^([0-9]{8})?$",
+        max_length=8,
+    )
+    topic: str = Field(
+        "",
+        title="Kafka topic",
+        description="One topic, no pattern; empty for the survey's own, e.g. `ztf_public_20260101`.",
+        pattern=r"^[a-zA-Z0-9._-]*$",
+        max_length=249,
+    )
+    starting_offsets: StartingOffsets = Field(
+        StartingOffsets.EARLIEST,
+        title="Starting offsets",
+        description="For a night without checkpoint; otherwise the checkpoint decides.",
+    )
+    trigger_interval_s: int = Field(
+        10, title="Trigger interval (s)", description="Seconds between two batches.", ge=1, le=3600
+    )
+    max_offsets_per_trigger: int = Field(
+        5000, title="Alerts a batch", description="At most so many a batch.", ge=1, le=1_000_000
+    )
+    exit_after_s: int = Field(
+        64800,
+        title="Ends after (s)",
+        description="The stream stops by itself after so many seconds, at the end of a batch.",
+        ge=60,
+        le=172_800,
+    )
+    executors: int = Field(1, title="Executors", description="Executor pods.", ge=1, le=100)
+    driver_memory: Memory = Field("1g", title="Driver memory", description="e.g. `900m` or `2g`.")
+    executor_memory: Memory = Field("1g", title="Executor memory", description="e.g. `900m` or `2g`.")
+    executor_cores: int = Field(
+        1, title="Executor cores", description="Tasks that an executor runs at once.", ge=1, le=64
+    )
+
+    @field_validator("night")
+    @classmethod
+    def _check_night(cls, value: str) -> str:
+        return value if value == "" else _checked(night_from, value)
+
+    @field_validator("topic")
+    @classmethod
+    def _check_topic(cls, value: str) -> str:
+        return value if value == "" else _checked(topic_from, value)
+
+    @field_validator("driver_memory", "executor_memory")
+    @classmethod
+    def _check_memory(cls, value: str) -> str:
+        # `pattern` alone would let a last newline pass in some engines.
+        if _MEMORY.fullmatch(value) is None:
+            raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
+        return value
+
+    def for_night(self, night: str) -> "StreamRequest":
+        """Return the request with an empty night and an empty topic filled in."""
+        night = self.night or night
+        topic = self.topic or default_topic(self.survey, night)
+        fields = StreamRequest.model_fields
+        known = {name: getattr(self, name) for name in fields}
+        return StreamRequest(**{**known, "night": night, "topic": topic})
+
+    @property
+    def stream(self) -> str:
+        """Return the name of the application: the lock of the night."""
+        return stream_name(self.survey, self.night)
+
+
+class ImageRequest(Request):
+    """Which release `fink_image` builds."""
+
+    release: str = Field(
+        "",
+        title="Release",
+        description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
+        pattern=r"^([0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*)?$",
+        max_length=40,
+    )
+
+
+class DeployRequest(StreamRequest, RbacRequest, ImageRequest):
+    """The whole bring-up."""
+
+    skip: list[Stage] = Field(
+        default_factory=list,
+        title="Stages to skip",
+        description="What is there already: rights that someone else granted, an image, ...",
+        max_length=len(Stage),
+    )
+    image_tag: str = Field(
+        "",
+        title="Image tag",
+        description="Only where the stage `image` is skipped: the tag, or `sha256:...`, to run.",
+        pattern=r"^[A-Za-z0-9_:.-]*$",
+        max_length=128,
+    )
+
+    @field_validator("image_tag")
+    @classmethod
+    def _check_tag(cls, value: str) -> str:
+        if value and not value.startswith("sha256:") and not is_image_tag(value):
+            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
+        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+            raise ValueError("is no digest; give sha256: and 64 hex digits")
+        return value
+
+
+def _checked(rule, value: str) -> str:  # type: ignore[no-untyped-def]
+    try:
+        return str(rule(value))
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None

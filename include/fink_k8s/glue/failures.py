@@ -1,0 +1,22 @@
+"""How an error of this library becomes an Airflow failure: retried only where that can help."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from fink_k8s.core.errors import FinkError
+
+
+@contextmanager
+def airflow_failures() -> Iterator[None]:
+    """Turn a `FinkError` into the Airflow exception that retries, or the one that does not."""
+    try:
+        yield
+    except FinkError as error:
+        raise failure_of(str(error), retryable=error.retryable) from error
+
+
+def failure_of(message: str, *, retryable: bool) -> AirflowException:
+    """Return the exception that fails a task with `message`, for good unless `retryable`."""
+    return AirflowException(message) if retryable else AirflowFailException(message)

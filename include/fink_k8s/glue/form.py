@@ -1,0 +1,62 @@
+"""The trigger form of a DAG, and its run-time validation, from one pydantic model."""
+
+from typing import Any, TypeVar
+
+from airflow.sdk import Param
+from airflow.sdk.exceptions import AirflowFailException
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def form_of(model: type[BaseModel]) -> dict[str, Param]:
+    """Return one Airflow parameter a field: its title, description, bounds and default."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    params = {}
+    for name, field in schema["properties"].items():
+        rules = _resolve(field, definitions)
+        default = rules.pop("default", None)
+        description = rules.pop("description", None)
+        params[name] = Param(default, description=description, **rules)
+    return params
+
+
+def request_from(params: Any, model: type[Model]) -> Model:
+    """Return the validated request of a run.
+
+    The API may be called without the form, so the rules are checked here once more.
+
+    Raises:
+        AirflowFailException: a value breaks a rule; the message names field, rule and remedy.
+    """
+    known = {name: params[name] for name in model.model_fields if name in params}
+    try:
+        return model.model_validate(known)
+    except ValidationError as error:
+        raise AirflowFailException(refusal_of(error)) from None
+
+
+def refusal_of(error: ValidationError) -> str:
+    """Return all broken rules in one line, each with its field."""
+    parts = []
+    for item in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in item["loc"]) or "request"
+        parts.append(f"{field}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)
+
+
+def _resolve(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a field's schema with its references written out: the form follows none."""
+    if reference := field.get("$ref"):
+        target = definitions[reference.rsplit("/", 1)[-1]]
+        own = {key: value for key, value in field.items() if key != "$ref"}
+        return {**_resolve(target, definitions), **own}
+    resolved = dict(field)
+    if "items" in resolved:
+        items = _resolve(resolved["items"], definitions)
+        # A list over an enumeration: the form shows a choice of several by `examples`.
+        if values := items.get("enum"):
+            resolved["examples"] = values
+        resolved["items"] = items
+    return resolved

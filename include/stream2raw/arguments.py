@@ -1,0 +1,149 @@
+"""Fink's command line of `stream2raw`, checked before anything starts."""
+
+import argparse
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import List, NoReturn
+
+SCHEMAS = Path(__file__).resolve().parent / "schemas"
+BAD_ARGUMENTS = 2
+
+_SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
+_SHIPPED = {"ztf": SCHEMAS / "ztf_3p3.avsc"}
+
+
+class BadArgument(ValueError):  # noqa: N818 - it is what the user gave, not a fault of the program
+    """A flag's value breaks a rule: the message names the flag, the rule and the remedy."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What one night's ingestion is asked to do. Times are in seconds."""
+
+    servers: str
+    topic: str
+    schema: Path
+    starting_offsets: str
+    output: str
+    checkpoint: str
+    quarantine: str
+    producer: str
+    trigger_interval: int
+    max_offsets_per_trigger: int
+    exit_after: int
+    fail_on_data_loss: bool
+    log_level: str
+    spark_log_level: str
+    by_day: bool
+
+
+def parse(words: List[str]) -> Arguments:
+    """Return the checked arguments of either generation of Fink's flags.
+
+    Paths come from `-online_data_prefix` and `-night` (today), or from `-rawdatapath` and
+    `-checkpointpath_raw` (Fink 2.4, which partitions by year, month and day).
+
+    Raises:
+        BadArgument: a flag is unknown, missing, or its value breaks a rule.
+    """
+    given = _parser().parse_args(words)
+    output, checkpoint, quarantine = _paths(given)
+    _check(all(_SERVER.fullmatch(one) for one in given.servers.split(",")),
+           "-servers", given.servers, "host:port with commas between, e.g. kafka:9092")
+    _check(0 < len(given.topic) <= 500, "-topic", given.topic, "a topic or a pattern over topics")
+    _check(_is_offsets(given.startingoffsets_stream), "-startingoffsets_stream",
+           given.startingoffsets_stream, "earliest, latest, or JSON of offsets a partition")
+    for flag in ("tinterval", "max_offsets_per_trigger", "exit_after"):
+        _check(getattr(given, flag) > 0, "-" + flag, getattr(given, flag), "a number above 0")
+    return Arguments(
+        servers=given.servers,
+        topic=given.topic,
+        schema=_schema(given),
+        starting_offsets=given.startingoffsets_stream,
+        output=output,
+        checkpoint=checkpoint,
+        quarantine=quarantine,
+        producer=given.producer,
+        trigger_interval=given.tinterval,
+        max_offsets_per_trigger=given.max_offsets_per_trigger,
+        exit_after=given.exit_after,
+        fail_on_data_loss=given.fail_on_data_loss == "true",
+        log_level=given.log_level,
+        spark_log_level=given.spark_log_level,
+        by_day=bool(given.rawdatapath),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadArgument(message + "; see -h")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="stream2raw.py", description=__doc__, allow_abbrev=False)
+    add = parser.add_argument
+    add("-servers", required=True, help="Kafka brokers, host:port[,host:port]")
+    add("-topic", required=True, help="topic, or a pattern over topics")
+    add("-schema", default="", help="Avro schema (.avsc); default: the one shipped for -producer")
+    add("-startingoffsets_stream", default="earliest", help="where a new night begins to read")
+    add("-online_data_prefix", default="", help="data go to PREFIX/raw/NIGHT")
+    add("-night", default="", help="YYYYMMDD")
+    add("-rawdatapath", default="", help="Fink 2.4: where data go")
+    add("-checkpointpath_raw", default="", help="Fink 2.4: where the checkpoint goes")
+    add("-producer", default="ztf", help="survey")
+    add("-tinterval", type=int, default=5, help="seconds between two batches")
+    add("-max_offsets_per_trigger", type=int, default=5000, help="alerts a batch, at most")
+    add("-exit_after", type=int, default=64800, help="end after so many seconds")
+    add("-fail_on_data_loss", choices=("true", "false"), default="true",
+        help="end with an error when Kafka no longer holds what was to be read")
+    add("-log_level", default="INFO", help="level of the job's own log")
+    add("-spark_log_level", default="WARN", help="level of Spark's log")
+    return parser
+
+
+def _paths(given: argparse.Namespace) -> "tuple[str, str, str]":
+    if given.rawdatapath or given.checkpointpath_raw:
+        _check(bool(given.rawdatapath and given.checkpointpath_raw), "-checkpointpath_raw",
+               given.checkpointpath_raw, "given together with -rawdatapath: they are one pair")
+        output = given.rawdatapath.rstrip("/")
+        return output, given.checkpointpath_raw.rstrip("/"), output + "_quarantine"
+    _check(bool(given.online_data_prefix), "-online_data_prefix", "", "where data go, e.g. s3a://fink")
+    _check(_is_night(given.night), "-night", given.night, "a real date as YYYYMMDD")
+    prefix = given.online_data_prefix.rstrip("/")
+    return (
+        f"{prefix}/raw/{given.night}",
+        f"{prefix}/raw_checkpoint/{given.night}",
+        f"{prefix}/raw_quarantine/{given.night}",
+    )
+
+
+def _schema(given: argparse.Namespace) -> Path:
+    path = Path(given.schema) if given.schema else _SHIPPED.get(given.producer)
+    if path is None:
+        raise BadArgument(f"-schema is missing; give the Avro schema of producer {given.producer}")
+    _check(path.is_file(), "-schema", path, "a file that can be read")
+    return path
+
+
+def _is_night(text: str) -> bool:
+    try:
+        return bool(re.fullmatch("[0-9]{8}", text)) and bool(datetime.strptime(text, "%Y%m%d"))
+    except ValueError:
+        return False
+
+
+def _is_offsets(text: str) -> bool:
+    if text in ("earliest", "latest"):
+        return True
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+def _check(holds: bool, flag: str, value: object, rule: str) -> None:
+    if not holds:
+        raise BadArgument(f"{flag} {ascii(str(value))[:80]} is refused; give {rule}")

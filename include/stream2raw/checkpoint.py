@@ -1,0 +1,87 @@
+"""What a checkpoint and its output say: batches, offsets, and whether the two are one pair.
+
+Layout: Spark's Structured Streaming, `offsets/N`, `commits/N`, `sources/0/0` in the checkpoint and
+`_spark_metadata/N[.compact]` in the output.
+"""
+
+import json
+from typing import Any, Dict, List
+
+Offsets = Dict[str, Dict[str, int]]
+"""Topic -> partition -> offset."""
+
+
+class BrokenPair(RuntimeError):  # noqa: N818 - a state that is found, not a fault of the program
+    """Output and checkpoint do not belong together: going on would lose alerts in silence."""
+
+
+def check_pair(files: Any, output: str, checkpoint: str) -> None:
+    """Refuse to write where output and checkpoint are not one pair.
+
+    A new checkpoint over an old output drops batches in silence; an old checkpoint over a new
+    output starts late.
+
+    Raises:
+        BrokenPair: one exists without the other, or they disagree; says which and what to do.
+    """
+    written = batches(files, output + "/_spark_metadata")
+    planned = batches(files, checkpoint + "/offsets")
+    committed = batches(files, checkpoint + "/commits")
+    if written and not planned:
+        raise BrokenPair(
+            f"{output} holds batches up to {written[-1]}, but checkpoint {checkpoint} is empty; "
+            "bring the checkpoint back, or write this night to a new prefix"
+        )
+    if committed and not written:
+        raise BrokenPair(
+            f"checkpoint {checkpoint} has committed batch {committed[-1]}, but {output} has no "
+            "_spark_metadata; bring the output back, or read the night again to a new prefix"
+        )
+    if written and written[-1] not in _expected(planned, committed):
+        raise BrokenPair(
+            f"{output} holds batches up to {written[-1]}, but checkpoint {checkpoint} has committed "
+            f"up to {committed[-1] if committed else 'none'}; they are not one pair: bring back "
+            "the two of one time, or read the night again to a new prefix"
+        )
+
+
+def batches(files: Any, folder: str) -> List[int]:
+    """Return the batch numbers of a log folder, in order."""
+    found = {name.partition(".")[0] for name in files.names(folder)}
+    return sorted(int(name) for name in found if name.isdigit())
+
+
+def start_of(files: Any, checkpoint: str, batch: int) -> Offsets:
+    """Return the first offsets of a batch: the end of the one before, or the night's first."""
+    if batch > 0:
+        return end_of(files, checkpoint, batch - 1)
+    return offsets_from(files.read(checkpoint + "/sources/0/0") or "{}")
+
+
+def end_of(files: Any, checkpoint: str, batch: int) -> Offsets:
+    """Return the end offsets (exclusive) of a batch.
+
+    Raises:
+        FileNotFoundError: the checkpoint no longer holds the batch.
+    """
+    text = files.read(f"{checkpoint}/offsets/{batch}")
+    if text is None:
+        raise FileNotFoundError(f"{checkpoint}/offsets/{batch}")
+    return offsets_from(text)
+
+
+def offsets_from(text: str) -> Offsets:
+    """Return the offsets of a log file: its last line that is a JSON object of objects."""
+    for line in reversed(text.splitlines()):
+        if "{" in line:
+            # The very first offsets begin with a zero byte, for a Spark of 2016.
+            loaded = json.loads(line[line.index("{"):])
+            return {topic: {str(p): int(o) for p, o in parts.items()} for topic, parts in loaded.items()}
+    return {}
+
+
+def _expected(planned: List[int], committed: List[int]) -> List[int]:
+    """Return which last batch the output may hold: the last commit, or the one in hand."""
+    if not committed:
+        return planned[:1]
+    return [committed[-1], committed[-1] + 1]

@@ -1,0 +1,71 @@
+"""From Kafka messages to alerts, in the JVM: no row passes through Python."""
+
+from typing import Any
+
+from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
+from pyspark.sql.avro.functions import from_avro
+
+OBSERVED = "stream2raw"
+# Alerts outside are garbage that decoded by chance: Julian dates of the years 1858 to 2132.
+EARLIEST_JD, LATEST_JD = 2400000.5, 2500000.0
+LARGEST_FETCH = str(32 << 20)
+
+
+def register(spark: Any) -> None:
+    """Make the container decoder known to Spark (`java/fink/ContainerDatum.java`)."""
+    spark.udf.registerJavaFunction("datum_of", "fink.ContainerDatum", "binary")
+
+
+def decoded(messages: Any, schema: str) -> Any:
+    """Return `messages` with the columns `alert` (struct) and `is_good` (never null).
+
+    `messages` is a frame of Kafka's source: value, topic, partition, offset, timestamp.
+    """
+    datum = F.call_udf("datum_of", F.col("value"), F.lit(schema))
+    plausible = (F.col("alert.candid") > 0) & F.col("alert.candidate.jd").between(
+        EARLIEST_JD, LATEST_JD
+    )
+    return messages.select(
+        from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
+        "value", "topic", "partition", "offset", "timestamp",
+    ).withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+
+
+def counted(frame: Any) -> Any:
+    """Count each batch's messages and bad ones.
+
+    The observation is also what keeps the optimizer from moving the filter below the decoder,
+    which would decode each alert twice.
+    """
+    return frame.observe(
+        OBSERVED,
+        F.count(F.lit(1)).alias("messages"),
+        F.sum(F.when(F.col("is_good"), 0).otherwise(1)).alias("bad"),
+    )
+
+
+def stored(frame: Any) -> Any:
+    """Return the good rows as they are stored: the alert's fields, then where it came from."""
+    return frame.where("is_good").select(
+        "alert.*",
+        F.current_timestamp().alias("brokerIngestTimestamp"),
+        F.col("topic").alias("kafka_topic"),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+        F.col("timestamp").alias("kafka_timestamp"),
+    )
+
+
+def set_aside(frame: Any) -> Any:
+    """Return the bad rows as they are kept: the bytes as they came, and why."""
+    error = F.when(F.col("value").isNull(), "tombstone: a message without value").when(
+        F.col("alert.candid").isNull(), "not one whole alert of the schema"
+    ).otherwise("candid or jd is out of range")
+    return frame.where(~F.col("is_good")).select(
+        F.col("topic").alias("kafka_topic"),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+        F.col("timestamp").alias("kafka_timestamp"),
+        error.alias("error"),
+        "value",
+    )

@@ -1,0 +1,167 @@
+"""The streaming query of one night: start, follow, and end it so that nothing is lost.
+
+Exit codes: 0 ended as asked, 1 the query failed, 2 bad arguments, 3 output and checkpoint are not
+one pair.
+"""
+
+import json
+import signal
+import sys
+import threading
+import time
+from typing import Any, List
+
+from stream2raw.arguments import BAD_ARGUMENTS, Arguments, BadArgument, parse
+from stream2raw.checkpoint import BrokenPair, check_pair
+
+QUERY_FAILED = 1
+BROKEN_PAIR = 3
+POLL_SECONDS = 0.5
+# How long an end waits for the batch in hand; the pod's grace period is longer.
+LAST_BATCH_SECONDS = 90
+
+
+def main(words: List[str]) -> int:
+    """Run the job and return its exit code."""
+    try:
+        arguments = parse(words)
+    except BadArgument as error:
+        say("refused", reason=str(error))
+        return BAD_ARGUMENTS
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return run(arguments, stop)
+    except BrokenPair as error:
+        say("refused", reason=str(error))
+        return BROKEN_PAIR
+    except Exception as error:
+        say("failed", reason=cause_of(error))
+        return QUERY_FAILED
+
+
+def run(arguments: Arguments, stop: threading.Event) -> int:
+    """Run the query until it is told to stop, its time is over, or it fails (then raise)."""
+    from pyspark.sql import SparkSession
+
+    from stream2raw.decode import register
+    from stream2raw.files import Files
+    from stream2raw.quarantine import Quarantine
+
+    spark = SparkSession.builder.appName("stream2raw").getOrCreate()
+    try:
+        spark.sparkContext.setLogLevel(arguments.spark_log_level)
+        spark.conf.set("spark.sql.streaming.metricsEnabled", "true")
+        register(spark)
+        files = Files(spark)
+        check_pair(files, arguments.output, arguments.checkpoint)
+        schema = arguments.schema.read_text()
+        quarantine = Quarantine(spark, files, arguments, schema)
+        quarantine.mend()
+        query = start(spark, arguments, schema)
+        say("started", output=arguments.output, checkpoint=arguments.checkpoint)
+        try:
+            follow(query, quarantine, stop, time.monotonic() + arguments.exit_after)
+        finally:
+            quarantine.close()
+        say("ended", reason="asked to" if stop.is_set() else "its time is over")
+        return 0
+    finally:
+        spark.stop()
+
+
+def start(spark: Any, arguments: Arguments, schema: str) -> Any:
+    """Start the query and return it."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    from stream2raw.decode import LARGEST_FETCH, counted, decoded, stored
+
+    messages = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", arguments.servers)
+        .option("subscribePattern", arguments.topic)
+        .option("startingOffsets", arguments.starting_offsets)
+        .option("maxOffsetsPerTrigger", arguments.max_offsets_per_trigger)
+        .option("failOnDataLoss", str(arguments.fail_on_data_loss).lower())
+        # The default of 1 MB holds 14 alerts.
+        .option("kafka.max.partition.fetch.bytes", LARGEST_FETCH)
+        .load()
+    )
+    rows = stored(counted(decoded(messages, schema)))
+    writer = rows.writeStream.format("parquet").outputMode("append")
+    if arguments.by_day:
+        # The Unix epoch is the Julian date 2440587.5.
+        moment = F.timestamp_seconds((F.col("candidate.jd") - 2440587.5) * 86400)
+        rows = rows.withColumns(
+            {"year": F.year(moment), "month": F.month(moment), "day": F.dayofmonth(moment)}
+        )
+        writer = rows.writeStream.format("parquet").outputMode("append")
+        writer = writer.partitionBy("year", "month", "day")
+    return (
+        writer.option("path", arguments.output)
+        .option("checkpointLocation", arguments.checkpoint)
+        # Dictionaries of images cost time and save nothing.
+        .option("parquet.enable.dictionary", "false")
+        .option("compression", "zstd")
+        .trigger(processingTime=f"{arguments.trigger_interval} seconds")
+        .start()
+    )
+
+
+def follow(query: Any, quarantine: Any, stop: threading.Event, deadline: float) -> None:
+    """Check each batch as it is committed, until the end; a failed query raises its error."""
+    while not stop.is_set() and time.monotonic() < deadline:
+        if query.awaitTermination(POLL_SECONDS):
+            return
+        report(query, quarantine)
+    let_batch_end(query)
+    query.stop()
+    report(query, quarantine)
+
+
+def let_batch_end(query: Any) -> None:
+    """Wait until no batch is being written, or one more has been committed."""
+    last = batch_of(query)
+    deadline = time.monotonic() + LAST_BATCH_SECONDS
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+        if batch_of(query) != last:
+            return
+        time.sleep(0.05)
+
+
+def report(query: Any, quarantine: Any) -> None:
+    """Say what each new batch did, and set its bad messages aside."""
+    for progress in query.recentProgress:
+        batch = progress["batchId"]
+        observed = (progress.get("observedMetrics") or {}).get("stream2raw")
+        if batch <= quarantine.checked or not observed:
+            continue
+        bad = observed["bad"] or 0
+        quarantine.check(batch, bad)
+        say(
+            "batch",
+            batch=batch,
+            messages=observed["messages"],
+            bad=bad,
+            seconds=progress["durationMs"].get("triggerExecution", 0) / 1000,
+            end=progress["sources"][0]["endOffset"],
+        )
+
+
+def batch_of(query: Any) -> int:
+    """Return the number of the last batch that ended, or -1."""
+    progress = query.lastProgress
+    return progress["batchId"] if progress else -1
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the root cause of a query's failure in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by:")]
+    return " ".join((causes[-1:] or lines[:1] or [repr(error)])[0].split())[:500]
+
+
+def say(event: str, **facts: Any) -> None:
+    """Write one line of JSON to the log."""
+    print(json.dumps({"stream2raw": event, **facts}), file=sys.stdout, flush=True)

@@ -1,0 +1,16 @@
+"""Run a command with the variables that point at the testbed: `python -m testbed.run COMMAND ...`."""
+
+import os
+import sys
+
+from testbed import bed
+
+
+def main() -> None:
+    """Replace this process by the command."""
+    os.environ.update(bed.environment())
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the user's own command
+
+
+if __name__ == "__main__":
+    main()
