@@ -51,11 +51,19 @@ def parse(words: List[str]) -> Arguments:
     """
     given = _parser().parse_args(words)
     output, checkpoint, quarantine = _paths(given)
-    _check(all(_SERVER.fullmatch(one) for one in given.servers.split(",")),
-           "-servers", given.servers, "host:port with commas between, e.g. kafka:9092")
+    _check(
+        all(_SERVER.fullmatch(one) for one in given.servers.split(",")),
+        "-servers",
+        given.servers,
+        "host:port with commas between, e.g. kafka:9092",
+    )
     _check(0 < len(given.topic) <= 500, "-topic", given.topic, "a topic or a pattern over topics")
-    _check(_is_offsets(given.startingoffsets_stream), "-startingoffsets_stream",
-           given.startingoffsets_stream, "earliest, latest, or JSON of offsets a partition")
+    _check(
+        _is_offsets(given.startingoffsets_stream),
+        "-startingoffsets_stream",
+        given.startingoffsets_stream,
+        "earliest, latest, or JSON of offsets a partition",
+    )
     for flag in ("tinterval", "max_offsets_per_trigger", "exit_after"):
         _check(getattr(given, flag) > 0, "-" + flag, getattr(given, flag), "a number above 0")
     return Arguments(
@@ -97,8 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     add("-tinterval", type=int, default=5, help="seconds between two batches")
     add("-max_offsets_per_trigger", type=int, default=5000, help="alerts a batch, at most")
     add("-exit_after", type=int, default=64800, help="end after so many seconds")
-    add("-fail_on_data_loss", choices=("true", "false"), default="true",
-        help="end with an error when Kafka no longer holds what was to be read")
+    add(
+        "-fail_on_data_loss",
+        choices=("true", "false"),
+        default="true",
+        help="end with an error when Kafka no longer holds what was to be read",
+    )
     add("-log_level", default="INFO", help="level of the job's own log")
     add("-spark_log_level", default="WARN", help="level of Spark's log")
     return parser
@@ -106,11 +118,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _paths(given: argparse.Namespace) -> "tuple[str, str, str]":
     if given.rawdatapath or given.checkpointpath_raw:
-        _check(bool(given.rawdatapath and given.checkpointpath_raw), "-checkpointpath_raw",
-               given.checkpointpath_raw, "given together with -rawdatapath: they are one pair")
+        _check(
+            bool(given.rawdatapath and given.checkpointpath_raw),
+            "-checkpointpath_raw",
+            given.checkpointpath_raw,
+            "given together with -rawdatapath: they are one pair",
+        )
         output = given.rawdatapath.rstrip("/")
         return output, given.checkpointpath_raw.rstrip("/"), output + "_quarantine"
-    _check(bool(given.online_data_prefix), "-online_data_prefix", "", "where data go, e.g. s3a://fink")
+    _check(
+        bool(given.online_data_prefix), "-online_data_prefix", "", "where data go, e.g. s3a://fink"
+    )
     _check(_is_night(given.night), "-night", given.night, "a real date as YYYYMMDD")
     prefix = given.online_data_prefix.rstrip("/")
     return (

@@ -75,8 +75,10 @@ def offsets_from(text: str) -> Offsets:
     for line in reversed(text.splitlines()):
         if "{" in line:
             # The very first offsets begin with a zero byte, for a Spark of 2016.
-            loaded = json.loads(line[line.index("{"):])
-            return {topic: {str(p): int(o) for p, o in parts.items()} for topic, parts in loaded.items()}
+            loaded = json.loads(line[line.index("{") :])
+            return {
+                topic: {str(p): int(o) for p, o in parts.items()} for topic, parts in loaded.items()
+            }
     return {}
 
 

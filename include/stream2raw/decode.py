@@ -27,7 +27,11 @@ def decoded(messages: Any, schema: str) -> Any:
     )
     return messages.select(
         from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
-        "value", "topic", "partition", "offset", "timestamp",
+        "value",
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
     ).withColumn("is_good", F.coalesce(plausible, F.lit(False)))
 
 
@@ -58,9 +62,11 @@ def stored(frame: Any) -> Any:
 
 def set_aside(frame: Any) -> Any:
     """Return the bad rows as they are kept: the bytes as they came, and why."""
-    error = F.when(F.col("value").isNull(), "tombstone: a message without value").when(
-        F.col("alert.candid").isNull(), "not one whole alert of the schema"
-    ).otherwise("candid or jd is out of range")
+    error = (
+        F.when(F.col("value").isNull(), "tombstone: a message without value")
+        .when(F.col("alert.candid").isNull(), "not one whole alert of the schema")
+        .otherwise("candid or jd is out of range")
+    )
     return frame.where(~F.col("is_good")).select(
         F.col("topic").alias("kafka_topic"),
         F.col("partition").alias("kafka_partition"),

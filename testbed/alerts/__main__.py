@@ -25,12 +25,22 @@ def main() -> int:
     add("--topic", required=True, help="made when it is missing")
     add("--count", type=int, default=1000, help="alerts to send, the corrupt ones among them")
     add("--rate", type=float, default=0, help="alerts a second; 0: as fast as it goes")
-    add("--visit", type=int, default=1, help="alerts sent at once, as a telescope's visit gives them")
+    add(
+        "--visit",
+        type=int,
+        default=1,
+        help="alerts sent at once, as a telescope's visit gives them",
+    )
     add("--seed", type=int, default=1, help="the same seed gives the same bytes")
     add("--partitions", type=int, default=4, help="of a topic that is made")
     add("--corrupt", type=int, default=0, help="how many of them are damaged, of each kind in turn")
     given = parser.parse_args()
-    if given.count < 1 or given.rate < 0 or not 0 <= given.corrupt <= given.count or given.visit < 1:
+    if (
+        given.count < 1
+        or given.rate < 0
+        or not 0 <= given.corrupt <= given.count
+        or given.visit < 1
+    ):
         parser.error("--count and --visit from 1, --rate from 0, --corrupt from 0 to --count")
     make_topic(given.servers, given.topic, given.partitions)
     produced = send(given)

@@ -32,7 +32,9 @@ def alerts(seed: int, count: int, first_jd: float = 2_461_041.5) -> Iterator[byt
     for number in range(count):
         alert = templates[number % TEMPLATES]
         alert = alert.replace(_varint(_CANDID), _varint(base + number))
-        alert = alert.replace(struct.pack("<d", _JD), struct.pack("<d", first_jd + number / 864_000))
+        alert = alert.replace(
+            struct.pack("<d", _JD), struct.pack("<d", first_jd + number / 864_000)
+        )
         yield alert.replace(_OBJECT.encode(), f"ZTF26{_letters(number)}".encode())
 
 
@@ -85,7 +87,9 @@ def _value(schema: Any, rng: random.Random, names: dict[str, Any], name: str) ->
     kind = schema["type"] if isinstance(schema, dict) else schema
     match kind:
         case "record":
-            names[schema["name"]] = names[f"{schema.get('namespace', '')}.{schema['name']}"] = schema
+            names[schema["name"]] = names[f"{schema.get('namespace', '')}.{schema['name']}"] = (
+                schema
+            )
             return {f["name"]: _value(f["type"], rng, names, f["name"]) for f in schema["fields"]}
         case "array":
             return [_value(schema["items"], rng, names, name) for _ in range(rng.randint(10, 30))]

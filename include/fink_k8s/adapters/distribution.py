@@ -99,7 +99,9 @@ def fetch(address: str, target: Path, say: Say) -> None:
         except httpx.HTTPError as error:
             reason = str(error)
             say(f"{parts.hostname}: {reason}; going on from {_size(target)} bytes")
-    raise Unavailable(f"Spark cannot be fetched from {parts.hostname}: {reason}; see FINK_SPARK_URL")
+    raise Unavailable(
+        f"Spark cannot be fetched from {parts.hostname}: {reason}; see FINK_SPARK_URL"
+    )
 
 
 def check_sha512(archive: Path, pinned: str, address: str) -> None:
@@ -174,11 +176,20 @@ def _announced(chunks: Iterator[bytes], total: int, say: Say) -> Iterator[bytes]
 
 def _copy_jar(jar: Jar, folder: Path) -> None:
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-    command = ["mvn", "-B", "-q", plugin, f"-Dartifact={jar.artifact}", f"-DoutputDirectory={folder}"]
+    command = [
+        "mvn",
+        "-B",
+        "-q",
+        plugin,
+        f"-Dartifact={jar.artifact}",
+        f"-DoutputDirectory={folder}",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except FileNotFoundError as error:
-        raise Unavailable("Maven (mvn) is not installed; it fetches the jars", retryable=False) from error
+        raise Unavailable(
+            "Maven (mvn) is not installed; it fetches the jars", retryable=False
+        ) from error
     path = folder / jar.file
     if done.returncode or not path.is_file():
         raise Unavailable(f"jar {jar.artifact} cannot be fetched: {done.stdout[-300:]}")

@@ -67,7 +67,13 @@ class ImageResult:
 
 
 def ensure_image(
-    docker: Any, settings: Settings, release: Release, home: Path, jars: Path, include: Path, say: Say
+    docker: Any,
+    settings: Settings,
+    release: Release,
+    home: Path,
+    jars: Path,
+    include: Path,
+    say: Say,
 ) -> ImageResult:
     """Return the job's image, built and pushed as far as its inputs changed.
 
@@ -108,7 +114,9 @@ def ensure_image(
             if _ensure_stage(docker, repository, stage, release, say):
                 built.append(stage.name)
     else:
-        say(f"already so: {repository}:job-{job.key} is in the registry; nothing built, nothing pushed")
+        say(
+            f"already so: {repository}:job-{job.key} is in the registry; nothing built, nothing pushed"
+        )
     digest = registry_digest(f"{repository}:job-{job.key}")
     if registry_digest(f"{repository}:{release.tag}") != digest:
         _tag_and_push(docker, f"{repository}:job-{job.key}", repository, release.tag, say)
@@ -126,14 +134,18 @@ def registry_digest(image: str) -> str | None:
     scheme = "http" if host.split(":")[0] in ("localhost", "127.0.0.1") else "https"
     try:
         answer = httpx.head(
-            f"{scheme}://{host}/v2/{name}/manifests/{tag}", headers={"Accept": _MANIFESTS}, timeout=10
+            f"{scheme}://{host}/v2/{name}/manifests/{tag}",
+            headers={"Accept": _MANIFESTS},
+            timeout=10,
         )
     except httpx.HTTPError as error:
         raise Unavailable(f"registry {host} does not answer: {error}; is it up?") from error
     if answer.status_code == httpx.codes.NOT_FOUND:
         return None
     if answer.status_code != httpx.codes.OK:
-        raise Unavailable(f"registry {host} answers {answer.status_code} for {name}; check the login")
+        raise Unavailable(
+            f"registry {host} answers {answer.status_code} for {name}; check the login"
+        )
     return str(answer.headers["docker-content-digest"])
 
 

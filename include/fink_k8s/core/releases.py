@@ -88,7 +88,9 @@ class Releases(BaseModel):
             if release.tag == tag:
                 return release
         known = ", ".join(release.tag for release in self.releases)
-        raise InvalidRequest(f"release {tag!r} is unknown; use one of {known}, or add it to releases.yaml")
+        raise InvalidRequest(
+            f"release {tag!r} is unknown; use one of {known}, or add it to releases.yaml"
+        )
 
 
 def releases_from(text: str) -> Releases:

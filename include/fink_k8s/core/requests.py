@@ -98,7 +98,9 @@ class StreamRequest(Request):
     )
     executors: int = Field(1, title="Executors", description="Executor pods.", ge=1, le=100)
     driver_memory: Memory = Field("1g", title="Driver memory", description="e.g. `900m` or `2g`.")
-    executor_memory: Memory = Field("1g", title="Executor memory", description="e.g. `900m` or `2g`.")
+    executor_memory: Memory = Field(
+        "1g", title="Executor memory", description="e.g. `900m` or `2g`."
+    )
     executor_cores: int = Field(
         1, title="Executor cores", description="Tasks that an executor runs at once.", ge=1, le=64
     )

@@ -1,0 +1,27 @@
+"""Kafka, as preflight sees it: is the broker there, and the topic."""
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from fink_k8s.core.errors import InvalidRequest, Unavailable
+
+
+def check_topic(servers: str, topic: str, timeout: float = 8) -> int:
+    """Return the number of partitions of `topic`. `timeout` is in seconds.
+
+    Raises:
+        Unavailable: no broker answers.
+        InvalidRequest: there is no such topic.
+    """
+    admin = AdminClient({"bootstrap.servers": servers, "socket.timeout.ms": int(timeout * 1000)})
+    try:
+        topics = admin.list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        raise Unavailable(
+            f"Kafka at {servers} does not answer: {error.args[0].str()}; check FINK_KAFKA_SERVERS"
+        ) from error
+    if topic not in topics:
+        raise InvalidRequest(
+            f"topic {topic} is not on {servers}; check the night, or make the topic"
+        )
+    return len(topics[topic].partitions)

@@ -1,0 +1,208 @@
+"""The Kubernetes API as this project uses it: plain dicts in and out, errors of our own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from fink_k8s.core.errors import Conflict, FinkError, InvalidRequest, NotPermitted, Unavailable
+from fink_k8s.core.names import FIELD_MANAGER
+
+GROUP, VERSION, PLURAL = "sparkoperator.k8s.io", "v1beta2", "sparkapplications"
+CRD = f"{PLURAL}.{GROUP}"
+_APPLY = "application/apply-patch+yaml"
+_BUSY = {429, 500, 502, 503, 504}
+# Where each kind of object is found; `{ns}` is its namespace.
+_PATHS = {
+    "Namespace": "/api/v1/namespaces",
+    "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "SparkApplication": f"/apis/{GROUP}/{VERSION}/namespaces/{{ns}}/{PLURAL}",
+}
+
+Object = dict[str, Any]
+
+
+class Cluster:
+    """One API server, as one account sees it."""
+
+    def __init__(self, api_client: client.ApiClient) -> None:
+        self._api = api_client
+
+    def version(self) -> str:
+        """Return the API server's `major.minor`."""
+        answer = self._get("/version")
+        return f"{answer['major']}.{answer['minor'].rstrip('+')}"
+
+    def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        """Return an object, or None where there is none of that name."""
+        return self._find(f"{_PATHS[kind].format(ns=namespace)}/{name}")
+
+    def crd_exists(self) -> bool:
+        """Tell whether the Spark Operator's SparkApplication is known to the cluster."""
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}"
+        return self._find(path) is not None
+
+    def deployments(self, namespace: str) -> list[Object]:
+        """Return the deployments of a namespace."""
+        return list(self._get(f"/apis/apps/v1/namespaces/{namespace}/deployments")["items"])
+
+    def nodes(self) -> list[Object]:
+        """Return the nodes."""
+        return list(self._get("/api/v1/nodes")["items"])
+
+    def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
+        """Return the pods of a namespace, or of all."""
+        where = f"/namespaces/{namespace}" if namespace else ""
+        return list(self._get(f"/api/v1{where}/pods", labelSelector=selector)["items"])
+
+    def apply(self, manifest: Object) -> bool:
+        """Make an object as `manifest` says (server-side apply); tell whether that changed it.
+
+        A binding whose role differs is deleted and made anew: `roleRef` cannot be changed.
+        """
+        metadata = manifest["metadata"]
+        kind, name, namespace = manifest["kind"], metadata["name"], metadata.get("namespace", "")
+        before = self.find(kind, name, namespace)
+        if before and "roleRef" in manifest and before["roleRef"] != manifest["roleRef"]:
+            self.delete(kind, name, namespace)
+            before = None
+        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
+        versions = [one["metadata"]["resourceVersion"] for one in (before, after) if one]
+        return len(set(versions)) != 1 or before is None
+
+    def create(self, manifest: Object) -> Object:
+        """Make a new object.
+
+        Raises:
+            Conflict: one of that name is there.
+            InvalidRequest: the cluster refuses it; the message is the cluster's.
+        """
+        namespace = manifest["metadata"].get("namespace", "")
+        return dict(self._call("POST", _PATHS[manifest["kind"]].format(ns=namespace), {}, manifest))
+
+    def delete(self, kind: str, name: str, namespace: str = "") -> bool:
+        """Delete an object; tell whether there was one."""
+        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        try:
+            self._call("DELETE", path, {"propagationPolicy": "Foreground"})
+        except _NotThere:
+            return False
+        return True
+
+    def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
+        """Ask the API server whether `user` may do `verb` on `resource`, e.g. `pods/exec`."""
+        name, _, group = resource.partition(".")
+        plural, _, subresource = name.partition("/")
+        attributes = {
+            "namespace": namespace,
+            "verb": verb,
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
+
+    def driver_metrics(self, namespace: str, pod: str) -> Object | None:
+        """Return the driver's metrics through the API server's proxy, or None while there are none."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy/metrics/json/"
+        try:
+            return dict(self._call("GET", path, {}, tries=1))
+        except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
+            return None
+
+    def events(self, namespace: str, name: str) -> list[Object]:
+        """Return the events of one object."""
+        selector = f"involvedObject.name={name}"
+        return list(
+            self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)["items"]
+        )
+
+    def _find(self, path: str) -> Object | None:
+        try:
+            return self._get(path)
+        except _NotThere:
+            return None
+
+    def _get(self, path: str, **query: str) -> Object:
+        return dict(self._call("GET", path, {key: value for key, value in query.items() if value}))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Object | None = None,
+        content_type: str = "application/json",
+        tries: int = 4,
+    ) -> Any:
+        def once() -> Any:
+            return self._api.call_api(
+                path,
+                method,
+                query_params=list(query.items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                response_types_map=dict.fromkeys((200, 201, 202), "object"),
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _request_timeout=15,
+            )
+
+        return _answer_of(once, f"{method} {path}", tries)
+
+
+class _NotThere(FinkError):
+    """The object does not exist."""
+
+
+def _answer_of(once: Callable[[], Any], what: str, tries: int) -> Any:
+    """Call the API, again where it is only busy, and turn its errors into ours."""
+    retrying = Retrying(
+        retry=retry_if_exception(_is_passing),
+        stop=stop_after_attempt(tries),
+        wait=wait_exponential(0.2, max=3),
+        reraise=True,
+    )
+    try:
+        return retrying(once)
+    except ApiException as error:
+        raise _error_of(error, what) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise Unavailable(f"the API server does not answer ({what}): {error}") from error
+
+
+def _is_passing(error: BaseException) -> bool:
+    if isinstance(error, ApiException):
+        return error.status in _BUSY
+    return isinstance(error, urllib3.exceptions.HTTPError)
+
+
+def _error_of(error: ApiException, what: str) -> FinkError:
+    text = str(error.body or error.reason)[:600]
+    match error.status:
+        case 404:
+            return _NotThere(f"{what}: there is no such object")
+        case 401 | 403:
+            return NotPermitted(
+                f"{what} is forbidden: {text}; grant the right, or use another connection"
+            )
+        case 409:
+            return Conflict(f"{what}: {text}")
+        case status if status in _BUSY:
+            return Unavailable(f"{what}: the API server is busy ({status}): {text}")
+        case _:
+            return InvalidRequest(f"{what} is refused: {text}")

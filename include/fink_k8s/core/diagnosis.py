@@ -1,0 +1,192 @@
+"""From evidence to one named cause with a remedy; pure: dicts in, `Diagnosis` out.
+
+The categories are stable names: each is a section of docs/troubleshooting.md.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+class Category(StrEnum):
+    """Why a stream does not run."""
+
+    IMAGE_PULL = "image-pull"
+    UNSCHEDULABLE = "unschedulable"
+    QUOTA = "quota"
+    WEBHOOK_AWAY = "webhook-away"
+    RIGHT_MISSING = "right-missing"
+    SUBMISSION_FAILED = "submission-failed"
+    OUT_OF_MEMORY = "out-of-memory"
+    DRIVER_FAILED = "driver-failed"
+    QUERY_DEAD = "query-dead"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the cluster says of one stream, as the API gives it."""
+
+    application: Object | None
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    metrics: Object | None = None
+
+    @property
+    def state(self) -> str:
+        """Return the application's state, e.g. `RUNNING`; empty for a new one."""
+        status = (self.application or {}).get("status") or {}
+        return str((status.get("applicationState") or {}).get("state", ""))
+
+    @property
+    def message(self) -> str:
+        """Return the application's error message."""
+        status = (self.application or {}).get("status") or {}
+        return str((status.get("applicationState") or {}).get("errorMessage", ""))
+
+    @property
+    def driver(self) -> Object | None:
+        """Return the driver pod."""
+        for pod in self.pods:
+            if pod["metadata"].get("labels", {}).get("spark-role") == "driver":
+                return pod
+        return None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A cause in one line, what it rests on, and what to do."""
+
+    category: Category
+    summary: str
+    detail: str
+    resolution: str
+    severity: str = field(default="error")
+
+    def __str__(self) -> str:
+        """Return cause, detail and remedy in one line."""
+        return f"[{self.category}] {self.summary}: {self.detail}. {self.resolution}"
+
+
+def diagnose(evidence: Evidence) -> Diagnosis | None:
+    """Return the first cause that the evidence shows, or None where nothing is wrong (yet)."""
+    for check in _CHECKS:
+        if found := check(evidence):
+            return found
+    return None
+
+
+def _check_image(evidence: Evidence) -> Diagnosis | None:
+    for pod, waiting in _waiting(evidence.pods):
+        if waiting.get("reason") in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}:
+            image = pod["spec"]["containers"][0]["image"]
+            return Diagnosis(
+                Category.IMAGE_PULL,
+                f"image {image} cannot be pulled",
+                waiting.get("message", waiting["reason"]),
+                "Check tag and registry, or run fink_image",
+            )
+    return None
+
+
+def _check_schedule(evidence: Evidence) -> Diagnosis | None:
+    for pod in evidence.pods:
+        for condition in pod.get("status", {}).get("conditions") or ():
+            if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                return Diagnosis(
+                    Category.UNSCHEDULABLE,
+                    f"no node has room for {pod['metadata']['name']}",
+                    condition.get("message", ""),
+                    "Ask for less CPU and memory in the form, or add a node",
+                )
+    return None
+
+
+def _check_message(evidence: Evidence) -> Diagnosis | None:
+    """Read the operator's own words on a submission that failed."""
+    text = evidence.message
+    if not text or evidence.state not in {"SUBMISSION_FAILED", "FAILED", "PENDING_RERUN"}:
+        return None
+    for words, category, summary, resolution in _MESSAGES:
+        if any(word in text for word in words):
+            return Diagnosis(category, summary, _essence(text, words), resolution)
+    if evidence.state == "SUBMISSION_FAILED":
+        return Diagnosis(
+            Category.SUBMISSION_FAILED,
+            "spark-submit failed in the operator",
+            _essence(text, ("Exception", "Error")),
+            "Read the operator's log, mend what it names, and trigger again",
+        )
+    return None
+
+
+def _check_driver(evidence: Evidence) -> Diagnosis | None:
+    if evidence.state not in {"FAILED", "FAILING"}:
+        return None
+    for ended in _terminated(evidence.driver):
+        if ended.get("reason") == "OOMKilled":
+            return Diagnosis(
+                Category.OUT_OF_MEMORY,
+                "the driver ran out of memory",
+                f"exit code {ended.get('exitCode')}",
+                "Give the driver more memory in the form",
+            )
+    return Diagnosis(
+        Category.DRIVER_FAILED,
+        "the driver ended with an error",
+        evidence.message or "no message",
+        "Read the last lines of the driver's log; stream2raw's own last line names the cause",
+    )
+
+
+_MESSAGES: tuple[tuple[tuple[str, ...], Category, str, str], ...] = (
+    (
+        ("exceeded quota",),
+        Category.QUOTA,
+        "the namespace's quota is used up",
+        "Ask for less, stop another stream, or raise the quota",
+    ),
+    (
+        ("failed calling webhook", "webhook.sparkoperator"),
+        Category.WEBHOOK_AWAY,
+        "the Spark Operator's webhook does not answer",
+        "Bring the webhook's deployment back (helm), then trigger again",
+    ),
+    (
+        ("error looking up service account", "is forbidden: User", "cannot create resource"),
+        Category.RIGHT_MISSING,
+        "the driver's account is missing or lacks a right",
+        "Run fink_rbac, then trigger again",
+    ),
+)
+
+_CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
+    _check_image,
+    _check_schedule,
+    _check_message,
+    _check_driver,
+)
+
+
+def _waiting(pods: Sequence[Object]) -> Iterator[tuple[Object, Object]]:
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses") or ():
+            if waiting := status.get("state", {}).get("waiting"):
+                yield pod, waiting
+
+
+def _terminated(pod: Object | None) -> Iterator[Object]:
+    for status in (pod or {}).get("status", {}).get("containerStatuses") or ():
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            if ended := state.get("terminated"):
+                yield ended
+
+
+def _essence(text: str, words: Sequence[str]) -> str:
+    """Return the line that holds one of the words, shortened: the operator sends whole stacks."""
+    for line in text.splitlines():
+        if any(word in line for word in words):
+            return line.strip()[:400]
+    return " ".join(text.split())[:400]
