@@ -26,6 +26,10 @@ class AirflowDownError(RuntimeError):
     """Airflow did not come up, or went away: the message names its log."""
 
 
+class RefusedFormError(ValueError):
+    """The trigger form refuses a value."""
+
+
 @dataclass(frozen=True)
 class Airflow:
     """One Airflow: its home, its port, and the environment its tasks see."""
@@ -190,12 +194,14 @@ class AirflowClient:
         """Unpause `dag_id` and start a run with the form's values `conf`; return the run's id.
 
         Raises:
-            httpx.HTTPStatusError: the form's values were refused (status 400).
+            RefusedFormError: the form refuses a value; the message is Airflow's.
         """
         self._http.patch(f"/api/v2/dags/{dag_id}", json={"is_paused": False}).raise_for_status()
         answer = self._http.post(
             f"/api/v2/dags/{dag_id}/dagRuns", json={"conf": dict(conf), "logical_date": None}
         )
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise RefusedFormError(str(answer.json()["detail"]))
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -131,7 +132,8 @@ def package_index() -> str:
         "c = C(isolated=False); c.load()\n"
         "print(dict(c.items()).get('global.index-url', PyPI.simple_url))"
     )
-    return run("python3", "-c", code).split()[-1].rstrip("/")
+    # The virtual environment is uv's and has no pip; the Python that it was made of has one.
+    return run(Path(sys.base_prefix) / "bin/python3", "-c", code).split()[-1].rstrip("/")
 
 
 def sdist_address(page: str, base: str, file: str) -> str:

@@ -15,7 +15,7 @@ _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
 _SHIPPED = {"ztf": SCHEMAS / "ztf_3p3.avsc"}
 
 
-class BadArgument(ValueError):  # noqa: N818 - it is what the user gave, not a fault of the program
+class BadArgument(ValueError):
     """A flag's value breaks a rule: the message names the flag, the rule and the remedy."""
 
 

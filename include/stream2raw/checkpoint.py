@@ -11,7 +11,7 @@ Offsets = Dict[str, Dict[str, int]]
 """Topic -> partition -> offset."""
 
 
-class BrokenPair(RuntimeError):  # noqa: N818 - a state that is found, not a fault of the program
+class BrokenPair(RuntimeError):
     """Output and checkpoint do not belong together: going on would lose alerts in silence."""
 
 

@@ -89,15 +89,13 @@ def start(spark: Any, arguments: Arguments, schema: str) -> Any:
         .load()
     )
     rows = stored(counted(decoded(messages, schema)))
-    writer = rows.writeStream.format("parquet").outputMode("append")
+    columns: List[str] = []
     if arguments.by_day:
         # The Unix epoch is the Julian date 2440587.5.
         moment = F.timestamp_seconds((F.col("candidate.jd") - 2440587.5) * 86400)
-        rows = rows.withColumns(
-            {"year": F.year(moment), "month": F.month(moment), "day": F.dayofmonth(moment)}
-        )
-        writer = rows.writeStream.format("parquet").outputMode("append")
-        writer = writer.partitionBy("year", "month", "day")
+        days = {"year": F.year(moment), "month": F.month(moment), "day": F.dayofmonth(moment)}
+        rows, columns = rows.withColumns(days), list(days)
+    writer = rows.writeStream.format("parquet").outputMode("append").partitionBy(*columns)
     return (
         writer.option("path", arguments.output)
         .option("checkpointLocation", arguments.checkpoint)

@@ -94,7 +94,7 @@ def _value(schema: Any, rng: random.Random, names: dict[str, Any], name: str) ->
         case "array":
             return [_value(schema["items"], rng, names, name) for _ in range(rng.randint(10, 30))]
         case "bytes":
-            return rng.randbytes(rng.randint(12_500, 14_500))
+            return rng.randbytes(rng.randint(8_400, 10_800))
         case "string":
             return f"{name[:8]}{rng.randint(0, 99)}"
         case "int" | "long":

@@ -124,12 +124,13 @@ class Cluster:
         except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
             return None
 
-    def events(self, namespace: str, name: str) -> list[Object]:
-        """Return the events of one object."""
-        selector = f"involvedObject.name={name}"
-        return list(
-            self._get(f"/api/v1/namespaces/{namespace}/events", fieldSelector=selector)["items"]
-        )
+    def driver_log(self, namespace: str, pod: str, lines: int = 40) -> str:
+        """Return the last lines of a pod's log; empty where there is none."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        try:
+            return str(self._call("GET", path, {"tailLines": str(lines)}, tries=1, answer="str"))
+        except FinkError:
+            return ""
 
     def _find(self, path: str) -> Object | None:
         try:
@@ -148,6 +149,7 @@ class Cluster:
         body: Object | None = None,
         content_type: str = "application/json",
         tries: int = 4,
+        answer: str = "object",
     ) -> Any:
         def once() -> Any:
             return self._api.call_api(
@@ -156,7 +158,7 @@ class Cluster:
                 query_params=list(query.items()),
                 header_params={"Accept": "application/json", "Content-Type": content_type},
                 body=body,
-                response_types_map=dict.fromkeys((200, 201, 202), "object"),
+                response_types_map=dict.fromkeys((200, 201, 202), answer),
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _request_timeout=15,

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from fink_k8s.core.errors import FinkError, Unavailable
+from fink_k8s.core.errors import FinkError, InvalidRequest, Unavailable
 from fink_k8s.core.releases import Release
 from fink_k8s.core.settings import Settings
 
@@ -27,6 +27,8 @@ _MANIFESTS = ", ".join((
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 ))  # fmt: skip
+# What an engine says of each layer in turn, and says again.
+_NOISE = frozenset({"Preparing", "Waiting", "Layer already exists", "Pushed", "Pushing"})
 _IGNORED = ("__pycache__", ".pyc")
 
 
@@ -149,6 +151,24 @@ def registry_digest(image: str) -> str | None:
     return str(answer.headers["docker-content-digest"])
 
 
+def resolve(repository: str, tag: str) -> str:
+    """Return `repository@digest` of a tag, or of a digest as it is given.
+
+    Raises:
+        InvalidRequest: the registry has no such tag.
+        Unavailable: the registry does not answer.
+    """
+    if tag.startswith("sha256:"):
+        return f"{repository}@{tag}"
+    digest = registry_digest(f"{repository}:{tag}")
+    if digest is None:
+        raise InvalidRequest(
+            f"image {repository}:{tag} is not in the registry; give another image_tag, or run "
+            "fink_image"
+        )
+    return f"{repository}@{digest}"
+
+
 def context_of(stage: Stage) -> Any:
     """Return the build context as an open tar file; the same inputs give the same bytes."""
     out = tempfile.TemporaryFile()
@@ -224,7 +244,8 @@ def _follow(events: Iterable[Mapping[str, Any]], say: Say) -> None:
         # Progress bars come many times a second; whole lines are what people read.
         if event.get("progressDetail"):
             continue
-        if line := str(event.get("stream") or event.get("status") or "").strip():
+        line = str(event.get("stream") or event.get("status") or "").strip()
+        if line and line not in _NOISE:
             tail.append(line)
             say(line)
 

@@ -1,7 +1,7 @@
 """The raw store, read as the proof needs it: commits, manifest, rows by footers, quarantine."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
@@ -24,6 +24,10 @@ class NightCounts:
     def is_complete(self) -> bool:
         """Tell whether each message that was read is stored or set aside."""
         return self.read == self.stored + self.set_aside
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name, for XCom."""
+        return asdict(self)
 
 
 class Store:

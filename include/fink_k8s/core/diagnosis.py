@@ -3,8 +3,10 @@
 The categories are stable names: each is a section of docs/troubleshooting.md.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -17,9 +19,11 @@ class Category(StrEnum):
     IMAGE_PULL = "image-pull"
     UNSCHEDULABLE = "unschedulable"
     QUOTA = "quota"
+    OPERATOR_AWAY = "operator-away"
     WEBHOOK_AWAY = "webhook-away"
     RIGHT_MISSING = "right-missing"
     SUBMISSION_FAILED = "submission-failed"
+    SECRET_MISSING = "secret-missing"
     OUT_OF_MEMORY = "out-of-memory"
     DRIVER_FAILED = "driver-failed"
     QUERY_DEAD = "query-dead"
@@ -31,8 +35,8 @@ class Evidence:
 
     application: Object | None
     pods: Sequence[Object] = ()
-    events: Sequence[Object] = ()
     metrics: Object | None = None
+    driver_log: str = ""
 
     @property
     def state(self) -> str:
@@ -52,6 +56,19 @@ class Evidence:
         for pod in self.pods:
             if pod["metadata"].get("labels", {}).get("spark-role") == "driver":
                 return pod
+        return None
+
+    @property
+    def driver_phase(self) -> str:
+        """Return the driver pod's phase, e.g. `Pending`."""
+        return str(self.driver["status"].get("phase")) if self.driver else "not there"
+
+    @property
+    def driver_started(self) -> datetime | None:
+        """Return when the driver's container began to run; None where it does not."""
+        for status in (self.driver or {}).get("status", {}).get("containerStatuses") or ():
+            if running := status.get("state", {}).get("running"):
+                return datetime.fromisoformat(running["startedAt"])
         return None
 
 
@@ -91,6 +108,18 @@ def _check_image(evidence: Evidence) -> Diagnosis | None:
     return None
 
 
+def _check_secret(evidence: Evidence) -> Diagnosis | None:
+    for pod, waiting in _waiting(evidence.pods):
+        if waiting.get("reason") == "CreateContainerConfigError":
+            return Diagnosis(
+                Category.SECRET_MISSING,
+                f"a Secret or config map of {pod['metadata']['name']} is missing",
+                waiting.get("message", waiting["reason"]),
+                "Make the Secret in the streams' namespace; FINK_STORE_SECRET names it",
+            )
+    return None
+
+
 def _check_schedule(evidence: Evidence) -> Diagnosis | None:
     for pod in evidence.pods:
         for condition in pod.get("status", {}).get("conditions") or ():
@@ -123,7 +152,7 @@ def _check_message(evidence: Evidence) -> Diagnosis | None:
 
 
 def _check_driver(evidence: Evidence) -> Diagnosis | None:
-    if evidence.state not in {"FAILED", "FAILING"}:
+    if evidence.state not in {"FAILED", "FAILING", "PENDING_RERUN"}:
         return None
     for ended in _terminated(evidence.driver):
         if ended.get("reason") == "OOMKilled":
@@ -136,8 +165,8 @@ def _check_driver(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis(
         Category.DRIVER_FAILED,
         "the driver ended with an error",
-        evidence.message or "no message",
-        "Read the last lines of the driver's log; stream2raw's own last line names the cause",
+        _last_words(evidence.driver_log) or evidence.message or f"application {evidence.state}",
+        "Mend what it names; the driver's log has the whole story",
     )
 
 
@@ -164,6 +193,7 @@ _MESSAGES: tuple[tuple[tuple[str, ...], Category, str, str], ...] = (
 
 _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     _check_image,
+    _check_secret,
     _check_schedule,
     _check_message,
     _check_driver,
@@ -182,6 +212,16 @@ def _terminated(pod: Object | None) -> Iterator[Object]:
         for state in (status.get("state", {}), status.get("lastState", {})):
             if ended := state.get("terminated"):
                 yield ended
+
+
+def _last_words(log: str) -> str:
+    """Return what a driver said last of its own end: stream2raw's reason, or Python's error."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.startswith('{"stream2raw"'):
+            return str(json.loads(line).get("reason", line))[:400]
+    errors = [line for line in lines if "Error" in line or "Exception" in line]
+    return (errors or lines or [""])[-1][:400]
 
 
 def _essence(text: str, words: Sequence[str]) -> str:

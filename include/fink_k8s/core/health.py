@@ -7,10 +7,8 @@ seconds, while application and driver stay RUNNING.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
-
-ENDED = frozenset({"COMPLETED", "SUCCEEDING"})
-DEAD = frozenset({"FAILED", "SUBMISSION_FAILED"})
+from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.states import Phase, phase_of
 
 
 class Verdict(StrEnum):
@@ -18,6 +16,8 @@ class Verdict(StrEnum):
 
     ABSENT = "absent"
     STARTING = "starting"
+    TROUBLED = "troubled"
+    SILENT = "silent"
     NO_QUERY = "no-query"
     HEALTHY = "healthy"
     ENDED = "ended"
@@ -32,48 +32,47 @@ class Health:
     reason: str
     diagnosis: Diagnosis | None = None
 
+    @property
+    def has_driver(self) -> bool:
+        """Tell whether application and driver pod run, whatever the query does."""
+        return self.verdict in {Verdict.SILENT, Verdict.NO_QUERY, Verdict.HEALTHY}
+
 
 def assess(evidence: Evidence) -> Health:
     """Return the health that the evidence shows.
 
-    `NO_QUERY` is a driver that runs without a live query: right after its start the query has
-    not begun, later it has died. The caller, who knows how long it has lasted, tells the two
-    apart. A quiet topic is healthy: the query lives though no alert comes.
+    `TROUBLED` has a cause, but may heal: the operator, the kubelet or the scheduler tries again.
+    `NO_QUERY` is a driver whose metrics speak of no live query: right after its start the query
+    has not begun, later it has died. `SILENT` is a driver whose metrics do not answer. The caller,
+    who knows how long these last, decides. A quiet topic is healthy: the query lives though no
+    alert comes.
     """
     if evidence.application is None:
         return Health(Verdict.ABSENT, "there is no such application")
-    if found := diagnose(evidence):
-        return Health(Verdict.FAILED, str(found), found)
-    state = evidence.state
-    if state in ENDED:
+    phase = phase_of(evidence.state)
+    found = diagnose(evidence)
+    if phase is Phase.DEAD:
+        return Health(Verdict.FAILED, str(found or evidence.message), found)
+    if phase is Phase.ENDED:
         return Health(Verdict.ENDED, "the stream has ended")
-    if state in DEAD:
-        return Health(Verdict.FAILED, f"the application is {state}: {evidence.message}")
-    if state != "RUNNING" or _phase(evidence) != "Running":
-        return Health(Verdict.STARTING, f"application {state or 'new'}, driver {_phase(evidence)}")
+    if found:
+        return Health(Verdict.TROUBLED, str(found), found)
+    if phase is not Phase.RUNNING or evidence.driver_phase != "Running":
+        state = evidence.state or "new"
+        return Health(Verdict.STARTING, f"application {state}, driver {evidence.driver_phase}")
+    if evidence.metrics is None:
+        return Health(Verdict.SILENT, "driver Running, its metrics do not answer")
     if queries := live_queries(evidence):
         return Health(Verdict.HEALTHY, f"driver Running, {queries} query alive")
     return Health(Verdict.NO_QUERY, "driver Running, no live query")
 
 
-def query_dead(seconds: float) -> Diagnosis:
-    """Return the diagnosis of a driver that has run without a query for `seconds`."""
-    return Diagnosis(
-        Category.QUERY_DEAD,
-        "the driver runs, but its query is dead",
-        f"no gauges of a live query for {seconds:.0f} s",
-        "Read the driver's log for the query's exception; delete the application to start anew",
-    )
-
-
 def live_queries(evidence: Evidence) -> int:
     """Return how many streaming queries the driver's gauges speak of."""
     gauges = (evidence.metrics or {}).get("gauges", {})
-    names = {name.split(".spark.streaming.", 1)[1].rsplit(".", 1)[0]
-             for name in gauges if ".spark.streaming." in name}  # fmt: skip
+    names = {
+        name.split(".spark.streaming.", 1)[1].rsplit(".", 1)[0]
+        for name in gauges
+        if ".spark.streaming." in name
+    }
     return len(names)
-
-
-def _phase(evidence: Evidence) -> str:
-    driver = evidence.driver
-    return str(driver["status"].get("phase", "unknown")) if driver else "not there"

@@ -12,13 +12,24 @@ from fink_k8s.core.settings import Settings
 
 Manifest = dict[str, Any]
 
-JOB_FILE = "local:///opt/fink/bin/stream2raw.py"
+JOB_FILE = "local:///opt/fink/stream2raw/bin/stream2raw.py"
 SPARK_UID = 185
+POD_CPU = "300m"
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
 GRACE_SECONDS = 120
 # Spark writes in these places only; the root file system is read-only.
 _SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
+
+
+def make_namespace(settings: Settings) -> Manifest:
+    """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": settings.namespace, "labels": {**platform_labels(), **enforce}},
+    }
 
 
 def make_service_account(settings: Settings) -> Manifest:
@@ -92,7 +103,7 @@ def make_spark_application(
         "driver": {
             **_pod(settings, labels),
             "cores": 1,
-            "coreRequest": "300m",
+            "coreRequest": POD_CPU,
             "memory": request.driver_memory,
             "serviceAccount": settings.service_account,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -101,7 +112,7 @@ def make_spark_application(
             **_pod(settings, labels),
             "instances": request.executors,
             "cores": request.executor_cores,
-            "coreRequest": "300m",
+            "coreRequest": POD_CPU,
             "memory": request.executor_memory,
         },
     }
@@ -122,6 +133,35 @@ def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the sha256 of a spec's canonical JSON, in hex."""
     canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def hash_of(manifest: Mapping[str, Any]) -> str:
+    """Return the spec's hash that an application carries; empty for one made by other hands."""
+    annotations = manifest["metadata"].get("annotations") or {}
+    return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return the names of the asked spec's fields that differ, two levels deep, sorted.
+
+    Fields that were not asked for are the cluster's own defaults and do not count.
+    """
+    found = []
+    for name, value in asked.items():
+        other = there.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            found += [f"{name}.{key}" for key in value if value[key] != other.get(key)]
+        elif name == "arguments" and isinstance(other, list):
+            found += _flags_that_differ(other, value)
+        elif value != other:
+            found.append(name)
+    return sorted(found)
+
+
+def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
+    before = dict(zip(there[::2], there[1::2], strict=False))
+    after = dict(zip(asked[::2], asked[1::2], strict=False))
+    return [f"argument {flag}" for flag in after if after[flag] != before.get(flag)]
 
 
 def _arguments(request: StreamRequest, settings: Settings) -> list[str]:

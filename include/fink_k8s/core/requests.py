@@ -5,8 +5,9 @@ Identities (image repository, account, secrets) are not here: they are settings.
 """
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -123,13 +124,11 @@ class StreamRequest(Request):
             raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
         return value
 
-    def for_night(self, night: str) -> "StreamRequest":
+    def filled_in(self, night: str) -> Self:
         """Return the request with an empty night and an empty topic filled in."""
         night = self.night or night
         topic = self.topic or default_topic(self.survey, night)
-        fields = StreamRequest.model_fields
-        known = {name: getattr(self, name) for name in fields}
-        return StreamRequest(**{**known, "night": night, "topic": topic})
+        return self.model_validate({**self.model_dump(), "night": night, "topic": topic})
 
     @property
     def stream(self) -> str:
@@ -176,8 +175,8 @@ class DeployRequest(StreamRequest, RbacRequest, ImageRequest):
         return value
 
 
-def _checked(rule, value: str) -> str:  # type: ignore[no-untyped-def]
+def _checked(rule: Callable[[str], str], value: str) -> str:
     try:
-        return str(rule(value))
+        return rule(value)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None

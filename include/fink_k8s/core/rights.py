@@ -37,6 +37,9 @@ DENIED_TO_DRIVER: tuple[tuple[str, str], ...] = (
 )
 """(verb, resource) that a driver of mode `least-privilege` must be refused."""
 
+EDIT_IN_CLUSTER: tuple[tuple[str, str], ...] = (("list", "pods"), ("get", "secrets"))
+"""(verb, resource) in another namespace: granted by mode `cluster-edit` alone."""
+
 
 def allowed_to_driver() -> list[tuple[str, str]]:
     """Return each (verb, resource) of the driver's Role."""

@@ -4,6 +4,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from airflow.sdk import TriggerRule
+
 
 class Tag(StrEnum):
     """The tags by which DAGs are found; no other is allowed."""
@@ -13,7 +15,6 @@ class Tag(StrEnum):
 
 
 DAG_DEFAULTS: dict[str, Any] = {
-    "schedule": None,
     "catchup": False,
     "max_active_runs": 1,
     "default_args": {
@@ -21,5 +22,7 @@ DAG_DEFAULTS: dict[str, Any] = {
         "retries": 1,
         "retry_delay": timedelta(seconds=10),
         "execution_timeout": timedelta(minutes=30),
+        # A stage that is skipped from the form must not skip those after it.
+        "trigger_rule": TriggerRule.NONE_FAILED,
     },
 }

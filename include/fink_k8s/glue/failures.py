@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
@@ -20,3 +21,11 @@ def airflow_failures() -> Iterator[None]:
 def failure_of(message: str, *, retryable: bool) -> AirflowException:
     """Return the exception that fails a task with `message`, for good unless `retryable`."""
     return AirflowException(message) if retryable else AirflowFailException(message)
+
+
+def check_outcome(event: dict[str, Any]) -> str:
+    """Return the reason of a trigger's event, or fail the task with it."""
+    reason = str(event["reason"])
+    if not event["reached"]:
+        raise failure_of(reason, retryable=bool(event["retryable"]))
+    return reason

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -16,7 +17,10 @@ def form_of(model: type[BaseModel]) -> dict[str, Param]:
     params = {}
     for name, field in schema["properties"].items():
         rules = _resolve(field, definitions)
-        default = rules.pop("default", None)
+        rules.pop("default", None)
+        default = to_jsonable_python(
+            model.model_fields[name].get_default(call_default_factory=True, validated_data={})
+        )
         description = rules.pop("description", None)
         params[name] = Param(default, description=description, **rules)
     return params

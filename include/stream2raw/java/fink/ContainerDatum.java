@@ -101,7 +101,12 @@ public final class ContainerDatum implements UDF2<byte[], String, byte[]> {
     if (schemas.size() > 100) {
       schemas.clear();
     }
-    return schemas.computeIfAbsent(text, json -> new Schema.Parser().setValidate(false).parse(json));
+    return schemas.computeIfAbsent(text, ContainerDatum::lenient);
+  }
+
+  /** ZTF's schemas give the default null to unions that begin with another type. */
+  private static Schema lenient(String json) {
+    return new Schema.Parser().setValidate(false).setValidateDefaults(false).parse(json);
   }
 
   private static byte[] inflate(byte[] block) throws java.util.zip.DataFormatException {

@@ -1,0 +1,47 @@
+"""
+### Bring up stream2raw
+
+Checks the cluster, grants the driver's rights, builds and pushes the image, submits the stream of
+one night, and waits until alerts are being stored.
+
+**When to run it:** for a new cluster, a new release, or a night by hand. The form's defaults bring
+up tonight's ZTF stream.
+
+**Safe to repeat:** yes. What is already so is left alone, and a stream that runs is adopted: one
+night never has two drivers. Other values for a night that runs are refused.
+
+**Success:** the query lives and its first batch of alerts is committed to the raw store. A topic
+without alerts is healthy, but has no first batch: skip the stage `first_batch` for a quiet one.
+
+**If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
+The stream itself is left as it is, whatever happens to this run.
+"""
+
+from airflow.sdk import chain, dag
+
+from fink_k8s.core.requests import DeployRequest
+from fink_k8s.glue import stages
+from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.form import form_of
+
+
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    params=form_of(DeployRequest),
+    tags=[Tag.LIFECYCLE],
+    **DAG_DEFAULTS,
+)
+def fink_deploy():
+    """Chain the stages of the bring-up."""
+    chain(
+        stages.check_prerequisites(),
+        stages.rbac(),
+        stages.image(),
+        stages.submit_stream(),
+        stages.wait_until_healthy(),
+        stages.wait_for_first_batch(),
+    )
+
+
+fink_deploy()

@@ -1,0 +1,60 @@
+"""Gather the facts of a preflight; each system that does not answer is a finding of its own."""
+
+from collections.abc import Callable, Iterator
+
+from fink_k8s.adapters.alerts import check_topic
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.storage import Store
+from fink_k8s.adapters.streams import KIND
+from fink_k8s.core import preflight
+from fink_k8s.core.errors import FinkError
+from fink_k8s.core.preflight import Finding, Level
+from fink_k8s.core.releases import Release
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.settings import Settings
+
+
+def inspect(
+    cluster: Cluster,
+    store: Store,
+    settings: Settings,
+    request: StreamRequest,
+    release: Release,
+    *,
+    makes_namespace: bool,
+) -> Iterator[Finding]:
+    """Yield one finding after the other: cluster, operator, namespace, room, topic, store."""
+
+    def on_cluster() -> Iterator[Finding]:
+        yield preflight.check_release(release, cluster.version())
+        yield from preflight.check_operator(
+            cluster.crd_exists(),
+            cluster.deployments(settings.operator_namespace),
+            settings.operator_namespace,
+        )
+        exists = cluster.find("Namespace", settings.namespace) is not None
+        yield preflight.check_namespace(settings.namespace, exists, makes_namespace)
+        if exists and cluster.find(KIND, request.stream, settings.namespace):
+            yield Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+        else:
+            free = preflight.free_room(cluster.nodes(), cluster.pods())
+            yield preflight.check_capacity(request, free)
+
+    def on_topic() -> Iterator[Finding]:
+        settings.need("kafka_servers")
+        partitions = check_topic(settings.kafka_servers, request.topic)
+        yield Finding(Level.OK, f"topic {request.topic} has {partitions} partitions")
+
+    def on_store() -> Iterator[Finding]:
+        store.check()
+        yield Finding(Level.OK, f"store {settings.store_prefix} can be read")
+
+    for look in (on_cluster, on_topic, on_store):
+        yield from _findings_of(look)
+
+
+def _findings_of(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except FinkError as error:
+        yield Finding(Level.ERROR, str(error))

@@ -1,0 +1,82 @@
+"""Grant the drivers' rights, and have the API server say what they amount to."""
+
+from collections.abc import Callable
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.core import manifests
+from fink_k8s.core.errors import NotPermitted, Refused
+from fink_k8s.core.requests import RbacMode
+from fink_k8s.core.rights import DENIED_TO_DRIVER, EDIT_IN_CLUSTER, allowed_to_driver
+from fink_k8s.core.settings import Settings
+
+Say = Callable[[str], None]
+
+
+def ensure_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> list[str]:
+    """Make namespace, account and grant as `mode` asks; return what that changed.
+
+    An existing namespace is left as it is. Going back to least privilege takes the project's own
+    cluster-wide binding away.
+    """
+    changed = []
+    wanted = [
+        manifests.make_service_account(settings),
+        manifests.make_role(settings),
+        manifests.make_role_binding(settings),
+    ]
+    edit = manifests.make_cluster_edit_binding(settings)
+    if cluster.find("Namespace", settings.namespace) is None:
+        wanted.insert(0, manifests.make_namespace(settings))
+    if mode is RbacMode.CLUSTER_EDIT:
+        say("warning: cluster-edit lets the driver read every Secret of every namespace")
+        wanted.append(edit)
+    elif _is_ours(cluster, edit):
+        cluster.delete(edit["kind"], edit["metadata"]["name"])
+        changed.append(_title(edit))
+        say(f"{_title(edit)}: removed")
+    for manifest in wanted:
+        if cluster.apply(manifest):
+            changed.append(_title(manifest))
+        say(f"{_title(manifest)}: {'applied' if _title(manifest) in changed else 'already so'}")
+    return changed
+
+
+def check_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> int:
+    """Ask the API server for each right, granted and denied; return how many were asked.
+
+    Raises:
+        NotPermitted: a right that the driver needs is missing.
+        Refused: the driver may do what it must not.
+    """
+    namespace = settings.namespace
+    user = f"system:serviceaccount:{namespace}:{settings.service_account}"
+    asked = [(verb, what, namespace, True) for verb, what in allowed_to_driver()]
+    if mode is RbacMode.LEAST_PRIVILEGE:
+        asked += [(verb, what, namespace, False) for verb, what in DENIED_TO_DRIVER]
+        asked += [(verb, what, "default", False) for verb, what in EDIT_IN_CLUSTER]
+    else:
+        asked += [(verb, what, "default", True) for verb, what in EDIT_IN_CLUSTER]
+    for verb, what, where, due in asked:
+        if cluster.may(user, verb, what, where) == due:
+            continue
+        right = f"{verb} {what} in namespace {where}"
+        if due:
+            raise NotPermitted(f"{user} may not {right}, though it must; look for another binding")
+        raise Refused(
+            f"{user} may {right}, though it must not: another binding grants it; find it with "
+            f"kubectl get rolebindings,clusterrolebindings -A -o wide | grep {namespace}/"
+            f"{settings.service_account}"
+        )
+    denied = sum(1 for *_, due in asked if not due)
+    say(f"the API server confirms: {len(asked) - denied} rights granted, {denied} denied")
+    return len(asked)
+
+
+def _is_ours(cluster: Cluster, manifest: manifests.Manifest) -> bool:
+    found = cluster.find(manifest["kind"], manifest["metadata"]["name"])
+    mine = manifest["metadata"]["labels"]
+    return found is not None and mine.items() <= (found["metadata"].get("labels") or {}).items()
+
+
+def _title(manifest: manifests.Manifest) -> str:
+    return f"{manifest['kind']} {manifest['metadata']['name']}"

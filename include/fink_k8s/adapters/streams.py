@@ -1,0 +1,112 @@
+"""One night's stream in the cluster: what is seen of it, and how it comes to be exactly once."""
+
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.errors import Conflict, Refused, Unavailable
+from fink_k8s.core.manifests import differences, hash_of
+from fink_k8s.core.names import driver_pod_name
+from fink_k8s.core.states import is_over
+
+KIND = "SparkApplication"
+_OF_APPLICATION = "sparkoperator.k8s.io/app-name={}"
+_ALIVE = frozenset({"Pending", "Running", "Unknown"})
+_DELETE_SECONDS = 60
+
+
+class Way(StrEnum):
+    """How a stream came to be there."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was done, and the application as the API server has it."""
+
+    way: Way
+    application: dict[str, Any]
+
+
+def observe(cluster: Cluster, namespace: str, stream: str) -> Evidence:
+    """Return what the cluster says of `stream` at this moment."""
+    application = cluster.find(KIND, stream, namespace)
+    if application is None:
+        return Evidence(None)
+    pods = cluster.pods(namespace, _OF_APPLICATION.format(stream))
+    seen = Evidence(application, pods)
+    driver = driver_pod_name(stream)
+    metrics = log = None
+    if seen.driver_phase == "Running":
+        metrics = cluster.driver_metrics(namespace, driver)
+    elif seen.driver_phase == "Failed":
+        log = cluster.driver_log(namespace, driver)
+    return Evidence(application, pods, metrics, log or "")
+
+
+def ensure_stream(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
+    """Create the application, or adopt the one of that name if it is the same.
+
+    The name is the lock of the night: whatever is called at once or again, one application and
+    one driver come of it.
+
+    Raises:
+        Conflict: one is there with another spec; the message names the fields that differ.
+        Refused: a driver of an earlier application still lives.
+        Unavailable: one is being deleted; the same call works when it is gone.
+    """
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    found = cluster.find(KIND, name, namespace)
+    if found is None:
+        return _create(cluster, manifest)
+    if found["metadata"].get("deletionTimestamp"):
+        raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
+    if is_over(Evidence(found).state):
+        _check_no_driver(cluster, namespace, name)
+        _delete(cluster, namespace, name)
+        return Submission(Way.REPLACED, _create(cluster, manifest).application)
+    if hash_of(found) != hash_of(manifest):
+        changed = ", ".join(differences(found["spec"], manifest["spec"])) or "fields set by hand"
+        raise Conflict(
+            f"stream {name} already runs with another spec ({changed}); trigger with the values it "
+            f"runs with, or stop it first: kubectl -n {namespace} delete sparkapplication {name}"
+        )
+    return Submission(Way.ADOPTED, found)
+
+
+def _create(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    _check_no_driver(cluster, namespace, name)
+    try:
+        return Submission(Way.CREATED, cluster.create(manifest))
+    except Conflict:
+        # Someone else was faster; theirs is now the one to adopt, or to refuse.
+        return ensure_stream(cluster, manifest)
+
+
+def _check_no_driver(cluster: Cluster, namespace: str, name: str) -> None:
+    selector = _OF_APPLICATION.format(name) + ",spark-role=driver"
+    for pod in cluster.pods(namespace, selector):
+        if pod["status"].get("phase") in _ALIVE:
+            pod_name = pod["metadata"]["name"]
+            raise Refused(
+                f"driver {pod_name} of an earlier application {name} still lives, and two drivers "
+                f"must not write one night; wait, or end it: kubectl -n {namespace} delete pod "
+                f"{pod_name}",
+                retryable=True,
+            )
+
+
+def _delete(cluster: Cluster, namespace: str, name: str) -> None:
+    cluster.delete(KIND, name, namespace)
+    deadline = time.monotonic() + _DELETE_SECONDS
+    while cluster.find(KIND, name, namespace):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the ended stream {name} is not gone after {_DELETE_SECONDS} s")
+        time.sleep(0.5)

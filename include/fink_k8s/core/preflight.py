@@ -1,0 +1,156 @@
+"""What must hold before a stream is brought up; pure: facts in, findings out."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fink_k8s.core.manifests import POD_CPU
+from fink_k8s.core.releases import Release, Verdict
+from fink_k8s.core.requests import StreamRequest
+
+Object = Mapping[str, Any]
+Room = tuple[float, int]
+"""CPU in cores, memory in bytes."""
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
+_QUANTITY = re.compile(r"([0-9.]+)([a-zA-Z]*)")
+# Spark's: what a pod of a Python job gets over its heap, at least 384 MiB.
+# https://spark.apache.org/docs/latest/running-on-kubernetes.html#spark-properties
+_OVERHEAD, _LEAST_OVERHEAD = 0.4, 384 * 2**20
+
+
+class Level(StrEnum):
+    """How much a finding matters: an error stops the bring-up."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the preflight, with the remedy where one is needed."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """Return the finding in one line."""
+        return f"{self.level}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def check_release(release: Release, version: str) -> Finding:
+    """Compare the cluster's version with the compatibility matrix."""
+    verdict, sentence = release.check_kubernetes(version)
+    level = {Verdict.REFUSED: Level.ERROR, Verdict.UNTESTED: Level.WARNING}
+    return Finding(level.get(verdict, Level.OK), sentence)
+
+
+def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str) -> list[Finding]:
+    """Check that the Spark Operator is installed, and each of its deployments alive."""
+    if not has_crd:
+        return [
+            Finding(
+                Level.ERROR,
+                "the cluster knows no SparkApplication",
+                "install the Spark Operator by its Helm chart",
+            )
+        ]
+    findings = []
+    for part in ("controller", "webhook"):
+        mine = [one for one in deployments if _component(one) == part]
+        if any((one.get("status") or {}).get("availableReplicas") for one in mine):
+            findings.append(Finding(Level.OK, f"the Spark Operator's {part} is alive"))
+            continue
+        state = "not available" if mine else f"not in namespace {namespace}"
+        findings.append(
+            Finding(
+                Level.ERROR,
+                f"the Spark Operator's {part} is {state}",
+                f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where",
+            )
+        )
+    return findings
+
+
+def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
+    """Check the streams' namespace."""
+    if exists:
+        return Finding(Level.OK, f"namespace {name} is there")
+    if will_be_made:
+        return Finding(Level.WARNING, f"namespace {name} is not there; stage rbac will make it")
+    return Finding(Level.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
+
+
+def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
+    """Check that the driver and each executor find a node with room; the largest pods first."""
+    asked = sorted(rooms_of(request), key=lambda room: room[1], reverse=True)
+    total = f"{sum(r[0] for r in asked):.1f} CPU and {_gib(sum(r[1] for r in asked))}"
+    left = dict(free)
+    for cpu, memory in asked:
+        node = next((n for n, room in left.items() if room[0] >= cpu and room[1] >= memory), None)
+        if node is None:
+            room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
+            return Finding(
+                Level.ERROR,
+                f"the stream asks for {total} in {len(asked)} pods, but free is {room or 'nothing'}",
+                "ask for less memory or fewer executors, stop another stream, or add a node",
+            )
+        left[node] = (left[node][0] - cpu, left[node][1] - memory)
+    return Finding(Level.OK, f"the stream asks for {total} in {len(asked)} pods: there is room")
+
+
+def rooms_of(request: StreamRequest) -> list[Room]:
+    """Return what the driver and each executor ask of a node."""
+    driver = (quantity(POD_CPU), _pod_memory(request.driver_memory))
+    executor = (quantity(POD_CPU), _pod_memory(request.executor_memory))
+    return [driver, *[executor] * request.executors]
+
+
+def free_room(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Room]:
+    """Return what each node that takes pods has left, by the requests of the pods on it."""
+    free = {}
+    for node in nodes:
+        if node["spec"].get("unschedulable"):
+            continue
+        room = node["status"]["allocatable"]
+        free[node["metadata"]["name"]] = (quantity(room["cpu"]), int(quantity(room["memory"])))
+    for pod in pods:
+        node_name = pod["spec"].get("nodeName")
+        if node_name in free and pod["status"].get("phase") in ("Pending", "Running"):
+            cpu, memory = free[node_name]
+            for container in pod["spec"]["containers"]:
+                asks = (container.get("resources") or {}).get("requests") or {}
+                cpu -= quantity(asks.get("cpu", "0"))
+                memory -= int(quantity(asks.get("memory", "0")))
+            free[node_name] = (cpu, memory)
+    return free
+
+
+def quantity(text: str) -> float:
+    """Return a Kubernetes quantity as a number: `300m` is 0.3, `1Gi` is 2**30.
+
+    Raises:
+        ValueError: it is no quantity.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[2] not in {*_UNITS, "m"}:
+        raise ValueError(f"{text!r} is no Kubernetes quantity")
+    return float(match[1]) * (0.001 if match[2] == "m" else _UNITS[match[2]])
+
+
+def _pod_memory(heap: str) -> int:
+    size = int(heap[:-1]) * {"m": 2**20, "g": 2**30}[heap[-1]]
+    return size + max(_LEAST_OVERHEAD, int(size * _OVERHEAD))
+
+
+def _component(deployment: Object) -> str:
+    return str((deployment["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

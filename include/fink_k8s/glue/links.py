@@ -1,0 +1,22 @@
+"""Links from a task to what it made."""
+
+from typing import Any
+
+from airflow.sdk import BaseOperatorLink
+
+UI_PREFIX = "/fink"
+
+
+class SparkUiLink(BaseOperatorLink):
+    """Opens the Spark UI of the task's stream, through Airflow's own login (`glue/spark_ui.py`)."""
+
+    name = "Spark UI"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the path under Airflow's own address."""
+        return spark_ui_path(operator.stream)
+
+
+def spark_ui_path(stream: str) -> str:
+    """Return where Airflow's web server shows the UI of `stream`'s driver."""
+    return f"{UI_PREFIX}/streams/{stream}/ui/"

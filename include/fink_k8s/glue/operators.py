@@ -1,0 +1,79 @@
+"""Submit a stream: create it or adopt it, wait until it runs, and let it be."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+
+from fink_k8s.adapters.streams import ensure_stream
+from fink_k8s.core.names import driver_pod_name
+from fink_k8s.core.watch import Goal
+from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
+from fink_k8s.glue.failures import airflow_failures, check_outcome
+from fink_k8s.glue.links import SparkUiLink
+from fink_k8s.glue.triggers import StreamTrigger
+
+
+class SubmitStreamOperator(SparkKubernetesOperator):
+    """Create or adopt the SparkApplication `template_spec`; succeed when its driver runs.
+
+    Unlike its parent it neither waits for the driver's end nor deletes anything: whatever happens
+    to the task, the stream goes on. The application's name is fixed, so that a retry, another run
+    or another DAG finds the same stream and adopts it; under the same name with another spec it
+    is refused. A cause that keeps the stream from starting fails the task with that cause.
+
+    Returns to XCom: a dict of way (created, adopted, replaced), application, driver_pod.
+    """
+
+    operator_extra_links = (SparkUiLink(),)
+
+    def __init__(
+        self,
+        *,
+        template_spec: Any,
+        start_limit: timedelta = timedelta(minutes=10),
+        kubernetes_conn_id: str = STREAMS_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            template_spec=template_spec,
+            kubernetes_conn_id=kubernetes_conn_id,
+            random_name_suffix=False,
+            reattach_on_restart=False,
+            delete_on_termination=False,
+            get_logs=False,
+            do_xcom_push=True,
+            **kwargs,
+        )
+        self.start_limit = start_limit
+
+    @property
+    def stream(self) -> str:
+        """Return the application's name; once the template is rendered."""
+        return str(self.template_spec["metadata"]["name"])
+
+    def execute(self, context: Any) -> None:
+        """Create or adopt, then wait in the triggerer."""
+        with airflow_failures():
+            submission = ensure_stream(cluster(self.kubernetes_conn_id), self.template_spec)
+        self.log.info("stream %s: %s", self.stream, submission.way)
+        namespace = self.template_spec["metadata"]["namespace"]
+        self.defer(
+            trigger=StreamTrigger(self.kubernetes_conn_id, namespace, self.stream, Goal.RUNNING),
+            method_name="resume",
+            kwargs={"way": submission.way.value},
+            timeout=self.start_limit,
+        )
+
+    def resume(self, context: Any, event: dict[str, Any], way: str) -> dict[str, str]:
+        """Take up where the trigger left: the stream runs, or the cause why it does not."""
+        self.log.info("stream %s: %s", self.stream, check_outcome(event))
+        return {
+            "way": way,
+            "application": self.stream,
+            "driver_pod": driver_pod_name(self.stream),
+        }
+
+    def on_kill(self) -> None:
+        """Leave the stream alone; the parent would delete it."""
+        self.log.warning("the task was killed; stream %s goes on", self.stream)

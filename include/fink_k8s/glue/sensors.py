@@ -1,0 +1,91 @@
+"""Wait for what a stream does: lives, and stores."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from fink_k8s.adapters.streams import observe
+from fink_k8s.core.health import Verdict, assess
+from fink_k8s.core.names import parse_stream_name
+from fink_k8s.core.settings import load_settings
+from fink_k8s.core.watch import Goal
+from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster, store
+from fink_k8s.glue.failures import airflow_failures, check_outcome, failure_of
+from fink_k8s.glue.links import SparkUiLink
+from fink_k8s.glue.triggers import StreamTrigger
+
+
+class StreamHealthSensor(BaseSensorOperator):
+    """Succeed when the stream's query lives; fail with the cause when it cannot.
+
+    Health is application state x driver pod x the query's own gauges: a dead query under a
+    Running driver is unhealthy, a live query on a quiet topic is healthy. It waits in the
+    triggerer and holds no worker.
+    """
+
+    template_fields = ("stream", "namespace")
+    operator_extra_links = (SparkUiLink(),)
+
+    def __init__(
+        self,
+        *,
+        stream: str,
+        namespace: str = "",
+        limit: timedelta = timedelta(minutes=5),
+        conn_id: str = STREAMS_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stream = stream
+        self.namespace = namespace
+        self.limit = limit
+        self.conn_id = conn_id
+
+    def execute(self, context: Any) -> None:
+        """Wait in the triggerer."""
+        namespace = self.namespace or load_settings().namespace
+        self.defer(
+            trigger=StreamTrigger(self.conn_id, namespace, self.stream, Goal.HEALTHY),
+            method_name="resume",
+            timeout=self.limit,
+        )
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:
+        """Take up where the trigger left; return the line that says why the stream is healthy."""
+        reason = check_outcome(event)
+        self.log.info("stream %s: healthy, %s", self.stream, reason)
+        return reason
+
+
+class FirstBatchSensor(BaseSensorOperator):
+    """Succeed when the stream has committed a batch to the raw store; return its counts.
+
+    Fail at once when the stream has died meanwhile. A quiet topic commits nothing, and so ends in
+    the time-out.
+    """
+
+    template_fields = ("stream",)
+
+    def __init__(self, *, stream: str, conn_id: str = STREAMS_CONNECTION, **kwargs: Any) -> None:
+        super().__init__(mode="reschedule", **kwargs)
+        self.stream = stream
+        self.conn_id = conn_id
+
+    def poke(self, context: Any) -> PokeReturnValue:
+        """Look once."""
+        settings = load_settings()
+        _, night = parse_stream_name(self.stream)
+        with airflow_failures():
+            counts = store(settings).counts(night)
+            health = assess(observe(cluster(self.conn_id), settings.namespace, self.stream))
+        if counts.batches:
+            self.log.info(
+                "%d batches committed: %d alerts read = %d stored + %d set aside",
+                counts.batches, counts.read, counts.stored, counts.set_aside,
+            )  # fmt: skip
+            return PokeReturnValue(True, counts.as_dict())
+        if health.verdict in {Verdict.FAILED, Verdict.ABSENT, Verdict.ENDED}:
+            raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
+        self.log.info("no batch is committed yet; %s", health.reason)
+        return PokeReturnValue(False)

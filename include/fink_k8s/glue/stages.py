@@ -1,0 +1,197 @@
+"""The stages of a bring-up, each a task or a task group; DAGs are chains of these.
+
+A stage that the form skips ends as `skipped` and the chain goes on: every task's trigger rule is
+`none_failed`.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from fink_k8s.core import names
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.preflight import Level
+from fink_k8s.core.releases import Release, releases_from
+from fink_k8s.core.requests import DeployRequest, ImageRequest, RbacRequest, Stage
+from fink_k8s.core.settings import load_settings
+from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster, docker_client, store
+from fink_k8s.glue.failures import airflow_failures, failure_of
+from fink_k8s.glue.form import request_from
+from fink_k8s.glue.operators import SubmitStreamOperator
+from fink_k8s.glue.sensors import FirstBatchSensor, StreamHealthSensor
+
+_SUBMITTED = "{{ ti.xcom_pull(task_ids='submit.submit_application')['application'] }}"
+INCLUDE = Path(__file__).resolve().parents[2]
+
+
+def skip_if_asked(stage: Stage) -> Callable[[Any], None]:
+    """Return a `pre_execute` that skips the task where the form skips `stage`."""
+
+    def skip(context: Any) -> None:
+        if stage in (context["params"].get("skip") or []):
+            raise AirflowSkipException(f"stage {stage} is skipped, as the form asks")
+
+    return skip
+
+
+def deploy_request() -> DeployRequest:
+    """Return the run's request, its night and topic filled in.
+
+    An empty night is the date (UTC) of the run itself, which a retry does not change.
+    """
+    context = get_current_context()
+    run_after: datetime = context["dag_run"].run_after
+    with airflow_failures():
+        request = request_from(context["params"], DeployRequest)
+        return request.filled_in(names.night_of(run_after.astimezone(UTC)))
+
+
+def release_of(tag: str) -> Release:
+    """Return a release of `releases.yaml`; the current one for an empty tag."""
+    return releases_from((INCLUDE / "releases.yaml").read_text()).get(tag)
+
+
+@task(pre_execute=skip_if_asked(Stage.PREFLIGHT), execution_timeout=timedelta(minutes=3), retries=0)
+def check_prerequisites() -> list[str]:
+    """Check cluster, operator, room, topic and store; fail with every remedy at once."""
+    from fink_k8s.adapters.preflight import inspect
+
+    request = deploy_request()
+    settings = load_settings()
+    errors, lines = [], []
+    for finding in inspect(
+        cluster(ADMIN_CONNECTION),
+        store(settings),
+        settings,
+        request,
+        release_of(request.release),
+        makes_namespace=Stage.RBAC not in request.skip,
+    ):
+        print(finding)
+        lines.append(str(finding))
+        if finding.level is Level.ERROR:
+            errors.append(str(finding))
+    if errors:
+        raise failure_of("; ".join(errors), retryable=False)
+    return lines
+
+
+@task_group(group_id="rbac")
+def rbac() -> None:
+    """Grant the driver's rights and prove them."""
+    grant_rights() >> check_rights()
+
+
+@task(pre_execute=skip_if_asked(Stage.RBAC))
+def grant_rights() -> list[str]:
+    """Make namespace, account, role and binding; return what that changed."""
+    from fink_k8s.adapters.rights import ensure_rights
+
+    request = request_from(get_current_context()["params"], RbacRequest)
+    with airflow_failures():
+        return ensure_rights(
+            cluster(ADMIN_CONNECTION), load_settings(), request.rbac_mode, say=print
+        )
+
+
+@task(pre_execute=skip_if_asked(Stage.RBAC))
+def check_rights() -> int:
+    """Ask the API server what the driver may do, and what it may not."""
+    from fink_k8s.adapters import rights
+
+    request = request_from(get_current_context()["params"], RbacRequest)
+    with airflow_failures():
+        return rights.check_rights(
+            cluster(ADMIN_CONNECTION), load_settings(), request.rbac_mode, say=print
+        )
+
+
+@task_group(group_id="image")
+def image() -> None:
+    """Bring Spark and its jars, then build and push what changed; give the image by digest."""
+    build_image(fetch_spark())
+
+
+@task(pre_execute=skip_if_asked(Stage.IMAGE))
+def fetch_spark() -> dict[str, str]:
+    """Bring Spark's distribution and the jars, checked against their checksums."""
+    from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+
+    request = request_from(get_current_context()["params"], ImageRequest)
+    settings = load_settings()
+    with airflow_failures():
+        release = release_of(request.release)
+        home = ensure_distribution(settings, release, say=print)
+        jars = ensure_jars(settings, release, say=print)
+    return {"home": str(home), "jars": str(jars)}
+
+
+@task(pre_execute=skip_if_asked(Stage.IMAGE))
+def build_image(spark: dict[str, str]) -> str:
+    """Build and push; what is in the registry already is left alone."""
+    from fink_k8s.adapters.images import ensure_image
+
+    request = request_from(get_current_context()["params"], ImageRequest)
+    with airflow_failures():
+        result = ensure_image(
+            docker_client(),
+            load_settings(),
+            release_of(request.release),
+            Path(spark["home"]),
+            Path(spark["jars"]),
+            INCLUDE,
+            say=print,
+        )
+    print(f"image {result.reference}")
+    return result.reference
+
+
+@task
+def render_application() -> dict[str, Any]:
+    """Make the SparkApplication of the request, with the image by digest."""
+    from fink_k8s.adapters.images import resolve
+
+    request = deploy_request()
+    # None where the stage was skipped.
+    built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")
+    settings = load_settings()
+    with airflow_failures():
+        release = release_of(request.release)
+        settings.need("kafka_servers", "store_prefix", "image_repository")
+        if built and request.image_tag:
+            raise InvalidRequest("image_tag is set, but stage image built one; skip that stage")
+        reference = built or resolve(settings.image_repository, request.image_tag or release.tag)
+        manifest = make_spark_application(request, settings, reference, release.spark)
+    print(f"{manifest['metadata']['name']}: {reference}")
+    return manifest
+
+
+@task_group(group_id="submit")
+def submit_stream() -> None:
+    """Render the application, submit or adopt it, and wait until its driver runs."""
+    SubmitStreamOperator(task_id="submit_application", template_spec=render_application())
+
+
+def wait_until_healthy() -> StreamHealthSensor:
+    """Wait until the stream's query lives."""
+    return StreamHealthSensor(
+        task_id="wait_until_healthy",
+        stream=_SUBMITTED,
+        pre_execute=skip_if_asked(Stage.HEALTHY),
+    )
+
+
+def wait_for_first_batch() -> FirstBatchSensor:
+    """Wait until alerts are being stored."""
+    return FirstBatchSensor(
+        task_id="wait_for_first_batch",
+        stream=_SUBMITTED,
+        poke_interval=5,
+        timeout=300,
+        pre_execute=skip_if_asked(Stage.FIRST_BATCH),
+    )

@@ -1,0 +1,72 @@
+"""Wait for a stream without holding a worker: one look every few seconds from the triggerer."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from fink_k8s.adapters.streams import observe
+from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.watch import Goal, Watch, utc_now
+from fink_k8s.glue.connections import cluster
+
+log = logging.getLogger(__name__)
+
+
+class StreamTrigger(BaseTrigger):
+    """Fires once, when the stream has reached `goal` or cannot reach it.
+
+    It only looks: it may run twice, be killed or be moved, and the stream does not notice. While
+    the API server does not answer it goes on looking; the task's own time-out is the limit.
+    """
+
+    def __init__(
+        self, conn_id: str, namespace: str, stream: str, goal: str, poll_seconds: float = 2
+    ) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self.namespace = namespace
+        self.stream = stream
+        self.goal = Goal(goal)
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's address and its arguments."""
+        arguments = {
+            "conn_id": self.conn_id,
+            "namespace": self.namespace,
+            "stream": self.stream,
+            "goal": self.goal.value,
+            "poll_seconds": self.poll_seconds,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until there is an outcome; its event is a dict of reached, reason, retryable."""
+        watched = await sync_to_async(cluster)(self.conn_id)
+        watch = Watch(self.goal)
+        said = ""
+        while True:
+            try:
+                evidence = await asyncio.to_thread(observe, watched, self.namespace, self.stream)
+            except Unavailable as error:
+                log.warning("%s", error)
+                await asyncio.sleep(self.poll_seconds)
+                continue
+            outcome = watch.judge(evidence, utc_now())
+            if watch.last and watch.last.reason != said:
+                said = watch.last.reason
+                log.info("%s: %s", self.stream, said)
+            if outcome:
+                yield TriggerEvent(
+                    {
+                        "reached": outcome.reached,
+                        "reason": outcome.reason,
+                        "retryable": outcome.retryable,
+                    }
+                )
+                return
+            await asyncio.sleep(self.poll_seconds)
