@@ -1,4 +1,4 @@
-"""Run a command with the variables that point at the testbed: `python -m testbed.run COMMAND ...`."""
+"""Run a command with the testbed's variables: `python -m testbed.run COMMAND ...`."""
 
 import os
 import sys

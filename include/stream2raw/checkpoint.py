@@ -39,9 +39,9 @@ def check_pair(files: Any, output: str, checkpoint: str) -> None:
         )
     if written and written[-1] not in _expected(planned, committed):
         raise BrokenPair(
-            f"{output} holds batches up to {written[-1]}, but checkpoint {checkpoint} has committed "
-            f"up to {committed[-1] if committed else 'none'}; they are not one pair: bring back "
-            "the two of one time, or read the night again to a new prefix"
+            f"{output} holds batches up to {written[-1]}, but checkpoint {checkpoint} has "
+            f"committed up to {committed[-1] if committed else 'none'}; they are not one pair: "
+            "bring back the two of one time, or read the night again to a new prefix"
         )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
 from pyspark.sql.avro.functions import from_avro
 
-OBSERVED = "stream2raw"
 # Alerts outside are garbage that decoded by chance: Julian dates of the years 1858 to 2132.
 EARLIEST_JD, LATEST_JD = 2400000.5, 2500000.0
 LARGEST_FETCH = str(32 << 20)
@@ -35,14 +34,14 @@ def decoded(messages: Any, schema: str) -> Any:
     ).withColumn("is_good", F.coalesce(plausible, F.lit(False)))
 
 
-def counted(frame: Any) -> Any:
-    """Count each batch's messages and bad ones.
+def counted(frame: Any, name: str) -> Any:
+    """Count each batch's messages and bad ones, as the observation `name`.
 
     The observation is also what keeps the optimizer from moving the filter below the decoder,
     which would decode each alert twice.
     """
     return frame.observe(
-        OBSERVED,
+        name,
         F.count(F.lit(1)).alias("messages"),
         F.sum(F.when(F.col("is_good"), 0).otherwise(1)).alias("bad"),
     )

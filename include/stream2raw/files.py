@@ -1,4 +1,4 @@
-"""Small files of a checkpoint, wherever they are: HDFS, S3 or disk, through Hadoop's file systems."""
+"""Small files of a checkpoint, on HDFS, S3 or disk, through Hadoop's file systems."""
 
 from typing import Any, List, Optional
 

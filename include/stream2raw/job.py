@@ -17,6 +17,8 @@ from stream2raw.checkpoint import BrokenPair, check_pair
 QUERY_FAILED = 1
 BROKEN_PAIR = 3
 POLL_SECONDS = 0.5
+# The name of each batch's counts among Spark's observed metrics.
+OBSERVED = "stream2raw"
 # How long an end waits for the batch in hand; the pod's grace period is longer.
 LAST_BATCH_SECONDS = 90
 
@@ -88,7 +90,7 @@ def start(spark: Any, arguments: Arguments, schema: str) -> Any:
         .option("kafka.max.partition.fetch.bytes", LARGEST_FETCH)
         .load()
     )
-    rows = stored(counted(decoded(messages, schema)))
+    rows = stored(counted(decoded(messages, schema), OBSERVED))
     columns: List[str] = []
     if arguments.by_day:
         # The Unix epoch is the Julian date 2440587.5.
@@ -116,6 +118,7 @@ def follow(query: Any, quarantine: Any, stop: threading.Event, deadline: float) 
     let_batch_end(query)
     query.stop()
     report(query, quarantine)
+    quarantine.mend()
 
 
 def let_batch_end(query: Any) -> None:
@@ -132,9 +135,16 @@ def report(query: Any, quarantine: Any) -> None:
     """Say what each new batch did, and set its bad messages aside."""
     for progress in query.recentProgress:
         batch = progress["batchId"]
-        observed = (progress.get("observedMetrics") or {}).get("stream2raw")
-        if batch <= quarantine.checked or not observed:
+        if batch <= quarantine.checked:
             continue
+        # A progress of this batch means that all before it are committed. One of them may have
+        # come without its counts: then it is read once more, to be sure.
+        for earlier in range(quarantine.checked + 1, batch):
+            quarantine.check(earlier, bad=None)
+            say("batch", batch=earlier, counts="not given; read once more")
+        observed = (progress.get("observedMetrics") or {}).get(OBSERVED)
+        if not observed:
+            continue  # an idle look for new offsets bears the number of the batch to come
         bad = observed["bad"] or 0
         quarantine.check(batch, bad)
         say(

@@ -2,8 +2,8 @@
 
 One query has one sink, and it takes good rows only. A batch that counted bad messages is read
 once more, by exactly its own offsets, and its bad messages are written to a folder of the batch's
-own: doing that twice gives the same files. The marker `_checked` tells a restart from where
-committed batches may still have messages in neither place.
+own: doing that twice gives the same files. The marker `quarantine_checked` tells a restart where
+committed batches may have messages in neither place.
 """
 
 import json
@@ -22,15 +22,17 @@ class Quarantine:
         self._files = files
         self._arguments = arguments
         self._schema = schema
-        self._marker = arguments.quarantine + "/_checked"
-        self.checked = int(files.read(self._marker) or -1)
+        # Beside the commits it speaks of: it goes when they go.
+        self._marker = arguments.checkpoint + "/quarantine_checked"
+        self._commits = arguments.checkpoint + "/commits"
+        committed = log.batches(files, self._commits)
+        # A marker may outlive its checkpoint; no batch is checked before it is committed.
+        self.checked = min(int(files.read(self._marker) or -1), max(committed, default=-1))
 
     def mend(self) -> None:
         """Check the batches that an earlier process committed, but died before checking."""
-        committed = log.batches(self._files, self._arguments.checkpoint + "/commits")
-        for batch in committed:
-            if batch > self.checked:
-                self.check(batch, bad=None)
+        for batch in log.batches(self._files, self._commits):
+            self.check(batch, bad=None)
 
     def check(self, batch: int, bad: Optional[int]) -> None:
         """Keep the bad messages of a committed batch; `bad` None means that nobody counted."""

@@ -1,4 +1,4 @@
-"""Send ZTF-like alerts to Kafka: `python -m testbed.alerts --topic ztf_public_20260101 --count 1000`.
+"""Send ZTF-like alerts to Kafka: `python -m testbed.alerts --topic ztf_public_20260101`.
 
 The last line is JSON: what was produced, in all, a partition, and a kind of corruption.
 """

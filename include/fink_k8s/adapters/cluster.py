@@ -1,6 +1,7 @@
 """The Kubernetes API as this project uses it: plain dicts in and out, errors of our own."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import urllib3
@@ -26,6 +27,16 @@ _PATHS = {
 }
 
 Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a driver's UI; `location` is where a redirect leads."""
+
+    status: int
+    content_type: str
+    body: bytes
+    location: str
 
 
 class Cluster:
@@ -117,12 +128,43 @@ class Cluster:
         return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
 
     def driver_metrics(self, namespace: str, pod: str) -> Object | None:
-        """Return the driver's metrics through the API server's proxy, or None while there are none."""
+        """Return the driver's metrics through the API server's proxy; None while there are none."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy/metrics/json/"
         try:
             return dict(self._call("GET", path, {}, tries=1))
         except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
             return None
+
+    def driver_page(
+        self, namespace: str, pod: str, path: str, query: list[tuple[str, str]], base: str
+    ) -> "Page":
+        """Return a page of the driver's Spark UI, its links as seen from `base`.
+
+        Raises:
+            Unavailable: the driver does not answer; also other errors of this class.
+        """
+        proxy = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy"
+
+        def once() -> Any:
+            return self._api.call_api(
+                f"{proxy}/{path}",
+                "GET",
+                query_params=query,
+                # Spark puts this in front of its links.
+                header_params={"X-Forwarded-Context": base},
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=15,
+            )
+
+        answer = _answer_of(once, f"GET {proxy}/{path}", tries=1)
+        location = answer.headers.get("Location", "")
+        if location:
+            location = base + location.rpartition("/proxy")[2].removeprefix(base)
+        # The API server turns links to itself; they are to stay on this side.
+        body = answer.data.replace(proxy.encode() + base.encode(), base.encode())
+        return Page(answer.status, answer.headers.get("Content-Type", ""), body, location)
 
     def driver_log(self, namespace: str, pod: str, lines: int = 40) -> str:
         """Return the last lines of a pod's log; empty where there is none."""

@@ -110,8 +110,9 @@ def check_sha512(archive: Path, pinned: str, address: str) -> None:
         found = hashlib.file_digest(file, "sha512").hexdigest()
     if found != pinned:
         raise Refused(
-            f"what came from {address} has sha512 {found[:16]}..., not the pinned {pinned[:16]}...; "
-            "it is another file, a page of an error, or it was tampered with: check FINK_SPARK_URL"
+            f"what came from {address} has sha512 {found[:16]}..., the pinned one is "
+            f"{pinned[:16]}...; it is another file, a page of an error, or it was tampered with: "
+            "check FINK_SPARK_URL"
         )
 
 

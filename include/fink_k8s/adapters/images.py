@@ -110,18 +110,17 @@ def ensure_image(
         f"{repository}:spark-{spark.key}",
         spark.key,
     )
+    final = f"{repository}:job-{job.key}"
     built: list[str] = []
-    if not registry_digest(f"{repository}:job-{job.key}"):
+    if registry_digest(final):
+        say(f"already so: {final} is in the registry; nothing built, nothing pushed")
+    else:
         for stage in (spark, job):
             if _ensure_stage(docker, repository, stage, release, say):
                 built.append(stage.name)
-    else:
-        say(
-            f"already so: {repository}:job-{job.key} is in the registry; nothing built, nothing pushed"
-        )
-    digest = registry_digest(f"{repository}:job-{job.key}")
+    digest = registry_digest(final)
     if registry_digest(f"{repository}:{release.tag}") != digest:
-        _tag_and_push(docker, f"{repository}:job-{job.key}", repository, release.tag, say)
+        _tag_and_push(docker, final, repository, release.tag, say)
     return ImageResult(f"{repository}@{digest}", release.tag, tuple(built))
 
 
@@ -171,7 +170,7 @@ def resolve(repository: str, tag: str) -> str:
 
 def context_of(stage: Stage) -> Any:
     """Return the build context as an open tar file; the same inputs give the same bytes."""
-    out = tempfile.TemporaryFile()
+    out = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, path in _members({"Dockerfile": stage.dockerfile, **stage.inputs}):
             info = tarfile.TarInfo(name)

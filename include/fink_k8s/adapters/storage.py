@@ -58,8 +58,8 @@ class Store:
             info = self._files.get_file_info(bucket)
         except OSError as error:
             raise Unavailable(
-                f"store {self._prefix} at {self._endpoint} cannot be read: {str(error)[:200]}; check "
-                "FINK_STORE_ENDPOINT and the connection fink_store"
+                f"store {self._prefix} at {self._endpoint} cannot be read: {str(error)[:200]}; "
+                "check FINK_STORE_ENDPOINT and the connection fink_store"
             ) from error
         if info.type == fs.FileType.NotFound:
             raise Unavailable(f"store {self._prefix}: there is no bucket {bucket}; make it")

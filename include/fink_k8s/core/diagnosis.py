@@ -23,7 +23,7 @@ class Category(StrEnum):
     WEBHOOK_AWAY = "webhook-away"
     RIGHT_MISSING = "right-missing"
     SUBMISSION_FAILED = "submission-failed"
-    SECRET_MISSING = "secret-missing"
+    SECRET_MISSING = "secret-missing"  # noqa: S105 - a category
     OUT_OF_MEMORY = "out-of-memory"
     DRIVER_FAILED = "driver-failed"
     QUERY_DEAD = "query-dead"

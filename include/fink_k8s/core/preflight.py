@@ -97,7 +97,7 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(
                 Level.ERROR,
-                f"the stream asks for {total} in {len(asked)} pods, but free is {room or 'nothing'}",
+                f"the stream asks for {total} in {len(asked)} pods; free is {room or 'nothing'}",
                 "ask for less memory or fewer executors, stop another stream, or add a node",
             )
         left[node] = (left[node][0] - cpu, left[node][1] - memory)

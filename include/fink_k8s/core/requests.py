@@ -75,7 +75,7 @@ class StreamRequest(Request):
     topic: str = Field(
         "",
         title="Kafka topic",
-        description="One topic, no pattern; empty for the survey's own, e.g. `ztf_public_20260101`.",
+        description="One topic, no pattern; empty for the survey's, e.g. `ztf_public_20260101`.",
         pattern=r"^[a-zA-Z0-9._-]*$",
         max_length=249,
     )

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
             if not getattr(self, field):
                 meaning = type(self).model_fields[field].description
                 raise InvalidRequest(
-                    f"{ENV_PREFIX}{field.upper()} is not set ({meaning}); set it in the environment "
-                    "of every Airflow component, e.g. in .env"
+                    f"{ENV_PREFIX}{field.upper()} is not set ({meaning}); set it in the "
+                    "environment of every Airflow component, e.g. in .env"
                 )
 
 

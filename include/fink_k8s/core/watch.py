@@ -32,7 +32,7 @@ class Watch:
     """Judges one stream, look by look, until its goal is reached or cannot be.
 
     `patience` is how long a trouble that may heal is let be; `start_time` how long a driver may
-    take from its start to its query; `operator_time` how long an application may go without any state.
+    take from its start to its query; `operator_time` how long an application may be without state.
     """
 
     goal: Goal

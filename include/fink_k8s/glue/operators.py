@@ -11,7 +11,7 @@ from fink_k8s.core.watch import Goal
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.failures import airflow_failures, check_outcome
 from fink_k8s.glue.links import SparkUiLink
-from fink_k8s.glue.triggers import StreamTrigger
+from fink_k8s.glue.triggers import StreamTrigger, look
 
 
 class SubmitStreamOperator(SparkKubernetesOperator):
@@ -52,18 +52,22 @@ class SubmitStreamOperator(SparkKubernetesOperator):
         """Return the application's name; once the template is rendered."""
         return str(self.template_spec["metadata"]["name"])
 
-    def execute(self, context: Any) -> None:
-        """Create or adopt, then wait in the triggerer."""
+    def execute(self, context: Any) -> dict[str, str]:
+        """Create or adopt; then wait in the triggerer, unless it runs already."""
+        conn_id = str(self.kubernetes_conn_id)
+        where = (conn_id, self.template_spec["metadata"]["namespace"], self.stream)
         with airflow_failures():
-            submission = ensure_stream(cluster(self.kubernetes_conn_id), self.template_spec)
+            submission = ensure_stream(cluster(conn_id), self.template_spec)
+            event = look(*where, Goal.RUNNING)
         self.log.info("stream %s: %s", self.stream, submission.way)
-        namespace = self.template_spec["metadata"]["namespace"]
-        self.defer(
-            trigger=StreamTrigger(self.kubernetes_conn_id, namespace, self.stream, Goal.RUNNING),
-            method_name="resume",
-            kwargs={"way": submission.way.value},
-            timeout=self.start_limit,
-        )
+        if event is None:
+            self.defer(
+                trigger=StreamTrigger(*where, Goal.RUNNING),
+                method_name="resume",
+                kwargs={"way": submission.way.value},
+                timeout=self.start_limit,
+            )
+        return self.resume(context, event, submission.way.value)
 
     def resume(self, context: Any, event: dict[str, Any], way: str) -> dict[str, str]:
         """Take up where the trigger left: the stream runs, or the cause why it does not."""

@@ -13,7 +13,7 @@ from fink_k8s.core.watch import Goal
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster, store
 from fink_k8s.glue.failures import airflow_failures, check_outcome, failure_of
 from fink_k8s.glue.links import SparkUiLink
-from fink_k8s.glue.triggers import StreamTrigger
+from fink_k8s.glue.triggers import StreamTrigger, look
 
 
 class StreamHealthSensor(BaseSensorOperator):
@@ -42,14 +42,18 @@ class StreamHealthSensor(BaseSensorOperator):
         self.limit = limit
         self.conn_id = conn_id
 
-    def execute(self, context: Any) -> None:
-        """Wait in the triggerer."""
-        namespace = self.namespace or load_settings().namespace
-        self.defer(
-            trigger=StreamTrigger(self.conn_id, namespace, self.stream, Goal.HEALTHY),
-            method_name="resume",
-            timeout=self.limit,
-        )
+    def execute(self, context: Any) -> str:
+        """Look; then wait in the triggerer, unless there is an outcome already."""
+        where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
+        with airflow_failures():
+            event = look(*where, Goal.HEALTHY)
+        if event is None:
+            self.defer(
+                trigger=StreamTrigger(*where, Goal.HEALTHY),
+                method_name="resume",
+                timeout=self.limit,
+            )
+        return self.resume(context, event)
 
     def resume(self, context: Any, event: dict[str, Any]) -> str:
         """Take up where the trigger left; return the line that says why the stream is healthy."""

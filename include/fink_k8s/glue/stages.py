@@ -114,7 +114,7 @@ def check_rights() -> int:
 @task_group(group_id="image")
 def image() -> None:
     """Bring Spark and its jars, then build and push what changed; give the image by digest."""
-    build_image(fetch_spark())
+    build_image(fetch_spark())  # type: ignore[arg-type]
 
 
 @task(pre_execute=skip_if_asked(Stage.IMAGE))

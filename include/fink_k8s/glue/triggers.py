@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -13,7 +14,17 @@ from fink_k8s.core.errors import Unavailable
 from fink_k8s.core.watch import Goal, Watch, utc_now
 from fink_k8s.glue.connections import cluster
 
+# An executor that is behind takes the end of the deferring process for the end of the task that has
+# been resumed meanwhile, and fails it: a trigger must not fire as soon as it starts.
+SETTLE_SECONDS = 6.0
+
 log = logging.getLogger(__name__)
+
+
+def look(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[str, Any] | None:
+    """Look once, from a task; return an event as the trigger's, or None where one has to wait."""
+    outcome = Watch(goal).judge(observe(cluster(conn_id), namespace, stream), utc_now())
+    return asdict(outcome) if outcome else None
 
 
 class StreamTrigger(BaseTrigger):
@@ -49,6 +60,7 @@ class StreamTrigger(BaseTrigger):
         watched = await sync_to_async(cluster)(self.conn_id)
         watch = Watch(self.goal)
         said = ""
+        await asyncio.sleep(SETTLE_SECONDS)
         while True:
             try:
                 evidence = await asyncio.to_thread(observe, watched, self.namespace, self.stream)
@@ -61,12 +73,6 @@ class StreamTrigger(BaseTrigger):
                 said = watch.last.reason
                 log.info("%s: %s", self.stream, said)
             if outcome:
-                yield TriggerEvent(
-                    {
-                        "reached": outcome.reached,
-                        "reason": outcome.reason,
-                        "retryable": outcome.retryable,
-                    }
-                )
+                yield TriggerEvent(asdict(outcome))
                 return
             await asyncio.sleep(self.poll_seconds)

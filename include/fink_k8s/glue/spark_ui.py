@@ -1,0 +1,54 @@
+"""Show the Spark UI of a stream's driver inside Airflow's web server, behind Airflow's login.
+
+The UI has no login of its own; it is reached through the API server's pod proxy with Airflow's
+rights, for reading only, and only for drivers whose name is a stream's.
+"""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
+
+from fink_k8s.adapters.cluster import Page
+from fink_k8s.core.errors import FinkError, InvalidRequest
+from fink_k8s.core.names import driver_pod_name, parse_stream_name
+from fink_k8s.core.settings import load_settings
+from fink_k8s.glue.connections import cluster
+from fink_k8s.glue.links import UI_PREFIX, spark_ui_path
+
+app = FastAPI(title="Fink", docs_url=None, redoc_url=None, openapi_url=None)
+
+
+@app.get("/streams/{stream}/ui/{path:path}", dependencies=[Depends(requires_access_dag("GET"))])
+def show_spark_ui(
+    stream: Annotated[str, Path(max_length=63)], path: str, request: Request
+) -> Response:
+    """Return a page of the driver's UI, its links turned to this address."""
+    try:
+        parse_stream_name(stream)
+    except InvalidRequest as error:
+        raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+    base = spark_ui_path(stream).rstrip("/")
+    try:
+        page = cluster().driver_page(
+            load_settings().namespace,
+            driver_pod_name(stream),
+            path,
+            list(request.query_params.multi_items()),
+            base,
+        )
+    except FinkError as error:
+        raise HTTPException(
+            HTTPStatus.BAD_GATEWAY,
+            f"the driver of {stream} does not show its UI: {error}; does the stream run?",
+        ) from error
+    return _response_of(page)
+
+
+def _response_of(page: Page) -> Response:
+    headers = {"Location": page.location} if page.location else {}
+    return Response(page.body, page.status, headers, media_type=page.content_type)
+
+
+FASTAPI_APP = {"app": app, "url_prefix": UI_PREFIX, "name": "Fink"}
