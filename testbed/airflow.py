@@ -78,8 +78,8 @@ class Airflow:
             # The workers' log servers of two Airflows on one machine must not meet.
             AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(self.port + 700),
             AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(self.port + 701),
-            AIRFLOW_CONN_KUBERNETES_DEFAULT=_kubernetes_connection(env),
-            AIRFLOW_CONN_KUBERNETES_ADMIN=_kubernetes_connection(env),
+            AIRFLOW_CONN_KUBERNETES_DEFAULT=_kubernetes_connection(env.get("KUBECONFIG_AIRFLOW")),
+            AIRFLOW_CONN_KUBERNETES_ADMIN=_kubernetes_connection(env.get("KUBECONFIG")),
             AIRFLOW_CONN_FINK_STORE=_store_connection(env),
             AIRFLOW_CONN_DOCKER_DEFAULT=_docker_connection(env),
         )
@@ -205,6 +205,18 @@ class AirflowClient:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def last_run(self, dag_id: str) -> str:
+        """Return the id of the newest run.
+
+        Raises:
+            AirflowDownError: there is none.
+        """
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        runs = self._get(path, order_by="-run_after", limit="1")["dag_runs"]
+        if not runs:
+            raise AirflowDownError(f"{dag_id} has no run; trigger it first")
+        return str(runs[0]["dag_run_id"])
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run, e.g. `running`, `success`, `failed`."""
         return str(self._get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
@@ -260,10 +272,8 @@ def _log_line(entry: Any) -> str:
     return " ".join(str(entry.get(key, "")) for key in ("timestamp", "level", "event")).strip()
 
 
-def _kubernetes_connection(env: Mapping[str, str]) -> str:
-    extra = (
-        {"kube_config_path": env["KUBECONFIG"]} if env.get("KUBECONFIG") else {"in_cluster": True}
-    )
+def _kubernetes_connection(kubeconfig: str | None) -> str:
+    extra = {"kube_config_path": kubeconfig} if kubeconfig else {"in_cluster": True}
     return json.dumps({"conn_type": "kubernetes", "extra": extra})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from testbed import builds, network, node, own_images, pins, servers, spark_operator
-from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, STATE, cache
+from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, KUBECONFIG_AIRFLOW, STATE, cache
 from testbed.process import TestbedError, recorded, running, stop
 
 # What a cluster remembers ends with it; images that were built and pushed stay.
@@ -81,6 +81,7 @@ def environment() -> Mapping[str, str]:
     spark = builds.all_builds()["spark"].path / f"pyspark-{pins.SPARK}.tar.gz"
     return {
         "KUBECONFIG": str(KUBECONFIG),
+        "KUBECONFIG_AIRFLOW": str(KUBECONFIG_AIRFLOW),
         "DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
         "FINK_KAFKA_SERVERS": f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}",
         "FINK_STORE_PREFIX": f"s3a://{pins.BUCKET}",

@@ -48,7 +48,7 @@ def main() -> int:
     """Run the demo, or end what it left running; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m testbed.demo", description=__doc__)
     parser.add_argument("--down", action="store_true", help="end Airflow")
-    parser.add_argument("--count", type=int, default=3000, help="alerts to send")
+    parser.add_argument("--count", type=int, default=5000, help="alerts to send")
     parser.add_argument("--rate", type=float, default=50, help="alerts a second")
     given = parser.parse_args()
     console = Console()
@@ -230,7 +230,8 @@ def _is_whole(value: bytes | None) -> bool:
 
 def show(console: Console, report: Report) -> None:
     """Print the table, and the one sentence that matters."""
-    table = Table("what", "result", title=f"{DAG} on the testbed, Kubernetes {pins.KUBERNETES}")
+    table = Table("what", title=f"{DAG} on the testbed, Kubernetes {pins.KUBERNETES}")
+    table.add_column("result", overflow="fold")
     for task, (state, seconds) in report.stages.items():
         table.add_row(task, f"{state}, {seconds:.1f} s")
     table.add_section()

@@ -9,6 +9,8 @@ STATE = Path("/run/fink-testbed")
 DATA = Path("/var/lib/fink-testbed")
 LOGS = STATE / "logs"
 KUBECONFIG = STATE / "kubeconfig"
+# Of the account that runs streams; include/kubernetes/airflow-account.yaml has its rights.
+KUBECONFIG_AIRFLOW = STATE / "kubeconfig-airflow"
 DOCKER_SOCKET = STATE / "docker.sock"
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from testbed import pins
 from testbed.node import kubectl
-from testbed.places import KUBECONFIG, STATE
+from testbed.places import KUBECONFIG, ROOT, STATE
 from testbed.process import run
 from testbed.servers import keys
 
@@ -18,6 +18,7 @@ RELEASE = "spark-operator"
 def up(helm: Path, chart: Path, image: str) -> None:
     """Make the job namespace with the store's keys, and install the operator; twice is safe."""
     kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_job_namespace()))
+    kubectl("apply", "--server-side", "-f", str(ROOT / "include/kubernetes/airflow-account.yaml"))
     kubectl("apply", "--server-side", "-f", str(chart / "crds"))
     if _is_installed(image):
         return

@@ -131,9 +131,11 @@ class Cluster:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy/metrics/json/"
         try:
-            return dict(self._call("GET", path, {}, tries=1))
+            answer = self._call("GET", path, {}, tries=1)
         except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
             return None
+        # While Spark starts up, every address gives one sentence that says so.
+        return answer if isinstance(answer, dict) else None
 
     def driver_page(
         self, namespace: str, pod: str, path: str, query: list[tuple[str, str]], base: str

@@ -23,7 +23,7 @@ class Category(StrEnum):
     WEBHOOK_AWAY = "webhook-away"
     RIGHT_MISSING = "right-missing"
     SUBMISSION_FAILED = "submission-failed"
-    SECRET_MISSING = "secret-missing"  # noqa: S105 - a category
+    SECRET_MISSING = "secret-missing"  # noqa: S105 - a name
     OUT_OF_MEMORY = "out-of-memory"
     DRIVER_FAILED = "driver-failed"
     QUERY_DEAD = "query-dead"
@@ -134,10 +134,10 @@ def _check_schedule(evidence: Evidence) -> Diagnosis | None:
 
 
 def _check_message(evidence: Evidence) -> Diagnosis | None:
-    """Read the operator's own words on a submission that failed."""
-    text = evidence.message
-    if not text or evidence.state not in {"SUBMISSION_FAILED", "FAILED", "PENDING_RERUN"}:
+    """Read what the operator says of a submission that failed, and the driver of its own end."""
+    if evidence.state not in {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}:
         return None
+    text = f"{evidence.message}\n{evidence.driver_log}"
     for words, category, summary, resolution in _MESSAGES:
         if any(word in text for word in words):
             return Diagnosis(category, summary, _essence(text, words), resolution)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, topic_from
@@ -18,6 +18,11 @@ from fink_k8s.core.settings import is_image_tag
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
+
+
+# The form folds these away under their own titles.
+_SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
+_PLATFORM: dict[str, JsonValue] = {"section": "Cluster, rights and image"}
 
 
 class Stage(StrEnum):
@@ -58,6 +63,7 @@ class RbacRequest(Request):
         title="Rights of the driver",
         description="`least-privilege`: a Role in the streams' namespace. `cluster-edit`: the "
         "ClusterRole `edit` in every namespace, secrets included, as Fink's document has it.",
+        json_schema_extra=_PLATFORM,
     )
 
 
@@ -97,13 +103,22 @@ class StreamRequest(Request):
         ge=60,
         le=172_800,
     )
-    executors: int = Field(1, title="Executors", description="Executor pods.", ge=1, le=100)
-    driver_memory: Memory = Field("1g", title="Driver memory", description="e.g. `900m` or `2g`.")
+    executors: int = Field(
+        1, title="Executors", description="Executor pods.", ge=1, le=100, json_schema_extra=_SIZE
+    )
+    driver_memory: Memory = Field(
+        "1g", title="Driver memory", description="e.g. `900m` or `2g`.", json_schema_extra=_SIZE
+    )
     executor_memory: Memory = Field(
-        "1g", title="Executor memory", description="e.g. `900m` or `2g`."
+        "1g", title="Executor memory", description="e.g. `900m` or `2g`.", json_schema_extra=_SIZE
     )
     executor_cores: int = Field(
-        1, title="Executor cores", description="Tasks that an executor runs at once.", ge=1, le=64
+        1,
+        title="Executor cores",
+        description="Tasks that an executor runs at once.",
+        ge=1,
+        le=64,
+        json_schema_extra=_SIZE,
     )
 
     @field_validator("night")
@@ -145,10 +160,11 @@ class ImageRequest(Request):
         description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
         pattern=r"^([0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*)?$",
         max_length=40,
+        json_schema_extra=_PLATFORM,
     )
 
 
-class DeployRequest(StreamRequest, RbacRequest, ImageRequest):
+class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
     """The whole bring-up."""
 
     skip: list[Stage] = Field(
@@ -156,6 +172,7 @@ class DeployRequest(StreamRequest, RbacRequest, ImageRequest):
         title="Stages to skip",
         description="What is there already: rights that someone else granted, an image, ...",
         max_length=len(Stage),
+        json_schema_extra=_PLATFORM,
     )
     image_tag: str = Field(
         "",
@@ -163,6 +180,7 @@ class DeployRequest(StreamRequest, RbacRequest, ImageRequest):
         description="Only where the stage `image` is skipped: the tag, or `sha256:...`, to run.",
         pattern=r"^[A-Za-z0-9_:.-]*$",
         max_length=128,
+        json_schema_extra=_PLATFORM,
     )
 
     @field_validator("image_tag")

@@ -1,5 +1,6 @@
 """How an error of this library becomes an Airflow failure: retried only where that can help."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from fink_k8s.core.errors import FinkError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -19,7 +22,11 @@ def airflow_failures() -> Iterator[None]:
 
 
 def failure_of(message: str, *, retryable: bool) -> AirflowException:
-    """Return the exception that fails a task with `message`, for good unless `retryable`."""
+    """Return the exception that fails a task with `message`, for good unless `retryable`.
+
+    The message is a line of the log as well: Airflow shows an exception folded away.
+    """
+    log.error("%s", message)
     return AirflowException(message) if retryable else AirflowFailException(message)
 
 

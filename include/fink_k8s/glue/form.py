@@ -3,26 +3,32 @@
 from typing import Any, TypeVar
 
 from airflow.sdk import Param
-from airflow.sdk.exceptions import AirflowFailException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
+
+from fink_k8s.glue.failures import failure_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def form_of(model: type[BaseModel]) -> dict[str, Param]:
-    """Return one Airflow parameter a field: its title, description, bounds and default."""
+    """Return one Airflow parameter a field: its title, description, bounds and default.
+
+    A field that may be left empty is null in the form, which would otherwise demand a value.
+    """
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})
     params = {}
     for name, field in schema["properties"].items():
         rules = _resolve(field, definitions)
         rules.pop("default", None)
+        rules["description_md"] = rules.pop("description", "")
         default = to_jsonable_python(
             model.model_fields[name].get_default(call_default_factory=True, validated_data={})
         )
-        description = rules.pop("description", None)
-        params[name] = Param(default, description=description, **rules)
+        if default in ("", []):
+            rules["type"], default = ["null", rules["type"]], None
+        params[name] = Param(default, **rules)
     return params
 
 
@@ -34,11 +40,12 @@ def request_from(params: Any, model: type[Model]) -> Model:
     Raises:
         AirflowFailException: a value breaks a rule; the message names field, rule and remedy.
     """
-    known = {name: params[name] for name in model.model_fields if name in params}
+    given = {name: params.get(name) for name in model.model_fields}
+    known = {name: value for name, value in given.items() if value is not None}
     try:
         return model.model_validate(known)
     except ValidationError as error:
-        raise AirflowFailException(refusal_of(error)) from None
+        raise failure_of(refusal_of(error), retryable=False) from None
 
 
 def refusal_of(error: ValidationError) -> str:

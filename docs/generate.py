@@ -1,0 +1,109 @@
+"""Write the pages that come from the code: `make docs` (a test fails when they are stale)."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
+
+
+def pages() -> Mapping[Path, str]:
+    """Return each generated page's path and text."""
+    return {ROOT / "docs/dags.md": catalogue(), ROOT / "docs/configuration.md": configuration()}
+
+
+def catalogue() -> str:
+    """Return the catalogue of DAGs: each one's own documentation and its form."""
+    dags = _dags()
+    lines = [NOTE, "# The DAGs\n"]
+    for dag_id in sorted(dags):
+        dag = dags[dag_id]
+        lines += [f"## {dag_id}\n", f"Tags: {', '.join(sorted(dag.tags))}.\n"]
+        lines += [_lower_headings(dag.doc_md), "", "| parameter | default | allowed | meaning |"]
+        lines += ["|---|---|---|---|"]
+        lines += [_row(name, dag.params.get_param(name)) for name in dag.params]
+        lines += ["", "Tasks, in order: " + ", ".join(f"`{t}`" for t in _tasks(dag)) + ".\n"]
+    return "\n".join(lines)
+
+
+def configuration() -> str:
+    """Return the table of settings and connections."""
+    from fink_k8s.core.settings import ENV_PREFIX, Settings
+
+    lines = [NOTE, "# Configuration\n", _ONCE]
+    lines += ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "the user's cache" if field.default_factory else f"`{field.default}`"
+        example = f" E.g. `{field.examples[0]}`." if field.examples else ""
+        shown = "" if default == "``" else default
+        lines.append(f"| `{ENV_PREFIX}{name.upper()}` | {shown} | {field.description}{example} |")
+    lines += ["", _CONNECTIONS]
+    return "\n".join(lines)
+
+
+_ONCE = """\
+An installation is configured once, by environment variables of every Airflow component; nothing
+of it is in a trigger form.
+"""
+_CONNECTIONS = """\
+## Airflow connections
+
+| connection | for what | rights |
+|---|---|---|
+| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
+| `kubernetes_admin` | stages `preflight` and `rbac` | grant roles, read nodes and deployments |
+| `fink_store` (type aws) | read the raw store: counts, commits | login and password are the keys |
+| `docker_default` (type docker) | push images | only where the registry has a login |
+
+`DOCKER_HOST` names the Docker engine of the stage `image`; the default is the local socket.
+"""
+
+
+def main() -> int:
+    """Write every page."""
+    for path, text in pages().items():
+        path.write_text(text)
+        print(path.relative_to(ROOT))
+    return 0
+
+
+def _dags() -> dict[str, Any]:
+    os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp())
+    os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(ROOT / "dags"))
+    if bag.import_errors:
+        raise SystemExit(str(bag.import_errors))
+    return dict(bag.dags)
+
+
+def _tasks(dag: Any) -> list[str]:
+    return [task.task_id for task in dag.topological_sort()]
+
+
+def _lower_headings(text: str) -> str:
+    return text.strip().replace("### ", "**", 1).replace("\n", "**\n", 1)
+
+
+def _row(name: str, param: Any) -> str:
+    schema = param.schema
+    default = "" if param.value is None else f"`{param.value}`"
+    values = schema.get("enum") or (schema.get("items") or {}).get("enum")
+    if values:
+        allowed = ", ".join(f"`{value}`" for value in values)
+    elif "minimum" in schema:
+        allowed = f"{schema['minimum']} to {schema['maximum']}"
+    else:
+        pattern = schema.get("pattern", "").replace("|", "\\|")
+        allowed = f"`{pattern}`"
+    meaning = f"{schema['title']}. {schema['description_md']}"
+    return f"| `{name}` | {default} | {allowed} | {meaning} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What tests of the testbed share."""
+
+import os
+import tempfile
+
+import pytest
+
+# Before anything imports Airflow, which reads its configuration then and there.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+@pytest.fixture(scope="session")
+def environment():
+    """Return the testbed's variables; `python -m testbed.run pytest` sets them."""
+    if "TESTBED_STATE" not in os.environ:
+        pytest.fail("the testbed is not up: run these tests by `make test`")
+    return os.environ
+
+
+@pytest.fixture(scope="session")
+def kubernetes(environment):
+    """Return a client of the cluster, as its administrator."""
+    from kubernetes import config
+
+    return config.new_client_from_config(environment["KUBECONFIG"])
+
+
+@pytest.fixture(scope="session")
+def store(environment):
+    """Return the raw store."""
+    from fink_k8s.adapters.storage import Store
+
+    return Store(
+        environment["FINK_STORE_PREFIX"],
+        environment["FINK_STORE_ENDPOINT"],
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )

@@ -1,0 +1,64 @@
+"""The documentation says what is so: generated pages are fresh, commands and links exist."""
+
+import re
+import subprocess
+
+import pytest
+
+from docs.generate import ROOT, pages
+from fink_k8s.core.diagnosis import Category
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split()
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+def test_generated_pages_are_fresh(path):
+    assert path.read_text() == pages()[path], "stale: run `make docs`"
+
+
+def test_every_category_has_its_section_with_all_that_helps():
+    text = (ROOT / "docs/troubleshooting.md").read_text()
+    sections = {part.partition("\n")[0]: part for part in text.split("\n## ")[1:]}
+    assert sorted(sections) == sorted(Category)
+    for section in sections.values():
+        for word in ("Symptom", "Why", "Remedy", "Command"):
+            assert f"**{word}:**" in section
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_and_make_targets_exist(page):
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    for target in re.findall(r"`make ([a-z-]+)", text):
+        assert target in targets, target
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / link).exists(), link
+
+
+def test_readme_lists_every_dag():
+    text = (ROOT / "README.md").read_text()
+    for file in (ROOT / "dags").glob("*.py"):
+        assert f"`{file.stem}`" in text
+
+
+def test_every_dependency_has_its_reason():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for file in ("requirements.in", "requirements-dev.in"):
+        for line in (ROOT / file).read_text().splitlines():
+            if match := re.match(r"([A-Za-z0-9_-]+)==", line):
+                assert f"| {match[1]} |" in text, match[1]
+
+
+@pytest.mark.parametrize("secret", [r"https?://[^ ]*pypi[^ ]*/simple", r"/root/", r"/work/main"])
+def test_no_registry_and_no_path_of_a_machine_is_committed(secret):
+    mine = "tests/docs/test_docs.py"
+    found = [
+        name
+        for name in TRACKED
+        if name != mine and (ROOT / name).is_file()
+        and re.search(secret.encode(), (ROOT / name).read_bytes())
+    ]  # fmt: skip
+    assert found == []

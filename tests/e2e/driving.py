@@ -1,0 +1,90 @@
+"""What a person does in the UI, and what an operator of the cluster sees with kubectl."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from testbed.airflow import AirflowClient
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "spark"
+DEPLOY = "fink_deploy"
+
+
+def unused_night() -> str:
+    """Return a night that no earlier test run on this testbed has stored anything of."""
+    return f"{date(2001, 1, 1) + timedelta(days=int(time.time()) // 60 % 9000):%Y%m%d}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A DAG run that has ended."""
+
+    client: AirflowClient
+    dag_id: str
+    run_id: str
+    state: str
+    seconds: float
+    tasks: dict[str, dict[str, Any]]
+
+    def xcom(self, task_id: str) -> Any:
+        return self.client.xcom(self.dag_id, self.run_id, task_id)
+
+    def log(self, task_id: str) -> str:
+        tries = self.tasks[task_id]["try_number"]
+        return "\n".join(
+            self.client.log(self.dag_id, self.run_id, task_id, number)
+            for number in range(1, tries + 1)
+        )
+
+    def states(self) -> dict[str, str]:
+        return {name: task["state"] for name, task in self.tasks.items()}
+
+
+class Fink:
+    """What a person does in the UI, and what an operator of the cluster sees with kubectl."""
+
+    def __init__(self, client: AirflowClient) -> None:
+        self.client = client
+
+    def run(self, dag_id: str, wait_seconds: float = 600, **form: Any) -> Run:
+        self.client.wait_for_dag(dag_id)
+        begun = time.monotonic()
+        run_id = self.client.trigger(dag_id, form)
+        for _ in self.client.follow(dag_id, run_id, wait_seconds):
+            pass
+        tasks = {task["task_id"]: task for task in self.client.tasks(dag_id, run_id)}
+        state = self.client.run_state(dag_id, run_id)
+        run = Run(self.client, dag_id, run_id, state, time.monotonic() - begun, tasks)
+        print(f"{dag_id} {form}: {state} after {run.seconds:.0f} s, {run.states()}")
+        for name, task in tasks.items():
+            if task["state"] == "failed":
+                print(f"--- {name}\n{run.log(name)[-3000:]}")
+        return run
+
+    def produce(self, topic: str, count: int, corrupt: int = 0) -> dict[str, Any]:
+        command = [sys.executable, "-m", "testbed.alerts", "--topic", topic]
+        command += ["--count", str(count), "--corrupt", str(corrupt)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+def kubectl(*words: str, stdin: str | None = None) -> str:
+    command = ["kubectl", "-n", NAMESPACE, *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def drivers(stream: str) -> list[dict[str, Any]]:
+    selector = f"sparkoperator.k8s.io/app-name={stream},spark-role=driver"
+    return json.loads(kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+
+
+def application(stream: str) -> dict[str, Any]:
+    return json.loads(kubectl("get", "sparkapplication", stream, "-o", "json"))

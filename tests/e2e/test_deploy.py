@@ -1,0 +1,244 @@
+"""The chain `fink_deploy` on a real cluster, as one triggers it."""
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.storage import NightCounts, Store
+from fink_k8s.adapters.streams import observe
+from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.health import Verdict, assess
+from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.settings import load_settings
+from tests.e2e.driving import (
+    DEPLOY,
+    NAMESPACE,
+    application,
+    drivers,
+    kubectl,
+    unused_night,
+)
+
+pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900)]
+
+NIGHT = unused_night()
+STREAM = f"stream2raw-ztf-{NIGHT}"
+TOPIC = f"e2e_{time.time():.0f}"
+SLEEPER = "stream2raw-ztf-20260109"
+
+
+@pytest.fixture(scope="module")
+def deployed(fink):
+    fink.produce(TOPIC, 400, corrupt=8)
+    run = fink.run(DEPLOY, night=NIGHT, topic=TOPIC)
+    assert run.state == "success"
+    yield run
+    kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def sleeper(fink, deployed):
+    """A stream whose query dies 20 s after its start, under a driver that goes on."""
+    settings = load_settings()
+    request = StreamRequest(night="20260109", topic=TOPIC)
+    image = deployed.xcom("image.build_image")
+    manifest = make_spark_application(request, settings, image, "3.5.7")
+    spec = manifest["spec"]
+    spec["mainApplicationFile"] = "local:///opt/job/fink_like_job.py"
+    spec["arguments"] = []
+    spec["volumes"].append({"name": "job", "configMap": {"name": "fink-like-job"}})
+    spec["driver"]["volumeMounts"].append({"name": "job", "mountPath": "/opt/job"})
+    job = Path(__file__).with_name("fink_like_job.py").read_text()
+    job_map = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "fink-like-job"},
+        "data": {"fink_like_job.py": job},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(job_map))
+    kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    yield request
+    kubectl("delete", "sparkapplication", SLEEPER, "--ignore-not-found")
+    kubectl("delete", "configmap", "fink-like-job")
+
+
+def test_the_chain_from_nothing_stores_every_alert(deployed, store):
+    assert set(deployed.states().values()) == {"success"}
+    assert "@sha256:" in deployed.xcom("image.build_image")
+    submitted = deployed.xcom("submit.submit_application")
+    assert submitted["way"] == "created"
+    assert submitted["application"] == STREAM
+    assert wait_for_counts(store, NIGHT, read=400) == NightCounts(
+        batches=1, read=400, stored=392, set_aside=8
+    )
+
+
+def test_the_application_runs_the_digest_that_was_built(deployed):
+    assert application(STREAM)["spec"]["image"] == deployed.xcom("image.build_image")
+
+
+def test_driver_and_executor_meet_pod_security_restricted(deployed):
+    level = json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "json"))["metadata"]["labels"]
+    assert level["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert drivers(STREAM)[0]["status"]["phase"] == "Running"
+
+
+def test_no_secret_reaches_application_log_or_xcom(deployed, environment):
+    seen = json.dumps(application(STREAM)) + "".join(map(deployed.log, deployed.tasks))
+    seen += str(deployed.xcom("submit.render_application"))
+    assert environment["AWS_SECRET_ACCESS_KEY"] not in seen
+
+
+def test_a_second_run_adopts_the_one_driver(fink, deployed, sleeper):
+    before = application(STREAM)["metadata"]["uid"], drivers(STREAM)[0]["metadata"]["uid"]
+    run = fink.run(DEPLOY, night=NIGHT, topic=TOPIC)
+    assert run.state == "success"
+    assert run.xcom("submit.submit_application")["way"] == "adopted"
+    assert run.xcom("rbac.grant_rights") == []
+    assert "nothing built, nothing pushed" in run.log("image.build_image")
+    assert (application(STREAM)["metadata"]["uid"], drivers(STREAM)[0]["metadata"]["uid"]) == before
+    assert len(drivers(STREAM)) == 1
+
+
+def test_another_spec_for_a_running_night_is_refused(fink, deployed):
+    uid = application(STREAM)["metadata"]["uid"]
+    run = fink.run(
+        DEPLOY, night=NIGHT, topic=TOPIC, trigger_interval_s=20, skip=["preflight", "rbac"]
+    )
+    assert run.state == "failed"
+    assert "another spec (argument -tinterval)" in run.log("submit.submit_application")
+    assert application(STREAM)["metadata"]["uid"] == uid
+
+
+def test_a_tag_that_is_not_in_the_registry_is_refused_early(fink, deployed):
+    run = fink.run(DEPLOY, night="20260102", skip=["preflight", "rbac", "image"], image_tag="no_1")
+    assert run.states()["submit.render_application"] == "failed"
+    assert "image_tag" in run.log("submit.render_application")
+    assert "20260102" not in kubectl("get", "sparkapplications")
+
+
+def test_an_image_that_cannot_be_pulled_is_named_within_a_minute(fink, deployed, ended):
+    ended.append("stream2raw-ztf-20260103")
+    run = fink.run(
+        DEPLOY,
+        night="20260103",
+        skip=["preflight", "rbac", "image"],
+        image_tag=f"sha256:{'0' * 64}",
+    )
+    assert run.states()["submit.submit_application"] == "failed"
+    assert "[image-pull]" in run.log("submit.submit_application")
+    assert first_cause_after(run, "submit.submit_application") < 60
+
+
+def test_a_missing_right_is_named_within_a_minute(fink, deployed, ended):
+    ended.append("stream2raw-ztf-20260104")
+    kubectl("delete", "rolebinding", "fink-driver")
+    try:
+        run = fink.run(DEPLOY, night="20260104", skip=["preflight", "rbac", "first_batch"])
+    finally:
+        assert fink.run("fink_rbac").state == "success"
+    assert run.state == "failed"
+    assert "[right-missing]" in run.log("submit.submit_application")
+    assert first_cause_after(run, "submit.submit_application") < 60
+
+
+def test_a_driver_that_cannot_start_is_named_within_a_minute(fink, deployed, ended):
+    ended.append("stream2raw-ztf-20260105")
+    run = fink.run(
+        DEPLOY,
+        night="20260105",
+        driver_memory="100m",
+        skip=["preflight", "rbac", "image", "first_batch"],
+    )
+    assert run.state == "failed"
+    failed = next(name for name, state in run.states().items() if state == "failed")
+    assert "memory" in run.log(failed)
+    assert "[driver-failed]" in run.log(failed)
+    assert first_cause_after(run, failed) < 60
+
+
+def test_preflight_names_every_remedy_at_once(fink, deployed):
+    run = fink.run(DEPLOY, night="20260106", topic="no_such_topic", driver_memory="900g")
+    assert run.states()["check_prerequisites"] == "failed"
+    assert run.states()["rbac.grant_rights"] == "upstream_failed"
+    log = run.log("check_prerequisites")
+    assert "no_such_topic" in log
+    assert "900" in log
+
+
+def test_a_night_that_is_no_date_is_refused_before_anything_is_made(fink):
+    run = fink.run(DEPLOY, night="20260230")
+    assert run.states()["check_prerequisites"] == "failed"
+    assert "night" in run.log("check_prerequisites")
+
+
+def test_the_form_refuses_nonsense(fink):
+    from testbed.airflow import RefusedFormError
+
+    fink.client.wait_for_dag(DEPLOY)
+    for form in ({"night": "2026-01-01"}, {"topic": ".*"}, {"executors": 0}, {"survey": "x"}):
+        with pytest.raises(RefusedFormError, match=next(iter(form))):
+            fink.client.trigger(DEPLOY, form)
+
+
+def test_a_dead_query_under_a_running_driver_is_unhealthy(fink, deployed, sleeper):
+    wait_for_age(SLEEPER, 125)
+    state = application(SLEEPER)["status"]["applicationState"]["state"]
+    assert (state, drivers(SLEEPER)[0]["status"]["phase"]) == ("RUNNING", "Running")
+    assert "the query has ended" in kubectl("logs", f"{SLEEPER}-driver")
+    run = fink.run(
+        DEPLOY,
+        night=sleeper.night,
+        topic=sleeper.topic,
+        image_tag=deployed.xcom("image.build_image").partition("@")[2],
+        skip=["preflight", "rbac", "image", "first_batch"],
+    )
+    assert run.xcom("submit.submit_application")["way"] == "adopted"
+    assert run.states()["wait_until_healthy"] == "failed"
+    assert "[query-dead]" in run.log("wait_until_healthy")
+
+
+def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):
+    assert assess(observe(Cluster(kubernetes), NAMESPACE, STREAM)).verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("dag_id", ["fink_rbac", "fink_image"])
+def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
+    task = {"fink_rbac": "rbac.grant_rights", "fink_image": "image.build_image"}[dag_id]
+    first, second = fink.run(dag_id), fink.run(dag_id)
+    assert (first.state, second.state) == ("success", "success")
+    assert "already so" in second.log(task)
+    assert second.xcom(task) in ([], first.xcom(task))
+
+
+def wait_for_counts(store: Store, night: str, read: int, wait_seconds: float = 90) -> NightCounts:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        counts = store.counts(night)
+        if (counts.read == read and counts.is_complete) or time.monotonic() > deadline:
+            return counts
+        time.sleep(1)
+
+
+def first_cause_after(run, task_id: str) -> float:
+    """Return the seconds from the task's start to the first line that names a category."""
+    lines = [line for line in run.log(task_id).splitlines() if "Z" in line[:32]]
+    begun = datetime.fromisoformat(lines[0].split()[0])
+    named = next(line for line in lines if any(f"[{category}]" in line for category in Category))
+    return (datetime.fromisoformat(named.split()[0]) - begun).total_seconds()
+
+
+def wait_for_age(stream: str, seconds: float) -> None:
+    while True:
+        pods = drivers(stream)
+        state = (pods[0]["status"].get("containerStatuses") or [{}])[0].get("state") if pods else {}
+        if started := ((state or {}).get("running") or {}).get("startedAt"):
+            age = time.time() - datetime.fromisoformat(started).timestamp()
+            if age > seconds:
+                return
+        time.sleep(1)

@@ -1,0 +1,254 @@
+from types import SimpleNamespace
+
+import pytest
+import urllib3
+from kubernetes.client.exceptions import ApiException
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.core.errors import (
+    Conflict,
+    FinkError,
+    InvalidRequest,
+    NotPermitted,
+    Unavailable,
+)
+
+ACCOUNT = {"kind": "ServiceAccount", "metadata": {"name": "spark", "namespace": "ns"}}
+PROXY = "/api/v1/namespaces/ns/pods/d:4040/proxy"
+
+
+class Api:
+    """Answers each call with the next of `answers`; the last one for good."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.calls = []
+
+    def call_api(self, path, method, **options):
+        self.calls.append(SimpleNamespace(path=path, method=method, **options))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def http(status, body="the cluster's words"):
+    error = ApiException(status=status, reason="reason")
+    error.body = body
+    return error
+
+
+@pytest.fixture(autouse=True)
+def slept(monkeypatch):
+    seconds = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", seconds.append)
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, NotPermitted),
+        (403, NotPermitted),
+        (409, Conflict),
+        (400, InvalidRequest),
+        (422, InvalidRequest),
+    ],
+)
+def test_a_refusal_is_told_at_once_in_the_clusters_words(status, error):
+    api = Api(http(status))
+    with pytest.raises(error, match="the cluster's words") as caught:
+        Cluster(api).create(ACCOUNT)
+    assert len(api.calls) == 1
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_busy_server_is_asked_again_and_then_given_up(status, slept):
+    api = Api(http(status))
+    with pytest.raises(Unavailable, match=str(status)) as caught:
+        Cluster(api).nodes()
+    assert len(api.calls) == 4
+    assert slept == sorted(slept)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "passing", [http(429), http(503), urllib3.exceptions.ProtocolError("connection reset")]
+)
+def test_what_passes_is_not_noticed(passing):
+    api = Api(passing, passing, {"items": [1]})
+    assert Cluster(api).nodes() == [1]
+    assert len(api.calls) == 3
+
+
+def test_a_server_that_is_away_is_unavailable():
+    away = urllib3.exceptions.MaxRetryError(None, "/", "connection refused")
+    with pytest.raises(Unavailable, match=r"does not answer.*connection refused"):
+        Cluster(Api(away)).nodes()
+
+
+def test_what_is_not_there_is_none():
+    assert Cluster(Api(http(404))).find("Namespace", "spark") is None
+    assert not Cluster(Api(http(404))).crd_exists()
+    assert Cluster(Api({})).crd_exists()
+
+
+def test_a_right_that_is_missing_is_not_taken_for_an_object_that_is():
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).find("Namespace", "spark")
+
+
+def test_an_object_in_a_namespace_that_is_not_there_is_an_error_of_ours():
+    with pytest.raises(FinkError, match=r"POST .*no such object"):
+        Cluster(Api(http(404))).create(ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("ServiceAccount", "/api/v1/namespaces/ns/serviceaccounts/x"),
+        (
+            "SparkApplication",
+            "/apis/sparkoperator.k8s.io/v1beta2/namespaces/ns/sparkapplications/x",
+        ),
+        ("ClusterRoleBinding", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/x"),
+    ],
+)
+def test_objects_are_found_where_their_kind_lives(kind, path):
+    api = Api({"kind": kind})
+    assert Cluster(api).find(kind, "x", "ns") == {"kind": kind}
+    assert (api.calls[0].method, api.calls[0].path) == ("GET", path)
+
+
+def test_delete_tells_whether_there_was_one():
+    api = Api({})
+    assert Cluster(api).delete("ServiceAccount", "spark", "ns")
+    assert api.calls[0].method == "DELETE"
+    assert ("propagationPolicy", "Foreground") in api.calls[0].query_params
+    assert not Cluster(Api(http(404))).delete("ServiceAccount", "spark", "ns")
+
+
+def versioned(version, **more):
+    return {"metadata": {"resourceVersion": version}, **more}
+
+
+@pytest.mark.parametrize(
+    ("before", "changed"), [(http(404), True), (versioned("1"), True), (versioned("2"), False)]
+)
+def test_apply_tells_whether_it_changed_anything(before, changed):
+    api = Api(before, versioned("2"))
+    assert Cluster(api).apply(ACCOUNT) is changed
+    assert [call.method for call in api.calls] == ["GET", "PATCH"]
+    assert api.calls[1].header_params["Content-Type"] == "application/apply-patch+yaml"
+    assert ("fieldManager", "fink-airflow") in api.calls[1].query_params
+    assert api.calls[1].body == ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("role", "methods"), [("edit", ["GET", "PATCH"]), ("view", ["GET", "DELETE", "PATCH"])]
+)
+def test_only_a_binding_to_another_role_is_made_anew(role, methods):
+    wanted = {
+        "kind": "RoleBinding",
+        "metadata": {"name": "b", "namespace": "ns"},
+        "roleRef": {"name": "edit"},
+    }
+    api = Api(versioned("1", roleRef={"name": role}), versioned("2"))
+    assert Cluster(api).apply(wanted)
+    assert [call.method for call in api.calls] == methods
+
+
+@pytest.mark.parametrize(
+    ("resource", "group", "plural", "subresource"),
+    [
+        ("pods", "", "pods", ""),
+        ("pods/exec", "", "pods", "exec"),
+        ("rolebindings.rbac.authorization.k8s.io", "rbac.authorization.k8s.io", "rolebindings", ""),
+    ],
+)
+def test_may_asks_for_the_right_thing(resource, group, plural, subresource):
+    api = Api({"status": {"allowed": True}})
+    assert Cluster(api).may("user", "get", resource, "ns") is True
+    assert api.calls[0].body["spec"] == {
+        "user": "user",
+        "resourceAttributes": {
+            "namespace": "ns",
+            "verb": "get",
+            "group": group,
+            "resource": plural,
+            "subresource": subresource,
+        },
+    }
+
+
+def test_what_is_not_allowed_is_denied():
+    assert Cluster(Api({"status": {}})).may("user", "get", "pods", "ns") is False
+
+
+@pytest.mark.parametrize("minor", ["34", "34+"])
+def test_version_is_major_and_minor(minor):
+    assert Cluster(Api({"major": "1", "minor": minor})).version() == "1.34"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "selector", "path", "query"),
+    [
+        ("", "", "/api/v1/pods", []),
+        ("ns", "a=b", "/api/v1/namespaces/ns/pods", [("labelSelector", "a=b")]),
+    ],
+)
+def test_pods_of_a_namespace_or_of_all(namespace, selector, path, query):
+    api = Api({"items": []})
+    assert Cluster(api).pods(namespace, selector) == []
+    assert (api.calls[0].path, api.calls[0].query_params) == (path, query)
+
+
+@pytest.mark.parametrize("error", [http(503), http(404), http(400)])
+def test_a_driver_without_metrics_is_asked_once(error):
+    api = Api(error)
+    assert Cluster(api).driver_metrics("ns", "d") is None
+    assert len(api.calls) == 1
+
+
+def test_metrics_come_as_the_driver_gives_them():
+    assert Cluster(Api({"gauges": {}})).driver_metrics("ns", "d") == {"gauges": {}}
+
+
+def test_a_driver_that_is_starting_up_has_no_metrics():
+    assert Cluster(Api("Spark is starting up. Please wait.")).driver_metrics("ns", "d") is None
+
+
+def test_a_missing_right_on_the_proxy_is_not_a_driver_without_metrics():
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).driver_metrics("ns", "d")
+
+
+@pytest.mark.parametrize("error", [http(403), http(404), http(503)])
+def test_a_log_that_cannot_be_had_is_empty(error):
+    assert Cluster(Api(error)).driver_log("ns", "d") == ""
+
+
+def page(status=200, body=b"", **headers):
+    return SimpleNamespace(status=status, data=body, headers=headers)
+
+
+def test_links_of_a_driver_page_stay_on_our_side():
+    body = f'<a href="{PROXY}/ui/s/jobs/">'.encode()
+    api = Api(page(body=body, **{"Content-Type": "text/html"}))
+    got = Cluster(api).driver_page("ns", "d", "jobs/", [("id", "1")], "/ui/s")
+    assert (got.status, got.content_type, got.location) == (200, "text/html", "")
+    assert got.body == b'<a href="/ui/s/jobs/">'
+    assert (api.calls[0].path, api.calls[0].query_params) == (f"{PROXY}/jobs/", [("id", "1")])
+    assert api.calls[0].header_params == {"X-Forwarded-Context": "/ui/s"}
+
+
+@pytest.mark.parametrize("location", [f"{PROXY}/jobs/", f"{PROXY}/ui/s/jobs/"])
+def test_a_redirect_of_the_driver_stays_on_our_side(location):
+    got = Cluster(Api(page(302, Location=location))).driver_page("ns", "d", "", [], "/ui/s")
+    assert (got.status, got.location) == (302, "/ui/s/jobs/")
+
+
+def test_a_driver_that_does_not_answer_is_unavailable():
+    with pytest.raises(Unavailable):
+        Cluster(Api(http(503))).driver_page("ns", "d", "", [], "/ui/s")
