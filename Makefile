@@ -4,11 +4,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
+# What fails soonest comes first; the last one takes the testbed down.
+TESTS := $(addprefix tests/,unit dags docs integration stream2raw e2e lifecycle)
 UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down test lint types contracts unit up status format requirements
+.PHONY: help setup demo down test lint types contracts unit up status docs screenshots format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -51,7 +53,14 @@ unit: setup  ## tests that need no testbed
 
 test: lint types contracts  ## all tests, on a testbed that it brings up
 	$(PYTHON) -m testbed up
-	$(PYTHON) -m testbed.run pytest tests
+	$(PYTHON) -m testbed.run pytest $(TESTS)
+
+docs: setup  ## write the pages that come from the code
+	$(PYTHON) -m docs.generate
+
+screenshots: setup  ## take README's pictures from the running demo
+	test -x /usr/bin/chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+	$(PYTHON) -m testbed.screenshots
 
 format: setup  ## mend formatting and what lint can mend
 	ruff format .

@@ -163,6 +163,7 @@ class AirflowClient:
     """The part of Airflow's API v2 that a person uses in the UI: trigger, follow, read."""
 
     def __init__(self, airflow: Airflow) -> None:
+        self.url = airflow.url
         self._http = httpx.Client(base_url=airflow.url, timeout=60)
         answer = self._http.post(
             "/auth/token", json={"username": USER, "password": airflow.password}
@@ -246,9 +247,13 @@ class AirflowClient:
         raise AirflowDownError(f"{dag_id} {run_id} has not ended after {wait_seconds:.0f} s")
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return a task's log as plain lines."""
+        """Return a task's log as plain lines; empty where that try wrote none."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
-        content = self._get(path, full_content="true")["content"]
+        answer = self._http.get(path, params={"full_content": "true"})
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return ""
+        answer.raise_for_status()
+        content = answer.json()["content"]
         return "\n".join(_log_line(entry) for entry in content)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
@@ -259,6 +264,15 @@ class AirflowClient:
             return None
         answer.raise_for_status()
         return answer.json()["value"]
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """Return the addresses behind a task's buttons, by their names."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        return dict(self._get(path)["extra_links"])
+
+    def page(self, path: str) -> httpx.Response:
+        """Return any page of the web server, as the logged-in user sees it."""
+        return self._http.get(path, follow_redirects=True)
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         answer = self._http.get(path, params=params)

@@ -3,7 +3,9 @@
 A result appears in the cache by one rename, so an interrupted build leaves nothing half-made.
 """
 
+import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -41,10 +43,16 @@ class Build:
 
     def ensure(self, say: Callable[[str], None]) -> Path:
         """Return the result, made now if the cache has none."""
-        if self.path.exists():
-            say(f"{self.name}: in the cache")
-            return self.path
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (self.path.parent / f".{self.name}.lock").open("w") as lock:
+            # Two checkouts share the cache; the second one waits for the first one's result.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.path.exists():
+                say(f"{self.name}: in the cache")
+                return self.path
+            return self._make(say)
+
+    def _make(self, say: Callable[[str], None]) -> Path:
         say(f"{self.name}: building")
         begun = time.monotonic()
         workshop = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=self.path.parent))
@@ -172,12 +180,8 @@ def _go_build(name: str, package: str, ldflags: str = "", folder: str = "") -> B
 
 
 def _copy_chart(module: str, target: Path) -> None:
-    folder = run(
-        "go", "list", "-mod=mod", "-m", "-f", "{{.Dir}}", module, cwd=GO / "spark-operator"
-    ).strip()
-    if not folder:
-        folder = run("go", "mod", "download", "-json", module, cwd=GO / "spark-operator")
-    shutil.copytree(Path(folder) / "charts/spark-operator-chart", target)
+    found = json.loads(run("go", "mod", "download", "-json", module, cwd=GO / "spark-operator"))
+    shutil.copytree(Path(found["Dir"]) / "charts/spark-operator-chart", target)
     for path in target.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)  # the module cache is read-only
 

@@ -103,3 +103,20 @@ def driver_pod(stream, phase, namespace="spark"):
         "spec": {"containers": []},
         "status": {"phase": phase},
     }
+
+
+class FakeFiles:
+    """What `stream2raw.files.Files` offers, over a dict of texts by path."""
+
+    def __init__(self, texts):
+        self.texts = dict(texts)
+
+    def names(self, folder):
+        inside = (path[len(folder) + 1 :] for path in self.texts if path.startswith(folder + "/"))
+        return sorted({name.partition("/")[0] for name in inside})
+
+    def read(self, file):
+        return self.texts.get(file)
+
+    def write(self, file, text):
+        self.texts[file] = text

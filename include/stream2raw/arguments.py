@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import List, NoReturn
+from typing import Any, List, NoReturn
 
 SCHEMAS = Path(__file__).resolve().parent / "schemas"
 BAD_ARGUMENTS = 2
@@ -88,6 +88,10 @@ def parse(words: List[str]) -> Arguments:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadArgument(message + "; see -h")
+
+    def _get_option_tuples(self, option_string: str) -> "list[Any]":
+        """Take no shortened flags; `allow_abbrev` is deaf to those of one dash."""
+        return []
 
 
 def _parser() -> argparse.ArgumentParser:

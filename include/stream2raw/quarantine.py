@@ -25,14 +25,18 @@ class Quarantine:
         # Beside the commits it speaks of: it goes when they go.
         self._marker = arguments.checkpoint + "/quarantine_checked"
         self._commits = arguments.checkpoint + "/commits"
+        self._plans = arguments.checkpoint + "/offsets"
         committed = log.batches(files, self._commits)
         # A marker may outlive its checkpoint; no batch is checked before it is committed.
         self.checked = min(int(files.read(self._marker) or -1), max(committed, default=-1))
 
     def mend(self) -> None:
         """Check the batches that an earlier process committed, but died before checking."""
+        planned = set(log.batches(self._files, self._plans))
         for batch in log.batches(self._files, self._commits):
-            self.check(batch, bad=None)
+            # Spark keeps the last hundred plans; of older batches nobody knows the offsets.
+            if batch == 0 or batch - 1 in planned:
+                self.check(batch, bad=None)
 
     def check(self, batch: int, bad: Optional[int]) -> None:
         """Keep the bad messages of a committed batch; `bad` None means that nobody counted."""

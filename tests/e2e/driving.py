@@ -42,6 +42,10 @@ class Run:
             for number in range(1, tries + 1)
         )
 
+    def failed(self) -> str:
+        """Return the task that failed by itself."""
+        return next(name for name, state in self.states().items() if state == "failed")
+
     def states(self) -> dict[str, str]:
         return {name: task["state"] for name, task in self.tasks.items()}
 

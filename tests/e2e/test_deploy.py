@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fink_k8s.adapters.cluster import Cluster
@@ -143,8 +144,9 @@ def test_a_missing_right_is_named_within_a_minute(fink, deployed, ended):
     finally:
         assert fink.run("fink_rbac").state == "success"
     assert run.state == "failed"
-    assert "[right-missing]" in run.log("submit.submit_application")
-    assert first_cause_after(run, "submit.submit_application") < 60
+    assert "[right-missing]" in run.log(run.failed())
+    assert "forbidden" in run.log(run.failed())
+    assert first_cause_after(run, run.failed()) < 60
 
 
 def test_a_driver_that_cannot_start_is_named_within_a_minute(fink, deployed, ended):
@@ -156,10 +158,9 @@ def test_a_driver_that_cannot_start_is_named_within_a_minute(fink, deployed, end
         skip=["preflight", "rbac", "image", "first_batch"],
     )
     assert run.state == "failed"
-    failed = next(name for name, state in run.states().items() if state == "failed")
-    assert "memory" in run.log(failed)
-    assert "[driver-failed]" in run.log(failed)
-    assert first_cause_after(run, failed) < 60
+    assert "memory" in run.log(run.failed())
+    assert "[driver-failed]" in run.log(run.failed())
+    assert first_cause_after(run, run.failed()) < 60
 
 
 def test_preflight_names_every_remedy_at_once(fink, deployed):
@@ -168,7 +169,7 @@ def test_preflight_names_every_remedy_at_once(fink, deployed):
     assert run.states()["rbac.grant_rights"] == "upstream_failed"
     log = run.log("check_prerequisites")
     assert "no_such_topic" in log
-    assert "900" in log
+    assert "GiB in 2 pods" in log
 
 
 def test_a_night_that_is_no_date_is_refused_before_anything_is_made(fink):
@@ -201,6 +202,23 @@ def test_a_dead_query_under_a_running_driver_is_unhealthy(fink, deployed, sleepe
     assert run.xcom("submit.submit_application")["way"] == "adopted"
     assert run.states()["wait_until_healthy"] == "failed"
     assert "[query-dead]" in run.log("wait_until_healthy")
+
+
+def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
+    submit = (DEPLOY, deployed.run_id, "submit.submit_application")
+    link = fink.client.links(*submit)["Spark UI"]
+    page = fink.client.page(link + "jobs/")
+    assert page.status_code == 200
+    assert "Spark Jobs" in page.text
+    assert f'href="{link}static/' in page.text or f'href="{link}stages/' in page.text
+    assert "/api/v1/namespaces" not in page.text
+    style = next(part for part in page.text.split('"') if part.endswith(".css"))
+    assert fink.client.page(style).headers["content-type"].startswith("text/css")
+    assert httpx.get(f"{fink.client.url}{link}").status_code == 401
+    for other in ("stream2raw-ztf-20260108", "spark-operator-controller", "..%2f..%2fsecrets"):
+        answer = fink.client.page(link.replace(STREAM, other))
+        assert answer.status_code in (404, 502), answer.text
+        assert "Spark Jobs" not in answer.text
 
 
 def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):

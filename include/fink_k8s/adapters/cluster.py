@@ -147,20 +147,8 @@ class Cluster:
         """
         proxy = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy"
 
-        def once() -> Any:
-            return self._api.call_api(
-                f"{proxy}/{path}",
-                "GET",
-                query_params=query,
-                # Spark puts this in front of its links.
-                header_params={"X-Forwarded-Context": base},
-                auth_settings=["BearerToken"],
-                _preload_content=False,
-                _return_http_data_only=True,
-                _request_timeout=15,
-            )
-
-        answer = _answer_of(once, f"GET {proxy}/{path}", tries=1)
+        # Spark puts the base in front of its links.
+        answer = self._raw(f"{proxy}/{path}", query, {"X-Forwarded-Context": base})
         location = answer.headers.get("Location", "")
         if location:
             location = base + location.rpartition("/proxy")[2].removeprefix(base)
@@ -172,9 +160,16 @@ class Cluster:
         """Return the last lines of a pod's log; empty where there is none."""
         path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:
-            return str(self._call("GET", path, {"tailLines": str(lines)}, tries=1, answer="str"))
+            data: bytes = self._raw(path, [("tailLines", str(lines))], {}).data
         except FinkError:
             return ""
+        return data.decode(errors="replace")
+
+    def follow_log(self, namespace: str, pod: str) -> Any:
+        """Return a pod's log as an open answer, whose lines come as they are written; close it."""
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+        query = [("follow", "true"), ("tailLines", "100")]
+        return self._raw(path, query, {}, timeout=(5, None))
 
     def _find(self, path: str) -> Object | None:
         try:
@@ -193,7 +188,6 @@ class Cluster:
         body: Object | None = None,
         content_type: str = "application/json",
         tries: int = 4,
-        answer: str = "object",
     ) -> Any:
         def once() -> Any:
             return self._api.call_api(
@@ -202,13 +196,36 @@ class Cluster:
                 query_params=list(query.items()),
                 header_params={"Accept": "application/json", "Content-Type": content_type},
                 body=body,
-                response_types_map=dict.fromkeys((200, 201, 202), answer),
+                response_types_map=dict.fromkeys((200, 201, 202), "object"),
                 auth_settings=["BearerToken"],
                 _return_http_data_only=True,
                 _request_timeout=15,
             )
 
         return _answer_of(once, f"{method} {path}", tries)
+
+    def _raw(
+        self,
+        path: str,
+        query: list[tuple[str, str]],
+        headers: dict[str, str],
+        timeout: Any = 15,
+    ) -> Any:
+        """Return the answer to one GET as urllib3 gives it, undecoded."""
+
+        def once() -> Any:
+            return self._api.call_api(
+                path,
+                "GET",
+                query_params=query,
+                header_params=headers,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _return_http_data_only=True,
+                _request_timeout=timeout,
+            )
+
+        return _answer_of(once, f"GET {path}", tries=1)
 
 
 class _NotThere(FinkError):

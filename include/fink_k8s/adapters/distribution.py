@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 _CHUNK = 1 << 20
 _TRIES = 4
 # What an image needs of the archive; examples, data and documentation stay out.
-_PARTS = ("bin", "sbin", "jars")
+_PARTS = ("jars", "bin", "sbin")
 
 
 def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
@@ -46,7 +46,7 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
         check_sha512(archive, release.pyspark_sha512, settings.spark_url)
         unpack(archive, Path(workshop) / "unpacked")
         arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
-        (Path(workshop) / "home").rename(home)
+        _keep(Path(workshop) / "home", home)
     say(f"Spark {release.spark}: fetched, checked, unpacked")
     return home
 
@@ -72,7 +72,7 @@ def ensure_jars(settings: Settings, release: Release, say: Say) -> Path:
         for jar in release.jars:
             _copy_jar(jar, jars)
             say(f"jar {jar.file}: fetched, checked")
-        jars.rename(folder)
+        _keep(jars, folder)
     return folder
 
 
@@ -139,8 +139,9 @@ def arrange(unpacked: Path, home: Path) -> None:
     top = tops[0]
     is_pyspark = (top / "deps" / "jars").is_dir()
     source = top / "deps" if is_pyspark else top
-    if not (source / "jars").is_dir():
-        raise Refused("the Spark archive holds no jars; is it Spark?")
+    for part in _PARTS:
+        if not (source / part).is_dir():
+            raise Refused(f"the Spark archive holds no {part}; is it Spark?")
     home.mkdir()
     for part in _PARTS:
         (source / part).rename(home / part)
@@ -152,16 +153,26 @@ def arrange(unpacked: Path, home: Path) -> None:
         (source / "python").rename(home / "python")
 
 
+def _keep(made: Path, place: Path) -> None:
+    """Move a result to its place; where another run was faster, its result stays."""
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+
+
 def _download(address: str, target: Path, say: Say) -> None:
     have = _size(target)
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    # As the server has it: an archive that is called gzip-encoded must not be unpacked here.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=60) as answer:
         answer.raise_for_status()
         # A server that knows no ranges begins again: so do we.
         mode = "ab" if answer.status_code == httpx.codes.PARTIAL_CONTENT else "wb"
         total = int(answer.headers.get("content-length", 0)) + (have if mode == "ab" else 0)
         with target.open(mode) as out:
-            for chunk in _announced(answer.iter_bytes(_CHUNK), total, say):
+            for chunk in _announced(answer.iter_raw(_CHUNK), total, say):
                 out.write(chunk)
 
 

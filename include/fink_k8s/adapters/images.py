@@ -128,10 +128,13 @@ def registry_digest(image: str) -> str | None:
     """Return the digest that the registry has for `host/path:tag`, or None where it has none.
 
     Raises:
+        InvalidRequest: the image names no registry.
         Unavailable: the registry does not answer.
     """
-    host, _, rest = image.partition("/")
-    name, _, tag = rest.rpartition(":")
+    repository, tag = _parts_of(image)
+    host, _, name = repository.partition("/")
+    if not name:
+        raise InvalidRequest(f"image {image} names no registry; give host/path:tag")
     scheme = "http" if host.split(":")[0] in ("localhost", "127.0.0.1") else "https"
     try:
         answer = httpx.head(
@@ -218,8 +221,17 @@ def _ensure_stage(docker: Any, repository: str, stage: Stage, release: Release, 
 def _pull_if_missing(docker: Any, image: str, say: Say) -> None:
     if docker.images(name=image, quiet=True):
         return
-    repository, _, tag = image.rpartition(":")
+    repository, tag = _parts_of(image)
     _follow(docker.pull(repository, tag=tag, stream=True, decode=True), say)
+
+
+def _parts_of(image: str) -> tuple[str, str]:
+    """Return repository and tag, or repository and digest."""
+    repository, at, digest = image.partition("@")
+    if at:
+        return repository, digest
+    repository, _, tag = image.rpartition(":")
+    return repository, tag
 
 
 def _tag_and_push(docker: Any, image: str, repository: str, tag: str, say: Say) -> None:
@@ -255,5 +267,6 @@ def _members(inputs: Mapping[str, Path]) -> Iterable[tuple[str, Path]]:
             yield name, path
             continue
         for inner in sorted(path.rglob("*")):
-            if inner.is_file() and not any(part in str(inner) for part in _IGNORED):
-                yield f"{name}/{inner.relative_to(path)}", inner
+            here = inner.relative_to(path)
+            if inner.is_file() and not any(part in str(here) for part in _IGNORED):
+                yield f"{name}/{here}", inner

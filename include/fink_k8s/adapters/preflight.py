@@ -7,11 +7,13 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import KIND
 from fink_k8s.core import preflight
+from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.states import is_over
 
 
 def inspect(
@@ -34,7 +36,8 @@ def inspect(
         )
         exists = cluster.find("Namespace", settings.namespace) is not None
         yield preflight.check_namespace(settings.namespace, exists, makes_namespace)
-        if exists and cluster.find(KIND, request.stream, settings.namespace):
+        found = cluster.find(KIND, request.stream, settings.namespace) if exists else None
+        if found and not is_over(Evidence(found).state):
             yield Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
         else:
             free = preflight.free_room(cluster.nodes(), cluster.pods())

@@ -82,7 +82,7 @@ class Store:
         start = self._offsets(f"{checkpoint}/sources/0/0")
         read = sum(offset - start.get(where, 0) for where, offset in end.items())
         stored = sum(self._rows(path) for path in self._manifest(night, batches[-1]))
-        return NightCounts(len(batches), read, stored, self._set_aside(night, batches[-1]))
+        return NightCounts(batches[-1] + 1, read, stored, self._set_aside(night, batches[-1]))
 
     def _manifest(self, night: str, last: int) -> list[str]:
         folder = raw_path(self._prefix, night) + "/_spark_metadata"

@@ -1,13 +1,18 @@
 """One night's stream in the cluster: what is seen of it, and how it comes to be exactly once."""
 
+import contextlib
+import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import urllib3
+
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.errors import Conflict, Refused, Unavailable
+from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
 from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.states import is_over
@@ -34,20 +39,72 @@ class Submission:
     application: dict[str, Any]
 
 
-def observe(cluster: Cluster, namespace: str, stream: str) -> Evidence:
-    """Return what the cluster says of `stream` at this moment."""
+class DriverLog:
+    """The last lines of a stream's drivers, followed while they run.
+
+    The operator deletes a driver that has failed at once, and what it said last with it; so its
+    log has to be read while it is written.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._lines: deque[str] = deque(maxlen=100)
+        self._uid = ""
+        self._answer: Any = None
+
+    @property
+    def text(self) -> str:
+        """Return what was read so far."""
+        return "\n".join(self._lines)
+
+    def follow(self, driver: Any) -> None:
+        """Read a driver's log from now on, unless that is being done."""
+        if driver["metadata"]["uid"] == self._uid:
+            return
+        self.close()
+        self._uid = driver["metadata"]["uid"]
+        name = driver["metadata"]["name"]
+        threading.Thread(
+            target=self._read, args=(name,), name=f"log of {name}", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._answer is not None:
+            self._answer.close()
+
+    def _read(self, pod: str) -> None:
+        # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
+        with contextlib.suppress(
+            FinkError, urllib3.exceptions.HTTPError, ValueError, AttributeError
+        ):
+            self._answer = self._cluster.follow_log(self._namespace, pod)
+            for line in self._answer:
+                self._lines.append(line.decode(errors="replace").rstrip())
+
+
+def observe(
+    cluster: Cluster, namespace: str, stream: str, log: DriverLog | None = None
+) -> Evidence:
+    """Return what the cluster says of `stream` at this moment.
+
+    Who looks again and again gives a `log`, which keeps what a driver said before it was deleted.
+    """
     application = cluster.find(KIND, stream, namespace)
     if application is None:
         return Evidence(None)
     pods = cluster.pods(namespace, _OF_APPLICATION.format(stream))
     seen = Evidence(application, pods)
     driver = driver_pod_name(stream)
-    metrics = log = None
+    metrics, text = None, log.text if log else ""
     if seen.driver_phase == "Running":
         metrics = cluster.driver_metrics(namespace, driver)
+        if log:
+            log.follow(seen.driver)
     elif seen.driver_phase == "Failed":
-        log = cluster.driver_log(namespace, driver)
-    return Evidence(application, pods, metrics, log or "")
+        text = cluster.driver_log(namespace, driver) or text
+    return Evidence(application, pods, metrics, text)
 
 
 def ensure_stream(cluster: Cluster, manifest: dict[str, Any]) -> Submission:

@@ -84,7 +84,8 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """Return cause, detail and remedy in one line."""
-        return f"[{self.category}] {self.summary}: {self.detail}. {self.resolution}"
+        text = f"[{self.category}] {self.summary}: {self.detail}. {self.resolution}"
+        return " ".join(text.split())
 
 
 def diagnose(evidence: Evidence) -> Diagnosis | None:
@@ -215,13 +216,22 @@ def _terminated(pod: Object | None) -> Iterator[Object]:
 
 
 def _last_words(log: str) -> str:
-    """Return what a driver said last of its own end: stream2raw's reason, or Python's error."""
+    """Return what a driver said last of its own end: stream2raw's reason, or an error's line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for line in reversed(lines):
-        if line.startswith('{"stream2raw"'):
-            return str(json.loads(line).get("reason", line))[:400]
-    errors = [line for line in lines if "Error" in line or "Exception" in line]
-    return (errors or lines or [""])[-1][:400]
+        if reason := _reason_of(line):
+            return reason[:400]
+        if "Error" in line or "Exception" in line:
+            return line[:400]
+    return "".join(lines[-1:])[:400]
+
+
+def _reason_of(line: str) -> str:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return ""
+    return str(event.get("reason", "")) if isinstance(event, dict) else ""
 
 
 def _essence(text: str, words: Sequence[str]) -> str:

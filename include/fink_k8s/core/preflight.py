@@ -14,12 +14,16 @@ Object = Mapping[str, Any]
 Room = tuple[float, int]
 """CPU in cores, memory in bytes."""
 
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-          "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}  # fmt: skip
-_QUANTITY = re.compile(r"([0-9.]+)([a-zA-Z]*)")
+_UNITS: dict[str, float] = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
+_UNITS |= {prefix: 1000 ** (n + 1) for n, prefix in enumerate("kMGTPE")}
+_UNITS |= {f"{prefix}i": 1024 ** (n + 1) for n, prefix in enumerate("KMGTPE")}
+_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([a-zA-Z]*)")
 # Spark's: what a pod of a Python job gets over its heap, at least 384 MiB.
 # https://spark.apache.org/docs/latest/running-on-kubernetes.html#spark-properties
 _OVERHEAD, _LEAST_OVERHEAD = 0.4, 384 * 2**20
+
+
+_KEEPS_OFF = {"NoSchedule", "NoExecute"}
 
 
 class Level(StrEnum):
@@ -115,7 +119,8 @@ def free_room(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Room
     """Return what each node that takes pods has left, by the requests of the pods on it."""
     free = {}
     for node in nodes:
-        if node["spec"].get("unschedulable"):
+        taints = node["spec"].get("taints") or ()
+        if node["spec"].get("unschedulable") or any(t["effect"] in _KEEPS_OFF for t in taints):
             continue
         room = node["status"]["allocatable"]
         free[node["metadata"]["name"]] = (quantity(room["cpu"]), int(quantity(room["memory"])))
@@ -138,9 +143,9 @@ def quantity(text: str) -> float:
         ValueError: it is no quantity.
     """
     match = _QUANTITY.fullmatch(text)
-    if match is None or match[2] not in {*_UNITS, "m"}:
+    if match is None or match[3] not in _UNITS:
         raise ValueError(f"{text!r} is no Kubernetes quantity")
-    return float(match[1]) * (0.001 if match[2] == "m" else _UNITS[match[2]])
+    return float(match[1]) * 10.0 ** int(match[2] or 0) * _UNITS[match[3]]
 
 
 def _pod_memory(heap: str) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +21,8 @@ ENV_PREFIX = "FINK_"
 STORE_SCHEMES = ("s3a", "hdfs")
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _PATH = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
 # The grammar of image references: https://github.com/distribution/reference
@@ -155,7 +156,7 @@ def kafka_servers_from(text: str) -> str:
         match = _SERVER.fullmatch(server)
         if match is None or not 0 < int(match["port"]) < 65536:
             raise ValueError(
-                f"has an entry that is not host:port ({ascii(server)[:60]}); "
+                "has an entry that is not host:port (no user, no password); "
                 "give e.g. kafka-0:9092,kafka-1:9092"
             )
     return text
@@ -163,20 +164,14 @@ def kafka_servers_from(text: str) -> str:
 
 def store_prefix_from(text: str) -> str:
     """Check the address of a store, `s3a://bucket[/path]` or `hdfs://host[:port]/path`."""
-    parts = urlsplit(text)
-    if "@" in parts.netloc:
+    if "@" in text:
         raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
-    if parts.scheme not in STORE_SCHEMES:
+    scheme, found, rest = text.partition("://")
+    if not found or scheme not in STORE_SCHEMES:
         raise ValueError("must begin with s3a:// or hdfs://, which all pods reach alike")
-    clean = (
-        _BUCKET.fullmatch(parts.netloc)
-        and _PATH.fullmatch(parts.path)
-        and ".." not in parts.path.split("/")
-        and not parts.query
-        and not parts.fragment
-        and text == text.strip()
-    )
-    if not clean:
+    bucket, slash, path = rest.partition("/")
+    clean = _BUCKET.fullmatch(bucket) and _PATH.fullmatch(slash + path)
+    if not clean or ".." in path.split("/"):
         raise ValueError("must be scheme://bucket[/path] of letters, digits and . _ = -, no '..'")
     return text.rstrip("/")
 
@@ -199,9 +194,9 @@ def is_image_tag(text: str) -> bool:
 
 
 def _endpoint_from(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    match = _HTTP.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) < 65536:
         raise ValueError("must be http://host[:port] or https://host[:port], without user")
-    if parts.path.strip("/") or parts.query or parts.fragment or text != text.strip():
+    if (match["rest"] or "/") != "/":
         raise ValueError("must be an address without path; the bucket belongs to the prefix")
     return text.rstrip("/")

@@ -32,16 +32,20 @@ def form_of(model: type[BaseModel]) -> dict[str, Param]:
     return params
 
 
-def request_from(params: Any, model: type[Model]) -> Model:
+def request_from(params: Any, model: type[Model], form: Any = ()) -> Model:
     """Return the validated request of a run.
 
-    The API may be called without the form, so the rules are checked here once more.
+    The API may be called without the form, so the rules are checked here once more. `form` holds
+    the names of the DAG's whole form, of which `model` may be a part; other names are misspelt.
 
     Raises:
         AirflowFailException: a value breaks a rule; the message names field, rule and remedy.
     """
-    given = {name: params.get(name) for name in model.model_fields}
-    known = {name: value for name, value in given.items() if value is not None}
+    known = {
+        name: params[name]
+        for name in params
+        if params[name] is not None and (name in model.model_fields or name not in form)
+    }
     try:
         return model.model_validate(known)
     except ValidationError as error:

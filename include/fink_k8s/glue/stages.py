@@ -21,7 +21,7 @@ from fink_k8s.core.requests import DeployRequest, ImageRequest, RbacRequest, Sta
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster, docker_client, store
 from fink_k8s.glue.failures import airflow_failures, failure_of
-from fink_k8s.glue.form import request_from
+from fink_k8s.glue.form import Model, request_from
 from fink_k8s.glue.operators import SubmitStreamOperator
 from fink_k8s.glue.sensors import FirstBatchSensor, StreamHealthSensor
 
@@ -39,6 +39,12 @@ def skip_if_asked(stage: Stage) -> Callable[[Any], None]:
     return skip
 
 
+def request_of(model: type[Model]) -> Model:
+    """Return the part of the run's form that `model` describes."""
+    context = get_current_context()
+    return request_from(context["params"], model, form=context["dag"].params)
+
+
 def deploy_request() -> DeployRequest:
     """Return the run's request, its night and topic filled in.
 
@@ -47,7 +53,7 @@ def deploy_request() -> DeployRequest:
     context = get_current_context()
     run_after: datetime = context["dag_run"].run_after
     with airflow_failures():
-        request = request_from(context["params"], DeployRequest)
+        request = request_of(DeployRequest)
         return request.filled_in(names.night_of(run_after.astimezone(UTC)))
 
 
@@ -92,7 +98,7 @@ def grant_rights() -> list[str]:
     """Make namespace, account, role and binding; return what that changed."""
     from fink_k8s.adapters.rights import ensure_rights
 
-    request = request_from(get_current_context()["params"], RbacRequest)
+    request = request_of(RbacRequest)
     with airflow_failures():
         return ensure_rights(
             cluster(ADMIN_CONNECTION), load_settings(), request.rbac_mode, say=print
@@ -104,7 +110,7 @@ def check_rights() -> int:
     """Ask the API server what the driver may do, and what it may not."""
     from fink_k8s.adapters import rights
 
-    request = request_from(get_current_context()["params"], RbacRequest)
+    request = request_of(RbacRequest)
     with airflow_failures():
         return rights.check_rights(
             cluster(ADMIN_CONNECTION), load_settings(), request.rbac_mode, say=print
@@ -122,7 +128,7 @@ def fetch_spark() -> dict[str, str]:
     """Bring Spark's distribution and the jars, checked against their checksums."""
     from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
 
-    request = request_from(get_current_context()["params"], ImageRequest)
+    request = request_of(ImageRequest)
     settings = load_settings()
     with airflow_failures():
         release = release_of(request.release)
@@ -136,7 +142,7 @@ def build_image(spark: dict[str, str]) -> str:
     """Build and push; what is in the registry already is left alone."""
     from fink_k8s.adapters.images import ensure_image
 
-    request = request_from(get_current_context()["params"], ImageRequest)
+    request = request_of(ImageRequest)
     with airflow_failures():
         result = ensure_image(
             docker_client(),

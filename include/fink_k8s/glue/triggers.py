@@ -9,9 +9,10 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from fink_k8s.adapters.streams import observe
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.streams import DriverLog, observe
 from fink_k8s.core.errors import Unavailable
-from fink_k8s.core.watch import Goal, Watch, utc_now
+from fink_k8s.core.watch import Goal, Outcome, Watch, utc_now
 from fink_k8s.glue.connections import cluster
 
 # An executor that is behind takes the end of the deferring process for the end of the task that has
@@ -58,12 +59,23 @@ class StreamTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an outcome; its event is a dict of reached, reason, retryable."""
         watched = await sync_to_async(cluster)(self.conn_id)
+        driver_log = DriverLog(watched, self.namespace)
+        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        try:
+            outcome = await self._outcome(watched, driver_log)
+        finally:
+            driver_log.close()
+        await settled
+        yield TriggerEvent(asdict(outcome))
+
+    async def _outcome(self, watched: Cluster, driver_log: DriverLog) -> Outcome:
         watch = Watch(self.goal)
         said = ""
-        await asyncio.sleep(SETTLE_SECONDS)
         while True:
             try:
-                evidence = await asyncio.to_thread(observe, watched, self.namespace, self.stream)
+                evidence = await asyncio.to_thread(
+                    observe, watched, self.namespace, self.stream, driver_log
+                )
             except Unavailable as error:
                 log.warning("%s", error)
                 await asyncio.sleep(self.poll_seconds)
@@ -73,6 +85,5 @@ class StreamTrigger(BaseTrigger):
                 said = watch.last.reason
                 log.info("%s: %s", self.stream, said)
             if outcome:
-                yield TriggerEvent(asdict(outcome))
-                return
+                return outcome
             await asyncio.sleep(self.poll_seconds)

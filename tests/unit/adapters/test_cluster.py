@@ -41,7 +41,7 @@ def http(status, body="the cluster's words"):
 @pytest.fixture(autouse=True)
 def slept(monkeypatch):
     seconds = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", seconds.append)
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=seconds.append))
     return seconds
 
 
@@ -69,6 +69,7 @@ def test_a_busy_server_is_asked_again_and_then_given_up(status, slept):
     with pytest.raises(Unavailable, match=str(status)) as caught:
         Cluster(api).nodes()
     assert len(api.calls) == 4
+    assert len(slept) == 3
     assert slept == sorted(slept)
     assert caught.value.retryable
 

@@ -128,7 +128,7 @@ def test_another_archive_is_refused_and_leaves_nothing(tmp_path, settings, said)
 
 
 def test_a_page_of_an_error_is_refused(tmp_path, serve, settings, said):
-    serve(lambda _: httpx.Response(200, html="<h1>Sign in to the hotel's network</h1>"))
+    serve(lambda _: httpx.Response(200, stream=httpx.ByteStream(b"<h1>Sign in to the hotel</h1>")))
     with pytest.raises(Refused, match="a page of an error"):
         ensure_distribution(settings(), release(official(tmp_path / "x")), said.append)
 
@@ -167,8 +167,8 @@ def test_a_download_that_broke_off_ends_whole(tmp_path, serve, said, knows_range
         if len(asked) == 1:
             return httpx.Response(200, stream=Broken(first))
         if knows_ranges:
-            return httpx.Response(206, content=second)
-        return httpx.Response(200, content=first + second)
+            return httpx.Response(206, stream=httpx.ByteStream(second))
+        return httpx.Response(200, stream=httpx.ByteStream(first + second))
 
     asked = serve(answer)
     fetch(URL, tmp_path / "got", said.append)
@@ -189,11 +189,34 @@ def test_a_redirect_to_a_mirror_is_followed(tmp_path, serve, said):
     def answer(request):
         if request.url.host == "mirror.example":
             return httpx.Response(302, headers={"Location": "https://other.example/spark.tgz"})
-        return httpx.Response(200, content=b"spark")
+        return httpx.Response(200, stream=httpx.ByteStream(b"spark"))
 
     serve(answer)
     fetch(URL, tmp_path / "got", said.append)
     assert (tmp_path / "got").read_bytes() == b"spark"
+
+
+def test_the_archive_is_stored_as_the_server_has_it(tmp_path, serve, said):
+    archive = official(tmp_path / "spark.tgz").read_bytes()
+    serve(
+        lambda _: httpx.Response(
+            200, stream=httpx.ByteStream(archive), headers={"Content-Encoding": "gzip"}
+        )
+    )
+    fetch(URL, tmp_path / "got", said.append)
+    assert (tmp_path / "got").read_bytes() == archive
+
+
+def test_two_runs_at_once_end_with_one_spark_home(tmp_path, serve, settings, said):
+    archive = official(tmp_path / "spark.tgz")
+    wanted = release(archive)
+
+    def answer(_):
+        ensure_distribution(settings(archive.as_uri()), wanted, said.append)
+        return httpx.Response(200, stream=httpx.ByteStream(archive.read_bytes()))
+
+    serve(answer)
+    assert (ensure_distribution(settings(), wanted, said.append) / "jars").is_dir()
 
 
 def member(name, kind, target=""):

@@ -253,8 +253,8 @@ def test_a_tag_that_is_not_there_is_named_with_the_remedy(registry):
 def ensure(registry, sources):
     """Run ensure_image with a new engine; return its result, what the engine did, and lines."""
 
-    def run(settings=SETTINGS):
-        docker, said = Docker(registry), []
+    def run(settings=SETTINGS, engine=Docker):
+        docker, said = engine(registry), []
         home, jars, include = sources / "home", sources / "jars", sources / "include"
         result = ensure_image(docker, settings, RELEASE, home, jars, include, said.append)
         return result, docker.done, said
@@ -316,3 +316,30 @@ def test_a_tag_that_was_moved_is_moved_back(ensure, registry):
 def test_a_setting_that_is_missing_is_named(ensure, field):
     with pytest.raises(InvalidRequest, match=f"FINK_{field.upper()} is not set"):
         ensure(SETTINGS.model_copy(update={field: ""}))
+
+
+def test_a_checkout_below_a_folder_named_like_a_cache_is_not_empty(tmp_path):
+    top = tmp_path / ".pycharm/main/stream2raw"
+    top.mkdir(parents=True)
+    (top / "job.py").write_text("print()")
+    (top / "Dockerfile").write_text("FROM base")
+    stage = Stage("job", top / "Dockerfile", {"stream2raw": top}, "BASE", BASE, "key")
+    with context_of(stage) as context, tarfile.open(fileobj=context) as tar:
+        assert "stream2raw/job.py" in tar.getnames()
+
+
+def test_a_base_by_its_digest_is_pulled_by_its_digest(ensure, registry):
+    base = f"localhost:5000/fink/base@{digest_of('base')}"
+    registry.images[base] = digest_of("base")
+    pulled = []
+
+    class ByDigest(Docker):
+        def pull(self, repository, tag, **_):
+            pulled.append((repository, tag))
+            self.local[base] = digest_of("base")
+            return []
+
+    ensure(SETTINGS.model_copy(update={"image_base": base}), ByDigest)
+    assert pulled == [("localhost:5000/fink/base", digest_of("base"))]
+    address = f"http://localhost:5000/v2/fink/base/manifests/{digest_of('base')}"
+    assert registry.asked[0] == address

@@ -1,3 +1,6 @@
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 
 from fink_k8s.adapters import streams
@@ -20,9 +23,9 @@ def application(state="", **changes):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    now = iter(range(10_000))
-    monkeypatch.setattr(streams.time, "sleep", lambda _: None)
-    monkeypatch.setattr(streams.time, "monotonic", lambda: next(now))
+    now = count()
+    fake = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now))
+    monkeypatch.setattr(streams, "time", fake)
 
 
 def test_a_new_stream_is_created():

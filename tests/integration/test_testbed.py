@@ -1,0 +1,32 @@
+"""The testbed is what it says, and `up` twice is safe."""
+
+import pytest
+
+from fink_k8s.adapters.alerts import check_topic
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.core.errors import InvalidRequest, Unavailable
+from testbed import bed, pins
+
+pytestmark = pytest.mark.testbed
+
+
+def test_every_part_is_up(environment):
+    assert all(state.startswith("up") for state in bed.status().values()), bed.status()
+
+
+def test_up_again_changes_no_process(environment):
+    before = bed.status()
+    bed.up(lambda line: None)
+    assert bed.status() == before
+
+
+def test_it_is_the_version_that_is_pinned(kubernetes):
+    assert pins.KUBERNETES.startswith(Cluster(kubernetes).version() + ".")
+
+
+def test_a_topic_that_is_missing_and_a_broker_that_is_away_are_told_apart(environment):
+    servers = environment["FINK_KAFKA_SERVERS"]
+    with pytest.raises(InvalidRequest, match="no_such_topic"):
+        check_topic(servers, "no_such_topic")
+    with pytest.raises(Unavailable, match="FINK_KAFKA_SERVERS"):
+        check_topic("127.0.0.1:9", "any", timeout=2)

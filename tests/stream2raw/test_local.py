@@ -1,0 +1,223 @@
+"""The job itself, in Spark's local mode against a real Kafka: nothing lost, nothing doubled."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import fastavro
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from pyarrow import fs
+
+from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+from fink_k8s.adapters.storage import Store
+from fink_k8s.core.releases import releases_from
+from fink_k8s.core.settings import load_settings
+from testbed.alerts.__main__ import make_topic
+from testbed.alerts.packets import alerts, corrupted
+from testbed.places import ROOT
+
+pytestmark = [pytest.mark.testbed, pytest.mark.spark, pytest.mark.timeout(300)]
+NIGHT = "20260101"
+INGESTED = {"brokerIngestTimestamp", "kafka_topic", "kafka_partition", "kafka_offset"}
+
+
+class LocalStore(Store):
+    """The raw store on a local disk."""
+
+    def __init__(self, prefix):
+        self._prefix, self._endpoint, self._files = prefix, "", fs.LocalFileSystem()
+
+    def stored_keys(self):
+        """Return (partition, offset, candid) of each row of the files that the manifest lists."""
+        keys = []
+        for path in self._manifest(NIGHT, self.committed(NIGHT)[-1]):
+            table = pq.read_table(
+                self._path(path), columns=["kafka_partition", "kafka_offset", "candid"]
+            )
+            keys += [tuple(row.values()) for row in table.to_pylist()]
+        return keys
+
+
+@pytest.fixture(scope="session")
+def spark_environment(environment, tmp_path_factory):
+    settings = load_settings()
+    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
+    home = ensure_distribution(settings, release, print)
+    jars = ensure_jars(settings, release, print)
+    classes = tmp_path_factory.mktemp("decoder")
+    sources = [str(path) for path in (ROOT / "include/stream2raw/java").rglob("*.java")]
+    javac = ["javac", "--release", "8", "-d", str(classes), "-cp", f"{home}/jars/*", *sources]
+    subprocess.run(javac, check=True, capture_output=True)
+    py4j = next((home / "python/lib").glob("py4j-*.zip"))
+    return {
+        **environment,
+        "SPARK_HOME": str(home),
+        "PYTHONPATH": f"{home}/python:{py4j}",
+        "PYSPARK_SUBMIT_ARGS": "--master local[2] --driver-memory 1g --conf spark.ui.enabled=false "
+        f"--conf spark.driver.extraClassPath={jars}/*:{classes} pyspark-shell",
+    }
+
+
+class Job:
+    """A run of the job's program, with the flags of a night."""
+
+    def __init__(self, spark_environment, *flags):
+        program = ROOT / "include/stream2raw/bin/stream2raw.py"
+        self.process = subprocess.Popen(
+            [sys.executable, str(program), *map(str, flags)],
+            env=spark_environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def said(self, event, wait_seconds=60):
+        """Read its output up to the line of `event`."""
+        deadline = time.monotonic() + wait_seconds
+        for line in self.process.stdout:
+            print(line, end="")  # noqa: T201
+            if f'"stream2raw": "{event}"' in line:
+                return line
+            assert time.monotonic() < deadline
+        raise AssertionError(f"it ended with {self.process.wait()} before it said {event}")
+
+    def end(self, number=signal.SIGTERM):
+        """Send a signal and return the exit code."""
+        target = os.killpg if number == signal.SIGKILL else os.kill
+        target(self.process.pid, number)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def topic(environment, request):
+    name = f"local_{request.node.name[:60]}_{time.time():.0f}"
+    make_topic(environment["FINK_KAFKA_SERVERS"], name, 2)
+    return name
+
+
+@pytest.fixture
+def night(environment, topic, tmp_path):
+    """Return the flags of today, writing to a local disk."""
+    return [
+        "-servers", environment["FINK_KAFKA_SERVERS"], "-topic", topic, "-night", NIGHT,
+        "-online_data_prefix", f"file://{tmp_path}", "-tinterval", 1,
+        "-max_offsets_per_trigger", 100,
+    ]  # fmt: skip
+
+
+def send(environment, topic, values):
+    producer = Producer({"bootstrap.servers": environment["FINK_KAFKA_SERVERS"]})
+    for value in values:
+        producer.produce(topic, value)
+        producer.poll(0)
+    assert producer.flush(60) == 0
+
+
+def test_whole_alerts_are_stored_and_damaged_ones_set_aside(
+    spark_environment, environment, topic, night, tmp_path
+):
+    whole = list(alerts(seed=1, count=150))
+    kinds = ("flipped", "truncated", "empty", "tombstone")
+    damaged = [corrupted(alert, kind) for alert, kind in zip(whole[:4], kinds, strict=True)]
+    send(environment, topic, whole + damaged)
+    job = Job(spark_environment, *night, "-exit_after", 20)
+    job.said("ended")
+    assert job.process.wait(30) == 0
+    store = LocalStore(f"file://{tmp_path}")
+    counts = store.counts(NIGHT)
+    assert (counts.read, counts.stored, counts.set_aside) == (154, 150, 4)
+    assert counts.batches == 2
+    stored = {next(fastavro.reader(io.BytesIO(alert)))["candid"] for alert in whole}
+    assert {candid for *_, candid in store.stored_keys()} == stored
+    columns = ds.dataset(f"{tmp_path}/raw/{NIGHT}", format="parquet").schema.names
+    assert set(columns) >= INGESTED | {"objectId", "candidate", "cutoutScience", "fp_hists"}
+    aside = ds.dataset(f"{tmp_path}/raw_quarantine/{NIGHT}", format="parquet").to_table()
+    values = aside.column("value").to_pylist()
+    assert sorted(values, key=lambda v: v or b"") == sorted(damaged, key=lambda v: v or b"")
+    assert all(aside.column("error").to_pylist())
+
+
+def test_killed_and_stopped_and_started_again_it_stores_each_alert_once(
+    spark_environment, environment, topic, night, tmp_path
+):
+    send(environment, topic, alerts(seed=2, count=600))
+    job = Job(spark_environment, *night)
+    job.said("batch")
+    assert job.end(signal.SIGKILL) == -signal.SIGKILL
+    store = LocalStore(f"file://{tmp_path}")
+    assert 0 < store.counts(NIGHT).stored < 600, "it was to be killed in the middle"
+
+    job = Job(spark_environment, *night)
+    job.said("batch")
+    assert job.end(signal.SIGTERM) == 0
+    planned = {path.name for path in (tmp_path / f"raw_checkpoint/{NIGHT}/offsets").glob("[0-9]*")}
+    committed = {
+        path.name for path in (tmp_path / f"raw_checkpoint/{NIGHT}/commits").glob("[0-9]*")
+    }
+    assert planned == committed, "the batch in hand was to end"
+
+    job = Job(spark_environment, *night, "-exit_after", 20)
+    job.said("ended")
+    assert job.process.wait(30) == 0
+    keys = store.stored_keys()
+    assert len(keys) == len(set(keys)) == 600
+
+
+def test_a_checkpoint_without_its_output_is_refused(
+    spark_environment, environment, topic, night, tmp_path
+):
+    send(environment, topic, alerts(seed=3, count=20))
+    job = Job(spark_environment, *night)
+    job.said("batch")
+    assert job.end() == 0
+    (tmp_path / f"raw/{NIGHT}").rename(tmp_path / "moved_away")
+    job = Job(spark_environment, *night)
+    assert "bring the output back" in job.said("refused")
+    assert job.process.wait(30) == 3
+
+
+def test_the_query_s_failure_is_the_exit_code(spark_environment, environment, topic, night):
+    send(environment, topic, alerts(seed=4, count=20))
+    job = Job(spark_environment, *night)
+    job.said("batch")
+    admin = AdminClient({"bootstrap.servers": environment["FINK_KAFKA_SERVERS"]})
+    admin.delete_topics([topic])[topic].result()
+    assert "reason" in job.said("failed", wait_seconds=120)
+    assert job.process.wait(30) == 1
+
+
+def test_fink_2_4_s_flags_store_bare_datums_by_day(
+    spark_environment, environment, topic, night, tmp_path
+):
+    schema_file = ROOT / "include/stream2raw/schemas/ztf_3p3.avsc"
+    schema = fastavro.schema.load_schema(schema_file)
+    bare = []
+    for alert in alerts(seed=5, count=10):
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, schema, next(fastavro.reader(io.BytesIO(alert))))
+        bare.append(out.getvalue())
+    send(environment, topic, bare)
+    job = Job(
+        spark_environment, *night[:4], "-rawdatapath", f"file://{tmp_path}/raw",
+        "-checkpointpath_raw", f"file://{tmp_path}/checkpoint", "-schema", schema_file,
+        "-startingoffsets_stream", "earliest", "-tinterval", 1, "-log_level", "INFO",
+    )  # fmt: skip
+    job.said("batch")
+    assert job.end() == 0
+    days = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.glob("raw/**/*.parquet")}
+    assert days == {"raw/year=2026/month=1/day=1"}
+    assert sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("raw/**/*.parquet")) == 10
+
+
+def test_bad_arguments_are_refused_before_spark_starts(spark_environment):
+    job = Job(spark_environment, "-servers", "no-port", "-topic", "t", "-night", NIGHT)
+    assert "-online_data_prefix" in job.said("refused", wait_seconds=5)
+    assert job.process.wait(10) == 2

@@ -1,0 +1,186 @@
+import pytest
+
+from fink_k8s.adapters import preflight
+from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.core.manifests import make_namespace, make_spark_application
+from fink_k8s.core.preflight import Level
+from fink_k8s.core.releases import Release
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.settings import Settings
+from tests.fakes import FakeCluster
+
+SETTINGS = Settings(
+    namespace="spark",
+    operator_namespace="spark-operator",
+    kafka_servers="kafka:9092",
+    store_prefix="s3a://fink",
+)
+REQUEST = StreamRequest(night="20250101", topic="alerts")
+RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+
+
+class FakeStore:
+    error = None
+
+    def check(self):
+        if self.error:
+            raise self.error
+
+
+def deployment(part):
+    labels = {"app.kubernetes.io/component": part}
+    return {
+        "metadata": {"name": part, "namespace": "spark-operator", "labels": labels},
+        "status": {"availableReplicas": 1},
+    }
+
+
+def node(memory="8Gi"):
+    return {
+        "metadata": {"name": "node"},
+        "spec": {},
+        "status": {"allocatable": {"cpu": "4", "memory": memory}},
+    }
+
+
+@pytest.fixture
+def cluster():
+    made = FakeCluster(make_namespace(SETTINGS))
+    made.all_deployments = [deployment("controller"), deployment("webhook")]
+    made.all_nodes = [node()]
+    return made
+
+
+@pytest.fixture(autouse=True)
+def topics(monkeypatch):
+    """The topics of Kafka, or the error that it gives."""
+    known = {("kafka:9092", "alerts"): 4}
+
+    def check_topic(servers, topic):
+        if error := known.get("error"):
+            raise error
+        return known[servers, topic]
+
+    monkeypatch.setattr(preflight, "check_topic", check_topic)
+    return known
+
+
+@pytest.fixture
+def inspect(cluster):
+    def run(settings=SETTINGS, store=None, makes_namespace=False):
+        found = preflight.inspect(
+            cluster,
+            store or FakeStore(),
+            settings,
+            REQUEST,
+            RELEASE,
+            makes_namespace=makes_namespace,
+        )
+        return list(found)
+
+    return run
+
+
+def errors(findings):
+    return [str(one) for one in findings if one.level is Level.ERROR]
+
+
+def test_where_all_is_well_each_system_is_told(inspect):
+    findings = inspect()
+    assert [one.level for one in findings] == [Level.OK] * 7
+    texts = [one.text for one in findings]
+    assert "there is room" in texts[4]
+    assert texts[5:] == ["topic alerts has 4 partitions", "store s3a://fink can be read"]
+
+
+def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster, topics):
+    def away():
+        raise Unavailable("the API server is away")
+
+    cluster.version = away
+    topics["error"] = Unavailable("Kafka is away")
+    store = FakeStore()
+    store.error = NotPermitted("the store refuses")
+    assert errors(inspect(store=store)) == [
+        "error: the API server is away",
+        "error: Kafka is away",
+        "error: the store refuses",
+    ]
+
+
+def test_findings_come_while_the_slower_systems_are_still_asked(cluster):
+    store = FakeStore()
+    store.error = AssertionError("asked too early")
+    found = preflight.inspect(cluster, store, SETTINGS, REQUEST, RELEASE, makes_namespace=False)
+    assert "1.34" in next(found).text
+
+
+def test_a_cluster_without_operator_is_an_error(inspect, cluster):
+    cluster.has_crd = False
+    (only,) = errors(inspect())
+    assert "Helm chart" in only
+
+
+def test_an_operator_elsewhere_is_an_error_for_each_part(inspect, cluster):
+    cluster.all_deployments[0]["metadata"]["namespace"] = "elsewhere"
+    (only,) = errors(inspect())
+    assert "controller is not in namespace spark-operator" in only
+
+
+def test_a_version_that_was_not_tested_is_a_warning(inspect, cluster):
+    cluster.minor = "1.36"
+    findings = inspect()
+    assert findings[0].level is Level.WARNING
+    assert errors(findings) == []
+
+
+@pytest.mark.parametrize(("makes", "level"), [(True, Level.WARNING), (False, Level.ERROR)])
+def test_a_missing_namespace_matters_where_no_one_makes_it(inspect, cluster, makes, level):
+    cluster.objects.clear()
+    findings = inspect(makes_namespace=makes)
+    (about,) = [one for one in findings if "namespace spark is not there" in one.text]
+    assert about.level is level
+
+
+def test_a_stream_that_finds_no_room_is_an_error(inspect, cluster):
+    cluster.all_nodes = [node(memory="1Gi")]
+    (only,) = errors(inspect())
+    assert "free is node: 4.0 CPU, 1.0 GiB" in only
+
+
+def test_pods_of_all_namespaces_take_room(inspect, cluster):
+    asks = {"requests": {"cpu": "100m", "memory": "7Gi"}}
+    cluster.all_pods = [
+        {
+            "metadata": {"name": "other", "namespace": "elsewhere", "labels": {}},
+            "spec": {"nodeName": "node", "containers": [{"resources": asks}]},
+            "status": {"phase": "Running"},
+        }
+    ]
+    (only,) = errors(inspect())
+    assert "free is node: 3.9 CPU, 1.0 GiB" in only
+
+
+def test_a_stream_that_runs_needs_no_more_room(inspect, cluster):
+    there = make_spark_application(REQUEST, SETTINGS, "image", "3.5.7")
+    there["status"] = {"applicationState": {"state": "RUNNING"}}
+    cluster.put(there)
+    cluster.all_nodes = []
+    findings = inspect()
+    assert errors(findings) == []
+    assert "stream2raw-ztf-20250101 is there and will be adopted" in findings[4].text
+
+
+def test_brokers_that_are_not_set_are_named(inspect):
+    (only,) = errors(inspect(SETTINGS.model_copy(update={"kafka_servers": ""})))
+    assert "FINK_KAFKA_SERVERS is not set" in only
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "FAILED"])
+def test_a_stream_that_has_ended_needs_room_again(inspect, cluster, state):
+    there = make_spark_application(REQUEST, SETTINGS, "image", "3.5.7")
+    there["status"] = {"applicationState": {"state": state}}
+    cluster.put(there)
+    cluster.all_nodes = [node(memory="1Gi")]
+    (only,) = errors(inspect())
+    assert "free is node" in only

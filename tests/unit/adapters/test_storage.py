@@ -1,0 +1,227 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+from fink_k8s.adapters.storage import NightCounts, Store
+from fink_k8s.core.errors import Unavailable
+
+NIGHT = "20250101"
+PREFIX = "s3a://fink/ztf"
+
+
+class Bucket:
+    """A night as Spark leaves it, below a folder that stands for S3."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def write(self, name, text):
+        path = self.root / "fink/ztf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def parquet(self, name, rows):
+        path = self.root / "fink/ztf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"candid": list(range(rows))}), path)
+
+    def start(self, offsets):
+        text = "\0v1\n" + json.dumps({"alerts": offsets})
+        self.write(f"raw_checkpoint/{NIGHT}/sources/0/0", text)
+
+    def batch(self, number, end, rows):
+        """Write all of a committed batch: plan, rows, manifest, commit."""
+        plan = f'v1\n{{"batchWatermarkMs":0,"conf":{{}}}}\n{json.dumps({"alerts": end})}'
+        self.write(f"raw_checkpoint/{NIGHT}/offsets/{number}", plan)
+        self.parquet(f"raw/{NIGHT}/part-{number}.parquet", rows)
+        self.manifest(str(number), number)
+        self.write(f"raw_checkpoint/{NIGHT}/commits/{number}", 'v1\n{"nextBatchWatermarkMs":0}')
+
+    def manifest(self, name, *numbers):
+        entries = [
+            json.dumps({"path": f"{PREFIX}/raw/{NIGHT}/part-{n}.parquet", "action": "add"})
+            for n in numbers
+        ]
+        self.write(f"raw/{NIGHT}/_spark_metadata/{name}", "\n".join(["v1", *entries]))
+
+    def quarantine(self, number, rows):
+        self.parquet(f"raw_quarantine/{NIGHT}/batch={number}/part-0.parquet", rows)
+        self.write(f"raw_quarantine/{NIGHT}/batch={number}/_SUCCESS", "")
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    (tmp_path / "fink").mkdir()
+    return Bucket(tmp_path)
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """How the S3 client was opened; it is a folder of this machine."""
+    options = {}
+
+    def local(**given):
+        options.update(given)
+        return fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+
+    monkeypatch.setattr(fs, "S3FileSystem", local)
+    return options
+
+
+def open_store(prefix=PREFIX, endpoint="http://s3:7070"):
+    return Store(prefix, endpoint, access_key="key", secret_key="secret")
+
+
+@pytest.fixture
+def store(opened):
+    return open_store()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "scheme"),
+    [
+        ("http://s3:7070", "s3:7070", "http"),
+        ("https://s3.example", "s3.example", "https"),
+        ("", None, "https"),
+    ],
+)
+def test_the_store_is_opened_at_its_endpoint(opened, endpoint, host, scheme):
+    open_store(endpoint=endpoint)
+    assert (opened["endpoint_override"], opened["scheme"]) == (host, scheme)
+    assert (opened["access_key"], opened["secret_key"]) == ("key", "secret")
+
+
+def test_a_bucket_that_can_be_read_passes(store, bucket):
+    assert store.check() is None
+
+
+def test_a_bucket_that_is_not_there_is_named(opened):
+    with pytest.raises(Unavailable, match="no bucket elsewhere"):
+        open_store("s3a://elsewhere/ztf").check()
+
+
+class Away:
+    def get_file_info(self, _):
+        raise OSError("AWS Error ACCESS_DENIED")
+
+
+def test_a_store_that_refuses_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(fs, "S3FileSystem", lambda **_: Away())
+    store = open_store()
+    with pytest.raises(Unavailable, match=r"at http://s3:7070 .*ACCESS_DENIED.*fink_store"):
+        store.check()
+    with pytest.raises(Unavailable, match="ACCESS_DENIED"):
+        store.committed(NIGHT)
+
+
+def test_a_night_without_a_stream_counts_nothing(store, bucket):
+    assert store.committed(NIGHT) == []
+    assert store.counts(NIGHT) == NightCounts(0, 0, 0, 0)
+    assert store.counts(NIGHT).is_complete
+
+
+def test_commits_come_in_order_of_their_numbers(store, bucket):
+    for name in ("10", "9", "0", ".9.crc", "11.tmp"):
+        bucket.write(f"raw_checkpoint/{NIGHT}/commits/{name}", "v1")
+    assert store.committed(NIGHT) == [0, 9, 10]
+
+
+def test_what_was_read_is_stored_or_set_aside(store, bucket):
+    bucket.start({"0": 100, "1": 0})
+    bucket.batch(0, {"0": 104, "1": 3}, rows=7)
+    bucket.batch(1, {"0": 110, "1": 5}, rows=6)
+    bucket.quarantine(1, rows=2)
+    counts = store.counts(NIGHT)
+    assert counts.as_dict() == {"batches": 2, "read": 15, "stored": 13, "set_aside": 2}
+    assert counts.is_complete
+
+
+def test_a_lost_row_shows(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=4)
+    assert not store.counts(NIGHT).is_complete
+
+
+def test_a_partition_added_in_the_night_counts_from_its_first_message(store, bucket):
+    bucket.start({"0": 100})
+    bucket.batch(0, {"0": 102, "1": 3}, rows=5)
+    assert store.counts(NIGHT).read == 5
+
+
+def test_two_topics_count_apart(store, bucket):
+    bucket.start({"0": 10})
+    bucket.batch(0, {"0": 12}, rows=5)
+    plan = {"alerts": {"0": 12}, "others": {"0": 3}}
+    bucket.write(f"raw_checkpoint/{NIGHT}/offsets/0", "v1\n{}\n" + json.dumps(plan))
+    assert store.counts(NIGHT).read == 5
+
+
+def test_the_batch_in_hand_does_not_count(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.batch(1, {"0": 9}, rows=4)
+    bucket.quarantine(1, rows=1)
+    (bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/1").unlink()
+    assert store.counts(NIGHT) == NightCounts(1, 5, 5, 0)
+
+
+def test_a_file_that_no_manifest_lists_does_not_count(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.parquet(f"raw/{NIGHT}/part-of-a-task-that-died.parquet", rows=99)
+    assert store.counts(NIGHT).stored == 5
+
+
+def test_a_file_that_the_manifest_takes_back_does_not_count(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    taken = {"path": f"{PREFIX}/raw/{NIGHT}/part-9.parquet", "action": "delete"}
+    bucket.manifest("0", 0)
+    path = bucket.root / f"fink/ztf/raw/{NIGHT}/_spark_metadata/0"
+    path.write_text(path.read_text() + "\n" + json.dumps(taken))
+    assert store.counts(NIGHT).stored == 5
+
+
+@pytest.fixture
+def compacted(bucket):
+    bucket.start({"0": 0})
+    for number in range(12):
+        bucket.batch(number, {"0": 2 * (number + 1)}, rows=2)
+    bucket.manifest("9.compact", *range(10))
+    return bucket
+
+
+def test_a_compacted_manifest_counts_each_file_once(store, compacted):
+    assert store.counts(NIGHT) == NightCounts(12, 24, 24, 0)
+
+
+def test_logs_that_spark_has_cleaned_up_are_not_missed(store, compacted):
+    for number in range(10):
+        (compacted.root / f"fink/ztf/raw/{NIGHT}/_spark_metadata/{number}").unlink()
+    assert store.counts(NIGHT).stored == 24
+
+
+def test_a_compaction_of_the_batch_in_hand_is_not_used(store, compacted):
+    for number in (9, 10, 11):
+        (compacted.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/{number}").unlink()
+    assert store.counts(NIGHT) == NightCounts(9, 18, 18, 0)
+
+
+def test_files_below_days_are_found(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 3}, rows=1)
+    name = f"raw/{NIGHT}/year=2025/month=1/day=1/part-0.parquet"
+    bucket.parquet(name, rows=3)
+    entry = json.dumps({"path": f"{PREFIX}/{name}", "action": "add"})
+    bucket.write(f"raw/{NIGHT}/_spark_metadata/0", f"v1\n{entry}")
+    assert store.counts(NIGHT).stored == 3
+
+
+def test_batches_whose_commits_spark_has_purged_are_counted(store, compacted):
+    for number in range(5):
+        (compacted.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/{number}").unlink()
+        (compacted.root / f"fink/ztf/raw_checkpoint/{NIGHT}/offsets/{number}").unlink()
+    assert store.counts(NIGHT) == NightCounts(12, 24, 24, 0)

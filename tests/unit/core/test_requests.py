@@ -1,0 +1,193 @@
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.requests import (
+    DeployRequest,
+    ImageRequest,
+    RbacMode,
+    RbacRequest,
+    Stage,
+    StreamRequest,
+)
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def refusal(model, **fields):
+    """Return the field that is refused, and the rule."""
+    with pytest.raises(ValidationError) as caught:
+        model(**fields)
+    [error] = caught.value.errors()
+    return ".".join(map(str, error["loc"])), error["msg"]
+
+
+def test_an_empty_request_is_tonights_ztf_with_least_rights_and_all_stages():
+    request = DeployRequest()
+    assert (request.survey, request.night, request.topic) == ("ztf", "", "")
+    assert request.starting_offsets == "earliest"
+    assert request.rbac_mode is RbacMode.LEAST_PRIVILEGE
+    assert request.executors == 1
+    assert (request.release, request.image_tag, request.skip) == ("", "", [])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"night": "20240229"},
+        {"survey": "lsst", "topic": "alerts.v7-1"},
+        {"topic": "x" * 249},
+        {"starting_offsets": "latest"},
+        {"executors": 1},
+        {"executors": 100},
+        {"driver_memory": "900m", "executor_memory": "2g"},
+        {"driver_memory": "999999m"},
+        {"trigger_interval_s": 3600, "max_offsets_per_trigger": 1_000_000},
+        {"exit_after_s": 60},
+        {"executor_cores": 64},
+        {"release": "4.0_3.5.7"},
+        {"image_tag": "4.0_3.5.7"},
+        {"image_tag": DIGEST},
+        {"rbac_mode": "cluster-edit"},
+        {"skip": ["preflight", "rbac", "image", "healthy", "first_batch"]},
+    ],
+)
+def test_what_keeps_the_rules_is_taken(fields):
+    request = DeployRequest(**fields)
+    assert {name: getattr(request, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("survey", "", "'ztf', 'lsst' or 'elasticc'"),
+        ("survey", "atlas", "'ztf', 'lsst' or 'elasticc'"),
+        ("night", "2024-1-1", "should match pattern"),
+        ("night", "2024", "should match pattern"),
+        ("night", "../20240101", "at most 8 characters"),
+        ("night", "20240101\n", "at most 8 characters"),
+        ("night", "\uff12\uff10\uff12\uff14\uff10\uff11\uff10\uff11", "should match pattern"),
+        ("night", "20240230", "no date of the calendar; give"),
+        ("night", "20991231", "lies in the future; give a night up to"),
+        ("topic", ".*", "should match pattern"),
+        ("topic", "..", "patterns such as"),
+        ("topic", "x" * 250, "at most 249 characters"),
+        ("topic", "a\0b", "should match pattern"),
+        ("topic", "topic\n", "should match pattern"),
+        ("starting_offsets", "first", "'earliest' or 'latest'"),
+        ("trigger_interval_s", 0, "greater than or equal to 1"),
+        ("trigger_interval_s", 3601, "less than or equal to 3600"),
+        ("max_offsets_per_trigger", 0, "greater than or equal to 1"),
+        ("max_offsets_per_trigger", 10**6 + 1, "less than or equal to 1000000"),
+        ("exit_after_s", 59, "greater than or equal to 60"),
+        ("exit_after_s", 172_801, "less than or equal to 172800"),
+        ("executors", 0, "greater than or equal to 1"),
+        ("executors", -1, "greater than or equal to 1"),
+        ("executors", 10**6, "less than or equal to 100"),
+        ("executors", 1.5, "valid integer"),
+        ("executors", "many", "valid integer"),
+        ("executors", None, "valid integer"),
+        ("executor_cores", 0, "greater than or equal to 1"),
+        ("executor_cores", 65, "less than or equal to 64"),
+        ("driver_memory", "", "should match pattern"),
+        ("driver_memory", "1GB", "should match pattern"),
+        ("driver_memory", "0g", "should match pattern"),
+        ("driver_memory", "1.5g", "should match pattern"),
+        ("driver_memory", "-1g", "should match pattern"),
+        ("driver_memory", "1g\n", "should match pattern"),
+        ("driver_memory", "\uff11g", "should match pattern"),
+        ("driver_memory", "1000000m", "at most 7 characters"),
+        ("executor_memory", "1GB", "should match pattern"),
+        ("executor_memory", "1G", "should match pattern"),
+        ("rbac_mode", "cluster-admin", "'least-privilege' or 'cluster-edit'"),
+        ("release", "4.0", "should match pattern"),
+        ("release", "$(id)", "should match pattern"),
+        ("release", "4.0_3.5.7\n", "should match pattern"),
+        ("image_tag", "a b", "should match pattern"),
+        ("image_tag", "$(id)", "should match pattern"),
+        ("image_tag", "other/image", "should match pattern"),
+        ("image_tag", "host:tag", "is no image tag; give e.g. 4.0_3.5.7"),
+        ("image_tag", ".hidden", "is no image tag"),
+        ("image_tag", "sha256:abc", "is no digest; give sha256: and 64 hex digits"),
+        ("image_tag", DIGEST.upper().replace("SHA", "sha"), "is no digest"),
+        ("image_tag", "a" * 129, "at most 128 characters"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_field_and_rule(field, value, rule):
+    where, message = refusal(DeployRequest, **{field: value})
+    assert where == field
+    assert rule in message
+
+
+def test_a_stage_that_is_not_there_cannot_be_skipped():
+    where, message = refusal(DeployRequest, skip=["image", "submit"])
+    assert where == "skip.1"
+    assert "'first_batch'" in message
+    assert refusal(DeployRequest, skip=["image"] * (len(Stage) + 1))[0] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("model", "field"),
+    [
+        (DeployRequest, "nigth"),
+        (DeployRequest, "executor"),
+        (DeployRequest, "image_repository"),
+        (DeployRequest, "service_account"),
+        (StreamRequest, "rbac_mode"),
+        (RbacRequest, "rbacMode"),
+        (ImageRequest, "tag"),
+    ],
+)
+def test_a_misspelt_field_or_an_identity_is_refused(model, field):
+    assert refusal(model, **{field: "x"}) == (field, "Extra inputs are not permitted")
+
+
+def test_a_request_cannot_be_changed_after_its_check():
+    request = StreamRequest(night="20240101")
+    with pytest.raises(ValidationError, match="frozen"):
+        request.night = "../20240101"
+
+
+def test_night_and_topic_are_filled_in_where_empty():
+    request = DeployRequest(executors=3).filled_in("20240101")
+    assert type(request) is DeployRequest
+    assert (request.night, request.topic) == ("20240101", "ztf_public_20240101")
+    assert request.executors == 3
+
+
+def test_night_and_topic_that_were_given_stay():
+    request = StreamRequest(night="20240102", topic="mine").filled_in("20240101")
+    assert (request.night, request.topic) == ("20240102", "mine")
+
+
+def test_the_topic_follows_the_night_that_was_given():
+    request = StreamRequest(night="20240102").filled_in("20240101")
+    assert request.topic == "ztf_public_20240102"
+
+
+def test_a_survey_without_topics_of_its_own_needs_one():
+    with pytest.raises(InvalidRequest, match=r"topic is empty.*name the topic"):
+        StreamRequest(survey="lsst").filled_in("20240101")
+    assert StreamRequest(survey="lsst", topic="t").filled_in("20240101").topic == "t"
+
+
+def test_what_is_filled_in_is_checked_too():
+    with pytest.raises(ValidationError, match="no date of the calendar"):
+        StreamRequest(topic="t").filled_in("20240230")
+
+
+def test_the_streams_name_is_the_lock_of_survey_and_night():
+    one = StreamRequest(night="20240101", topic="a", executors=1)
+    same = StreamRequest(night="20240101", topic="b", executors=2)
+    other = StreamRequest(night="20240101", survey="lsst", topic="a")
+    assert one.stream == same.stream == "stream2raw-ztf-20240101"
+    assert other.stream == "stream2raw-lsst-20240101"
+
+
+@pytest.mark.parametrize("model", [RbacRequest, ImageRequest, StreamRequest, DeployRequest])
+def test_every_field_of_the_form_has_title_and_description(model):
+    for name, field in model.model_fields.items():
+        assert field.title, name
+        assert re.fullmatch(r".+\.", field.description), name

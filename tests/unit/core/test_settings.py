@@ -1,0 +1,298 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.settings import (
+    Settings,
+    default_cache_dir,
+    is_image_reference,
+    is_image_tag,
+    kafka_servers_from,
+    load_settings,
+    store_prefix_from,
+)
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Let no variable of the installation that runs the tests in."""
+    for name in os.environ:
+        if name.startswith("FINK_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_each_field_is_set_by_its_variable(environment):
+    environment.setenv("FINK_NAMESPACE", "streams")
+    environment.setenv("FINK_KAFKA_SERVERS", "kafka-0:9092,kafka-1:9092")
+    environment.setenv("FINK_STORE_PREFIX", "s3a://fink/night/")
+    environment.setenv("FINK_STORE_ENDPOINT", "http://s3:7070/")
+    environment.setenv("FINK_IMAGE_REPOSITORY", "localhost:5000/fink/stream2raw")
+    environment.setenv("FINK_IMAGE_BASE", f"debian@{DIGEST}")
+    environment.setenv("FINK_CACHE_DIR", "/var/cache/fink")
+    settings = load_settings()
+    assert settings.namespace == "streams"
+    assert settings.kafka_servers == "kafka-0:9092,kafka-1:9092"
+    assert settings.store_prefix == "s3a://fink/night"
+    assert settings.store_endpoint == "http://s3:7070"
+    assert settings.image_repository == "localhost:5000/fink/stream2raw"
+    assert settings.image_base == f"debian@{DIGEST}"
+    assert settings.cache_dir == Path("/var/cache/fink")
+
+
+def test_an_empty_variable_leaves_the_default(environment):
+    environment.setenv("FINK_NAMESPACE", "")
+    environment.setenv("FINK_STORE_PREFIX", "")
+    settings = load_settings()
+    assert settings.namespace == "spark"
+    assert settings.store_prefix == ""
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().namespace = "other"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("FINK_NAMESPACE", "Spark", "lower-case letters"),
+        ("FINK_OPERATOR_NAMESPACE", "a" * 64, "at most 63"),
+        ("FINK_SERVICE_ACCOUNT", "spark;id", "lower-case letters"),
+        ("FINK_STORE_SECRET", "fink_store", "lower-case letters"),
+        ("FINK_KAFKA_SERVERS", "kafka", "not host:port"),
+        ("FINK_STORE_PREFIX", "file:///data", "must begin with s3a:// or hdfs://"),
+        ("FINK_STORE_ENDPOINT", "s3:7070", "must be http://"),
+        ("FINK_IMAGE_REPOSITORY", "Fink/Stream2raw", "no image repository"),
+        ("FINK_IMAGE_BASE", "debian", "no image reference"),
+    ],
+)
+def test_a_bad_variable_is_named_with_its_rule(environment, variable, value, rule):
+    environment.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=rule) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"{variable} ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_in_a_stores_address_stays_out_of_the_message(environment):
+    environment.setenv("FINK_STORE_PREFIX", "s3a://user:hunter2@fink")
+    with pytest.raises(InvalidRequest, match="must not hold a user or password") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_among_the_brokers_stays_out_of_the_message(environment):
+    environment.setenv("FINK_KAFKA_SERVERS", "user:hunter2@kafka:9092")
+    with pytest.raises(InvalidRequest, match="not host:port") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_needed_and_not_set_is_named_with_its_variable(environment):
+    environment.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    settings = load_settings()
+    settings.need("kafka_servers")
+    with pytest.raises(InvalidRequest, match=r"^FINK_STORE_PREFIX is not set \(Where raw .*\.env$"):
+        settings.need("kafka_servers", "store_prefix")
+
+
+def test_the_cache_follows_xdg(environment):
+    environment.setenv("XDG_CACHE_HOME", "/c")
+    assert default_cache_dir() == Path("/c/fink-k8s-airflow")
+    environment.delenv("XDG_CACHE_HOME")
+    environment.setenv("HOME", "/home/fink")
+    assert default_cache_dir() == Path("/home/fink/.cache/fink-k8s-airflow")
+
+
+@pytest.mark.parametrize(
+    "servers", ["kafka:9092", "10.0.0.1:1", "a.example.org:65535", "kafka-0:9092,kafka-1:9092"]
+)
+def test_brokers_are_host_and_port(servers):
+    assert kafka_servers_from(servers) == servers
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "",
+        "kafka",
+        "kafka:",
+        ":9092",
+        "kafka:0",
+        "kafka:65536",
+        "kafka:port",
+        "kafka:9092,",
+        "kafka:9092, other:9092",
+        "kafka:9092;other:9092",
+        "http://kafka:9092",
+        "user:password@kafka:9092",
+        "kafka:9092\n",
+        "kafka:\uff19\uff10\uff19\uff12",
+        "$(id):9092",
+    ],
+)
+def test_other_brokers_are_refused_with_an_example(servers):
+    with pytest.raises(ValueError, match=r"not host:port .* give e\.g\. kafka-0:9092"):
+        kafka_servers_from(servers)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"),
+    [
+        ("s3a://fink", "s3a://fink"),
+        ("s3a://fink/", "s3a://fink"),
+        ("s3a://fink/a/year=2026", "s3a://fink/a/year=2026"),
+        ("hdfs://namenode:8020/user/fink", "hdfs://namenode:8020/user/fink"),
+    ],
+)
+def test_a_stores_prefix_is_kept_without_last_slash(prefix, kept):
+    assert store_prefix_from(prefix) == kept
+
+
+@pytest.mark.parametrize(
+    ("prefix", "rule"),
+    [
+        ("", "must begin with s3a:// or hdfs://"),
+        ("fink", "must begin with"),
+        ("/data/fink", "must begin with"),
+        ("file:///data", "must begin with"),
+        ("s3://fink", "must begin with"),
+        ("s3a://user:password@fink", "put keys into the Kubernetes Secret"),
+        ("s3a://user@fink", "put keys into the Kubernetes Secret"),
+        ("s3a://", "no '..'"),
+        ("s3a:///fink", "no '..'"),
+        ("s3a://fink/..", "no '..'"),
+        ("s3a://fink/../other", "no '..'"),
+        ("s3a://fink//a", "no '..'"),
+        ("s3a://fink/a b", "no '..'"),
+        ("s3a://fink/$(id)", "no '..'"),
+        ("s3a://fink/%2e%2e", "no '..'"),
+        ("s3a://fink?x=1", "no '..'"),
+        ("s3a://fink#part", "no '..'"),
+        ("s3a://fink\n", "no '..'"),
+        (" s3a://fink", "must begin"),
+        ("s3a://fi\nnk", "must be"),
+        ("s3a://fink/a\tb", "must be"),
+        ("s3a://fink?", "must be"),
+        ("s3a://fink#", "must be"),
+        ("S3A://fink", "must begin"),
+    ],
+)
+def test_another_prefix_is_refused_with_the_rule(prefix, rule):
+    with pytest.raises(ValueError, match=rule):
+        store_prefix_from(prefix)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kept"),
+    [
+        ("http://s3:7070", "http://s3:7070"),
+        ("https://s3.example.org/", "https://s3.example.org"),
+        ("http://[::1]:7070", "http://[::1]:7070"),
+    ],
+)
+def test_an_endpoint_is_a_plain_address(endpoint, kept):
+    assert Settings(store_endpoint=endpoint).store_endpoint == kept
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "rule"),
+    [
+        ("s3:7070", "must be http://host"),
+        ("ftp://s3", "must be http://host"),
+        ("http://", "must be http://host"),
+        ("http://:7070", "must be http://host"),
+        ("http://user:password@s3", "without user"),
+        ("http://s3/bucket", "without path; the bucket belongs to the prefix"),
+        ("http://s3?a=b", "without path"),
+        ("http://s3#a", "without path"),
+        ("http://s3 ", "without path"),
+        ("http://s3:port", "must be"),
+        ("http://s3:99999", "must be"),
+        ("http://s 3", "must be"),
+        ("http://s3:70\n70", "must be"),
+    ],
+)
+def test_another_endpoint_is_refused_with_the_rule(endpoint, rule):
+    with pytest.raises(ValidationError, match=rule):
+        Settings(store_endpoint=endpoint)
+
+
+@pytest.mark.parametrize(
+    "repository", ["fink", "fink/stream2raw", "localhost:5000/fink/stream2raw", "r.org/a_b/c--d"]
+)
+def test_a_repository_is_a_path_with_or_without_host(repository):
+    assert Settings(image_repository=repository).image_repository == repository
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["Fink", "fink:4.0", f"fink@{DIGEST}", "fink/", "/fink", "fi nk", "fink\n", "$(id)", "a/../b"],
+)
+def test_another_repository_is_refused_with_the_rule(repository):
+    with pytest.raises(ValidationError, match="give host\\[:port\\]/path in lower case, no tag"):
+        Settings(image_repository=repository)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "debian:bookworm",
+        "localhost:5000/fink/base:1",
+        f"fink@{DIGEST}",
+        f"localhost:5000/fink:4.0_3.5.7@{DIGEST}",
+    ],
+)
+def test_a_reference_has_a_tag_or_a_digest(reference):
+    assert is_image_reference(reference)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "",
+        "debian",
+        "localhost:5000/fink",
+        "debian:",
+        "debian:a b",
+        "debian:$(id)",
+        "debian:a\n",
+        "debian@",
+        "debian@sha256:abc",
+        f"debian@{DIGEST.upper()}",
+        f"debian:@{DIGEST}",
+        "Debian:bookworm",
+        ":bookworm",
+        "a:b:c",
+    ],
+)
+def test_what_names_no_single_image_is_no_reference(reference):
+    assert not is_image_reference(reference)
+
+
+@pytest.mark.parametrize(
+    ("tag", "good"),
+    [
+        ("4.0_3.5.7", True),
+        ("latest", True),
+        ("_", True),
+        ("a" * 128, True),
+        ("", False),
+        ("-a", False),
+        (".a", False),
+        ("a b", False),
+        ("a\n", False),
+        ("$(id)", False),
+        ("a/b", False),
+        ("a:b", False),
+        ("a" * 129, False),
+    ],
+)
+def test_a_tag_is_one_word(tag, good):
+    assert is_image_tag(tag) is good
