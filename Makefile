@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down test lint types contracts unit up status docs screenshots format requirements
+.PHONY: help setup demo down test lint types contracts unit up status docs screenshots bench-alerts format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -61,6 +61,10 @@ docs: setup  ## write the pages that come from the code
 screenshots: setup  ## take README's pictures from the running demo
 	test -x /usr/bin/chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
 	$(PYTHON) -m testbed.screenshots
+
+bench-alerts: setup  ## how fast alerts reach Kafka, ours and fastavro side by side
+	$(PYTHON) -m testbed up
+	$(PYTHON) -m benchmarks.alert_source
 
 format: setup  ## mend formatting and what lint can mend
 	ruff format .

@@ -2,17 +2,20 @@
 
 import io
 import os
+import queue
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from typing import ClassVar
 
 import fastavro
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
 from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
@@ -68,6 +71,8 @@ def spark_environment(environment, tmp_path_factory):
 class Job:
     """A run of the job's program, with the flags of a night."""
 
+    started: ClassVar[list["Job"]] = []
+
     def __init__(self, spark_environment, *flags):
         program = ROOT / "include/stream2raw/bin/stream2raw.py"
         self.process = subprocess.Popen(
@@ -78,22 +83,38 @@ class Job:
             text=True,
             start_new_session=True,
         )
+        self.started.append(self)
+        self.lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
 
     def said(self, event, wait_seconds=60):
         """Read its output up to the line of `event`."""
         deadline = time.monotonic() + wait_seconds
-        for line in self.process.stdout:
+        while (line := self.lines.get(timeout=max(0, deadline - time.monotonic()))) is not None:
             print(line, end="")  # noqa: T201
             if f'"stream2raw": "{event}"' in line:
                 return line
-            assert time.monotonic() < deadline
         raise AssertionError(f"it ended with {self.process.wait()} before it said {event}")
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
 
     def end(self, number=signal.SIGTERM):
         """Send a signal and return the exit code."""
         target = os.killpg if number == signal.SIGKILL else os.kill
         target(self.process.pid, number)
         return self.process.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def no_job_is_left():
+    yield
+    for job in Job.started:
+        if job.process.poll() is None:
+            job.end(signal.SIGKILL)
+    Job.started.clear()
 
 
 @pytest.fixture
@@ -184,13 +205,17 @@ def test_a_checkpoint_without_its_output_is_refused(
     assert job.process.wait(30) == 3
 
 
-def test_the_query_s_failure_is_the_exit_code(spark_environment, environment, topic, night):
+def test_the_query_s_failure_is_the_exit_code(
+    spark_environment, environment, topic, night, tmp_path
+):
     send(environment, topic, alerts(seed=4, count=20))
     job = Job(spark_environment, *night)
     job.said("batch")
-    admin = AdminClient({"bootstrap.servers": environment["FINK_KAFKA_SERVERS"]})
-    admin.delete_topics([topic])[topic].result()
-    assert "reason" in job.said("failed", wait_seconds=120)
+    plans = tmp_path / f"raw_checkpoint/{NIGHT}/offsets"
+    shutil.rmtree(plans)
+    plans.write_text("a file where the plans were: the checkpoint cannot be written")
+    send(environment, topic, alerts(seed=5, count=20))
+    assert "offsets" in job.said("failed")
     assert job.process.wait(30) == 1
 
 

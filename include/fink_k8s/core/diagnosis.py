@@ -98,7 +98,7 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
 
 def _check_image(evidence: Evidence) -> Diagnosis | None:
     for pod, waiting in _waiting(evidence.pods):
-        if waiting.get("reason") in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName"}:
+        if waiting.get("reason") in _NO_IMAGE:
             image = pod["spec"]["containers"][0]["image"]
             return Diagnosis(
                 Category.IMAGE_PULL,
@@ -171,6 +171,15 @@ def _check_driver(evidence: Evidence) -> Diagnosis | None:
     )
 
 
+_NO_IMAGE = {
+    "ErrImageNeverPull",
+    "ErrImagePull",
+    "ImageInspectError",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "RegistryUnavailable",
+}
+
 _MESSAGES: tuple[tuple[tuple[str, ...], Category, str, str], ...] = (
     (
         ("exceeded quota",),
@@ -216,14 +225,11 @@ def _terminated(pod: Object | None) -> Iterator[Object]:
 
 
 def _last_words(log: str) -> str:
-    """Return what a driver said last of its own end: stream2raw's reason, or an error's line."""
+    """Return what a driver said of its own end: stream2raw's last reason, or an error's line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    for line in reversed(lines):
-        if reason := _reason_of(line):
-            return reason[:400]
-        if "Error" in line or "Exception" in line:
-            return line[:400]
-    return "".join(lines[-1:])[:400]
+    reasons = [reason for line in lines if (reason := _reason_of(line))]
+    errors = [line for line in lines if "Error" in line or "Exception" in line]
+    return (reasons or errors or lines or [""])[-1][:400]
 
 
 def _reason_of(line: str) -> str:

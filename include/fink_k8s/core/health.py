@@ -55,6 +55,10 @@ def assess(evidence: Evidence) -> Health:
         return Health(Verdict.FAILED, str(found or evidence.message), found)
     if phase is Phase.ENDED:
         return Health(Verdict.ENDED, "the stream has ended")
+    if phase is Phase.PAUSED:
+        return Health(
+            Verdict.FAILED, f"the application is {evidence.state}: set its spec.suspend to false"
+        )
     if found:
         return Health(Verdict.TROUBLED, str(found), found)
     if phase is not Phase.RUNNING or evidence.driver_phase != "Running":

@@ -161,7 +161,8 @@ def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]
 def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
     before = dict(zip(there[::2], there[1::2], strict=False))
     after = dict(zip(asked[::2], asked[1::2], strict=False))
-    return [f"argument {flag}" for flag in after if after[flag] != before.get(flag)]
+    flags = before | after
+    return [f"argument {flag}" for flag in flags if after.get(flag) != before.get(flag)]
 
 
 def _arguments(request: StreamRequest, settings: Settings) -> list[str]:

@@ -23,6 +23,8 @@ _QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([a-zA-
 _OVERHEAD, _LEAST_OVERHEAD = 0.4, 384 * 2**20
 
 
+# Sums of cores are sums of floats.
+_A_HAIR = 1e-6
 _KEEPS_OFF = {"NoSchedule", "NoExecute"}
 
 
@@ -96,7 +98,7 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
     total = f"{sum(r[0] for r in asked):.1f} CPU and {_gib(sum(r[1] for r in asked))}"
     left = dict(free)
     for cpu, memory in asked:
-        node = next((n for n, room in left.items() if room[0] >= cpu and room[1] >= memory), None)
+        node = next((n for n, r in left.items() if r[0] >= cpu - _A_HAIR and r[1] >= memory), None)
         if node is None:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(

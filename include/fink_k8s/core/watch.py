@@ -10,6 +10,9 @@ from enum import StrEnum
 from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence
 from fink_k8s.core.health import Health, Verdict, assess
 
+# A driver without query may answer now and then: it is one and the same death.
+_CLOCKS = {Verdict.SILENT: Verdict.NO_QUERY}
+
 
 class Goal(StrEnum):
     """What is waited for."""
@@ -83,14 +86,13 @@ class Watch:
 
     def _note(self, verdict: Verdict, now: datetime) -> None:
         """Remember since when a verdict holds; a trouble is over only when the stream is well."""
-        kept = {Verdict.TROUBLED} if verdict is not Verdict.HEALTHY else set()
-        self._since = {
-            known: since for known, since in self._since.items() if known in {verdict, *kept}
-        }
-        self._since.setdefault(verdict, now)
+        clock = _CLOCKS.get(verdict, verdict)
+        kept = {clock} if verdict is Verdict.HEALTHY else {clock, Verdict.TROUBLED}
+        self._since = {known: since for known, since in self._since.items() if known in kept}
+        self._since.setdefault(clock, now)
 
     def _lasted(self, verdict: Verdict, now: datetime) -> timedelta:
-        return now - self._since[verdict]
+        return now - self._since[_CLOCKS.get(verdict, verdict)]
 
 
 def query_dead(verdict: Verdict, age: timedelta) -> Diagnosis:

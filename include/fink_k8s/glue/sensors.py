@@ -44,8 +44,8 @@ class StreamHealthSensor(BaseSensorOperator):
 
     def execute(self, context: Any) -> str:
         """Look; then wait in the triggerer, unless there is an outcome already."""
-        where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
         with airflow_failures():
+            where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
             event = look(*where, Goal.HEALTHY)
         if event is None:
             self.defer(
@@ -78,9 +78,9 @@ class FirstBatchSensor(BaseSensorOperator):
 
     def poke(self, context: Any) -> PokeReturnValue:
         """Look once."""
-        settings = load_settings()
-        _, night = parse_stream_name(self.stream)
         with airflow_failures():
+            settings = load_settings()
+            _, night = parse_stream_name(self.stream)
             counts = store(settings).counts(night)
             health = assess(observe(cluster(self.conn_id), settings.namespace, self.stream))
         if counts.batches:

@@ -241,6 +241,11 @@ def test_a_batch_before_the_error_is_not_the_cause():
     assert "Java heap space" in str(diagnose(failed("FAILED", log=log)))
 
 
+def test_stream2raws_own_reason_outlives_what_its_shutdown_says():
+    log = LOG + "26/01/01 00:01:01 WARN ShutdownHookManager: java.lang.InterruptedException\n"
+    assert "UnknownTopicOrPartitionException: no topic" in str(diagnose(failed("FAILED", log=log)))
+
+
 def test_state_and_message_are_the_applications():
     evidence = Evidence(application("SUBMISSION_FAILED", QUOTA))
     assert (evidence.state, evidence.message) == ("SUBMISSION_FAILED", QUOTA)

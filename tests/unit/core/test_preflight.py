@@ -8,8 +8,9 @@ from fink_k8s.core.releases import Release
 from fink_k8s.core.requests import StreamRequest
 
 MIB, GIB = 2**20, 2**30
-UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+UNITS = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
+UNITS |= {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 RELEASE = Release(
     fink="0.7.0",
     spark="2.4.4",
@@ -203,6 +204,8 @@ def test_a_node_that_takes_no_pods_has_no_room():
         ({"executor_memory": "4g"}, {"a": (4.0, 6 * GIB), "b": (4.0, 2 * GIB)}),
         ({"driver_memory": "4g"}, {"a": (4.0, 6 * GIB), "b": (4.0, 2 * GIB)}),
         ({"executors": 5}, {"a": (4.0, 5 * GIB), "b": (4.0, 5 * GIB)}),
+        # In floats, 1.2 - 3 * 0.3 is less than 0.3.
+        ({"executors": 3}, {"a": (1.2, 8 * GIB)}),
     ],
 )
 def test_there_is_room_where_each_pod_finds_a_node(fields, free):

@@ -195,6 +195,8 @@ def test_another_prefix_is_refused_with_the_rule(prefix, rule):
         ("http://s3:7070", "http://s3:7070"),
         ("https://s3.example.org/", "https://s3.example.org"),
         ("http://[::1]:7070", "http://[::1]:7070"),
+        ("http://s3:1", "http://s3:1"),
+        ("https://s3:65535", "https://s3:65535"),
     ],
 )
 def test_an_endpoint_is_a_plain_address(endpoint, kept):
@@ -214,6 +216,8 @@ def test_an_endpoint_is_a_plain_address(endpoint, kept):
         ("http://s3#a", "without path"),
         ("http://s3 ", "without path"),
         ("http://s3:port", "must be"),
+        ("http://s3:0", "must be"),
+        ("http://s3:65536", "must be"),
         ("http://s3:99999", "must be"),
         ("http://s 3", "must be"),
         ("http://s3:70\n70", "must be"),

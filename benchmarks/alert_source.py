@@ -1,0 +1,74 @@
+"""How fast alerts reach Kafka: templates encoded once (ours) against fastavro for each alert.
+
+Run by `make bench-alerts`. The last line is JSON: alerts a second of both, medians of three runs,
+and their ratio.
+"""
+
+import io
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+import fastavro
+from confluent_kafka import Producer
+
+from testbed import pins
+from testbed.alerts.__main__ import make_topic
+from testbed.alerts.packets import alerts
+
+SERVERS = f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}"
+OURS, PEERS, RUNS = 6000, 600, 3
+
+
+def encoded_each(count: int) -> Iterator[bytes]:
+    """Yield alerts of the same content, each encoded by fastavro."""
+    reader = fastavro.reader(io.BytesIO(next(alerts(seed=1, count=1))))
+    record, schema = next(reader), fastavro.parse_schema(reader.writer_schema)
+    for number in range(count):
+        record["candid"] = number
+        out = io.BytesIO()
+        fastavro.writer(out, schema, [record])
+        yield out.getvalue()
+
+
+def rate_of(topic: str, values: Iterable[bytes]) -> float:
+    """Return alerts a second, from the first alert asked for to the last one acknowledged."""
+    producer = Producer({
+        "bootstrap.servers": SERVERS,
+        "enable.idempotence": True,
+        "linger.ms": 20,
+        "batch.size": 4_000_000,
+        "message.max.bytes": 4_000_000,
+        "queue.buffering.max.kbytes": 262_144,
+    })  # fmt: skip
+    begun, count = time.monotonic(), 0
+    for value in values:
+        while True:
+            try:
+                producer.produce(topic, value)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        count += 1
+    producer.flush(60)
+    return count / (time.monotonic() - begun)
+
+
+def main() -> int:
+    """Run both in turn and print the figures."""
+    topic = f"bench_{time.time():.0f}"
+    make_topic(SERVERS, topic, 4)
+    ours, peers = [], []
+    for run in range(RUNS):
+        ours.append(rate_of(topic, alerts(seed=run, count=OURS)))
+        peers.append(rate_of(topic, encoded_each(PEERS)))
+    a, b = statistics.median(ours), statistics.median(peers)
+    figures = {"ours": round(a), "fastavro_each": round(b), "ratio": round(a / b, 1)}
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
