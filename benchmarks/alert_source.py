@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 import fastavro
-from confluent_kafka import Producer
 
 from testbed import pins
-from testbed.alerts.__main__ import make_topic
+from testbed.alerts.__main__ import make_producer, make_topic, put
 from testbed.alerts.packets import alerts
 
 SERVERS = f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}"
@@ -35,22 +34,10 @@ def encoded_each(count: int) -> Iterator[bytes]:
 
 def rate_of(topic: str, values: Iterable[bytes]) -> float:
     """Return alerts a second, from the first alert asked for to the last one acknowledged."""
-    producer = Producer({
-        "bootstrap.servers": SERVERS,
-        "enable.idempotence": True,
-        "linger.ms": 20,
-        "batch.size": 4_000_000,
-        "message.max.bytes": 4_000_000,
-        "queue.buffering.max.kbytes": 262_144,
-    })  # fmt: skip
+    producer = make_producer(SERVERS)
     begun, count = time.monotonic(), 0
     for value in values:
-        while True:
-            try:
-                producer.produce(topic, value)
-                break
-            except BufferError:
-                producer.poll(0.1)
+        put(producer, topic, value)
         count += 1
     producer.flush(60)
     return count / (time.monotonic() - begun)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -35,6 +36,7 @@ class Build:
     name: str
     inputs: tuple[Path | str, ...]
     make: Callable[[Path], None]
+    minutes: float = 0
 
     @property
     def path(self) -> Path:
@@ -53,16 +55,26 @@ class Build:
             return self._make(say)
 
     def _make(self, say: Callable[[str], None]) -> Path:
-        say(f"{self.name}: building")
+        usual = f"; {self.minutes} min on two cores" if self.minutes else ""
+        say(f"{self.name}: building{usual}")
         begun = time.monotonic()
         workshop = Path(tempfile.mkdtemp(prefix=f".{self.name}-", dir=self.path.parent))
+        ended = threading.Event()
+        threading.Thread(target=self._tell, args=(say, begun, ended), daemon=True).start()
         try:
             self.make(workshop / "result")
             (workshop / "result").rename(self.path)
         finally:
+            ended.set()
             shutil.rmtree(workshop, ignore_errors=True)
         say(f"{self.name}: built in {time.monotonic() - begun:.0f} s")
         return self.path
+
+    def _tell(self, say: Callable[[str], None], begun: float, ended: threading.Event) -> None:
+        """Say now and then that it is still being built."""
+        while not ended.wait(30):
+            usual = f" of about {self.minutes * 60:.0f} s" if self.minutes else ""
+            say(f"{self.name}: still building, {time.monotonic() - begun:.0f} s{usual}")
 
 
 def key_of(inputs: Iterable[Path | str]) -> str:
@@ -84,14 +96,15 @@ def all_builds() -> dict[str, Build]:
             f"-X k8s.io/component-base/version.gitVersion=v{pins.KUBERNETES}"
             f" -X k8s.io/component-base/version.gitMajor=1"
             f" -X k8s.io/component-base/version.gitMinor={pins.KUBERNETES.split('.')[1]}",
+            minutes=7,
         ),
-        _go_build("spark-operator", f"{module}/cmd/operator"),
+        _go_build("spark-operator", f"{module}/cmd/operator", minutes=2),
         _go_build("helm", "helm.sh/helm/v3/cmd/helm", folder="spark-operator"),
         _go_build("s3", "github.com/versity/versitygw/cmd/versitygw"),
         _go_build("pause", "."),
         Build("chart", (GO / "spark-operator/go.sum",), lambda to: _copy_chart(module, to)),
         Build("kafka", (SOURCES / "pom.xml",), _make_kafka),
-        Build("base", (pins.BASE_SUITE, *pins.BASE_PACKAGES), _make_base),
+        Build("base", (pins.BASE_SUITE, *pins.BASE_PACKAGES), _make_base, minutes=1.5),
         Build("spark", (pins.SPARK,), _fetch_spark),
     ]
     return {build.name: build for build in builds}
@@ -157,7 +170,9 @@ def sdist_address(page: str, base: str, file: str) -> str:
     raise TestbedError(f"the package index does not list {file}")
 
 
-def _go_build(name: str, package: str, ldflags: str = "", folder: str = "") -> Build:
+def _go_build(
+    name: str, package: str, ldflags: str = "", folder: str = "", minutes: float = 0
+) -> Build:
     module = GO / (folder or name)
 
     def make(target: Path) -> None:
@@ -176,7 +191,7 @@ def _go_build(name: str, package: str, ldflags: str = "", folder: str = "") -> B
         )
 
     sources = sorted(path for path in module.glob("*") if path.name.startswith(("go.", "main.go")))
-    return Build(name, (*sources, package, ldflags), make)
+    return Build(name, (*sources, package, ldflags), make, minutes)
 
 
 def _copy_chart(module: str, target: Path) -> None:

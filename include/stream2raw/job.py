@@ -164,10 +164,11 @@ def batch_of(query: Any) -> int:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return the root cause of a query's failure in one line."""
+    """Return the root cause of a failure in one line, also of one that happened in the JVM."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by:")]
-    return " ".join((causes[-1:] or lines[:1] or [repr(error)])[0].split())[:500]
+    in_java = [line[1:].strip() for line in lines if line.startswith(":")]
+    return " ".join((causes[-1:] or in_java[:1] or lines[:1] or [repr(error)])[0].split())[:500]
 
 
 def say(event: str, **facts: Any) -> None:

@@ -61,16 +61,32 @@ def make_topic(servers: str, topic: str, partitions: int) -> None:
             raise
 
 
-def send(given: argparse.Namespace) -> dict[str, Any]:
-    """Send all alerts at the given rate; return the counts."""
-    producer = Producer({
-        "bootstrap.servers": given.servers,
+def make_producer(servers: str) -> Producer:
+    """Return a producer for large messages, each of which arrives once."""
+    return Producer({
+        "bootstrap.servers": servers,
         "enable.idempotence": True,
         "linger.ms": 20,
         "batch.size": 4_000_000,
         "message.max.bytes": 4_000_000,
         "queue.buffering.max.kbytes": 262_144,
     })  # fmt: skip
+
+
+def put(producer: Producer, topic: str, value: bytes | None, delivered: Any = None) -> None:
+    """Send a message; wait while too many are on their way."""
+    while True:
+        try:
+            producer.produce(topic, value, on_delivery=delivered)
+            break
+        except BufferError:
+            producer.poll(0.1)
+    producer.poll(0)
+
+
+def send(given: argparse.Namespace) -> dict[str, Any]:
+    """Send all alerts at the given rate; return the counts."""
+    producer = make_producer(given.servers)
     partitions: Counter[int] = Counter()
     kinds: Counter[str] = Counter()
     failed = 0
@@ -92,13 +108,7 @@ def send(given: argparse.Namespace) -> dict[str, Any]:
             value = corrupted(alert, kind)
         if given.rate and number % given.visit == 0:
             time.sleep(max(0.0, begun + number / given.rate - time.monotonic()))
-        while True:
-            try:
-                producer.produce(given.topic, value, on_delivery=delivered)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        producer.poll(0)
+        put(producer, given.topic, value, delivered)
         if time.monotonic() - shown > 5:
             shown = time.monotonic()
             print(f"{number + 1} of {given.count} alerts", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """The image is built in layers, and only those that changed."""
 
 import shutil
+import time
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_change_of_the_job_rebuilds_and_pushes_the_last_layer_alone(build, tmp
     for part in ("image", "stream2raw"):
         shutil.copytree(ROOT / "include" / part, include / part)
     with (include / "stream2raw/job.py").open("a") as job:
-        job.write("# changed by a test\n")
+        job.write(f"# changed by a test at {time.time_ns()}\n")
     said = []
     after = build(include, said.append)
     assert after.built == ("job",)

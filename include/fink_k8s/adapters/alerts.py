@@ -13,7 +13,11 @@ def check_topic(servers: str, topic: str, timeout: float = 8) -> int:
         Unavailable: no broker answers.
         InvalidRequest: there is no such topic.
     """
-    admin = AdminClient({"bootstrap.servers": servers, "socket.timeout.ms": int(timeout * 1000)})
+    admin = AdminClient({
+        "bootstrap.servers": servers,
+        "socket.timeout.ms": int(timeout * 1000),
+        "log_level": 0,  # the error that is raised says it once
+    })  # fmt: skip
     try:
         topics = admin.list_topics(timeout=timeout).topics
     except KafkaException as error:

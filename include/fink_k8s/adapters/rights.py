@@ -1,5 +1,6 @@
 """Grant the drivers' rights, and have the API server say what they amount to."""
 
+import time
 from collections.abc import Callable
 
 from fink_k8s.adapters.cluster import Cluster
@@ -10,6 +11,7 @@ from fink_k8s.core.rights import DENIED_TO_DRIVER, EDIT_IN_CLUSTER, allowed_to_d
 from fink_k8s.core.settings import Settings
 
 Say = Callable[[str], None]
+SETTLE_SECONDS = 5.0
 
 
 def ensure_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> list[str]:
@@ -57,7 +59,7 @@ def check_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
     else:
         asked += [(verb, what, "default", True) for verb, what in EDIT_IN_CLUSTER]
     for verb, what, where, due in asked:
-        if cluster.may(user, verb, what, where) == due:
+        if _is_so(cluster, user, verb, what, where, due):
             continue
         right = f"{verb} {what} in namespace {where}"
         if due:
@@ -70,6 +72,16 @@ def check_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
     denied = sum(1 for *_, due in asked if not due)
     say(f"the API server confirms: {len(asked) - denied} rights granted, {denied} denied")
     return len(asked)
+
+
+def _is_so(cluster: Cluster, user: str, verb: str, what: str, where: str, due: bool) -> bool:
+    """Ask once more for a while: what was granted a moment ago reaches the authorizer later."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while cluster.may(user, verb, what, where) != due:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _is_ours(cluster: Cluster, manifest: manifests.Manifest) -> bool:

@@ -70,18 +70,20 @@ class DriverLog:
         ).start()
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more; the thread that reads sees the end and closes."""
         if self._answer is not None:
-            self._answer.close()
+            # Closing it here would wait for that thread, which waits for the driver.
+            with contextlib.suppress(OSError, ValueError):
+                self._answer.shutdown()
+            self._answer = None
 
     def _read(self, pod: str) -> None:
         # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
-        with contextlib.suppress(
-            FinkError, urllib3.exceptions.HTTPError, ValueError, AttributeError
-        ):
-            self._answer = self._cluster.follow_log(self._namespace, pod)
-            for line in self._answer:
-                self._lines.append(line.decode(errors="replace").rstrip())
+        with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
+            answer = self._answer = self._cluster.follow_log(self._namespace, pod)
+            with contextlib.closing(answer):
+                for line in answer:
+                    self._lines.append(line.decode(errors="replace").rstrip())
 
 
 def observe(

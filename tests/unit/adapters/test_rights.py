@@ -1,5 +1,6 @@
 import pytest
 
+from fink_k8s.adapters import rights
 from fink_k8s.adapters.rights import check_rights, ensure_rights
 from fink_k8s.core.errors import NotPermitted, Refused
 from fink_k8s.core.manifests import make_cluster_edit_binding, make_namespace
@@ -14,6 +15,11 @@ THREE = ["ServiceAccount spark", "Role fink-driver", "RoleBinding fink-driver"]
 BINDING = ("ClusterRoleBinding", "spark-role")
 IN_NAMESPACE = {(verb, what, "spark") for verb, what in allowed_to_driver()}
 EVERYWHERE = {(verb, what, "default") for verb, what in EDIT_IN_CLUSTER}
+
+
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch):
+    monkeypatch.setattr(rights, "SETTLE_SECONDS", 0)
 
 
 @pytest.fixture
@@ -121,3 +127,12 @@ def test_a_right_too_many_is_refused(said, more):
 def test_cluster_edit_that_did_not_come_to_be_is_told(said):
     with pytest.raises(NotPermitted, match="in namespace default"):
         check(IN_NAMESPACE, EDIT, said)
+
+
+def test_a_right_that_reaches_the_authorizer_late_is_waited_for(cluster, said, monkeypatch):
+    monkeypatch.setattr(rights, "SETTLE_SECONDS", 5)
+    ensure(cluster, LEAST, said)
+    answers = iter([False, False])
+    real = cluster.may
+    monkeypatch.setattr(cluster, "may", lambda *asked: next(answers, real(*asked)))
+    assert check_rights(cluster, SETTINGS, LEAST, said.append) > 20

@@ -181,3 +181,9 @@ def test_a_dead_query_is_told_in_one_line_with_remedy():
 
 def test_the_present_moment_has_a_time_zone():
     assert utc_now().utcoffset() == timedelta(0)
+
+
+def test_a_dead_query_is_dead_though_its_driver_answers_now_and_then():
+    silent, empty = running(SILENT, started=-3600), running(NO_QUERY, started=-3600)
+    outcome = judged(Watch(Goal.HEALTHY), (0, silent), (4, empty), (8, silent))
+    assert "[query-dead]" in outcome.reason

@@ -273,3 +273,15 @@ def test_a_line_of_the_log_is_json_even_of_odd_texts(run, said):
     run(RuntimeError('a "quoted" \u202e text'))
     main(WORDS)
     assert said() == [{"stream2raw": "failed", "reason": 'a "quoted" \u202e text'}]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Calling o1.start.\n: java.X: no memory\n\tat y", "java.X: no memory"),
+        ("Failed\nCaused by: a.B: one\nCaused by: c.D: root\n\t... 1 more", "Caused by: c.D: root"),
+        ("plain", "plain"),
+    ],
+)  # fmt: skip
+def test_the_cause_of_an_error_in_the_jvm_is_the_jvm_s(text, cause):
+    assert cause_of(RuntimeError(text)) == cause
