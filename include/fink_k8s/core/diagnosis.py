@@ -84,7 +84,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """Return cause, detail and remedy in one line."""
-        text = f"[{self.category}] {self.summary}: {self.detail}. {self.resolution}"
+        text = f"[{self.category}] {self.summary}: {self.detail.rstrip('. ')}. {self.resolution}"
         return " ".join(text.split())
 
 
