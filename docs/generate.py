@@ -101,7 +101,7 @@ def _row(name: str, param: Any) -> str:
     else:
         pattern = schema.get("pattern", "").replace("|", "\\|")
         allowed = f"`{pattern}`"
-    meaning = f"{schema['title']}. {schema['description_md']}"
+    meaning = f"{schema['title']}. {param.description}"
     return f"| `{name}` | {default} | {allowed} | {meaning} |"
 
 

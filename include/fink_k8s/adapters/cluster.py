@@ -31,12 +31,10 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a driver's UI; `location` is where a redirect leads."""
+    """A page of a driver's UI."""
 
-    status: int
     content_type: str
     body: bytes
-    location: str
 
 
 class Cluster:
@@ -149,12 +147,9 @@ class Cluster:
 
         # Spark puts the base in front of its links.
         answer = self._raw(f"{proxy}/{path}", query, {"X-Forwarded-Context": base})
-        location = answer.headers.get("Location", "")
-        if location:
-            location = base + location.rpartition("/proxy")[2].removeprefix(base)
         # The API server turns links to itself; they are to stay on this side.
         body = answer.data.replace(proxy.encode() + base.encode(), base.encode())
-        return Page(answer.status, answer.headers.get("Content-Type", ""), body, location)
+        return Page(answer.headers.get("Content-Type", ""), body)
 
     def driver_log(self, namespace: str, pod: str, lines: int = 40) -> str:
         """Return the last lines of a pod's log; empty where there is none."""

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
+from fastapi.responses import RedirectResponse
 
-from fink_k8s.adapters.cluster import Page
 from fink_k8s.core.errors import FinkError, InvalidRequest
 from fink_k8s.core.names import driver_pod_name, parse_stream_name
 from fink_k8s.core.settings import load_settings
@@ -30,6 +30,9 @@ def show_spark_ui(
     except InvalidRequest as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
     base = spark_ui_path(stream).rstrip("/")
+    if not path:
+        # Spark's own redirect would lead to the API server, and past its TLS.
+        return RedirectResponse(f"{base}/jobs/")
     try:
         page = cluster().driver_page(
             load_settings().namespace,
@@ -43,12 +46,7 @@ def show_spark_ui(
             HTTPStatus.BAD_GATEWAY,
             f"the driver of {stream} does not show its UI: {error}; does the stream run?",
         ) from error
-    return _response_of(page)
-
-
-def _response_of(page: Page) -> Response:
-    headers = {"Location": page.location} if page.location else {}
-    return Response(page.body, page.status, headers, media_type=page.content_type)
+    return Response(page.body, media_type=page.content_type)
 
 
 FASTAPI_APP = {"app": app, "url_prefix": UI_PREFIX, "name": "Fink"}

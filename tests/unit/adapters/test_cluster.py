@@ -238,16 +238,10 @@ def test_links_of_a_driver_page_stay_on_our_side():
     body = f'<a href="{PROXY}/ui/s/jobs/">'.encode()
     api = Api(page(body=body, **{"Content-Type": "text/html"}))
     got = Cluster(api).driver_page("ns", "d", "jobs/", [("id", "1")], "/ui/s")
-    assert (got.status, got.content_type, got.location) == (200, "text/html", "")
+    assert got.content_type == "text/html"
     assert got.body == b'<a href="/ui/s/jobs/">'
     assert (api.calls[0].path, api.calls[0].query_params) == (f"{PROXY}/jobs/", [("id", "1")])
     assert api.calls[0].header_params == {"X-Forwarded-Context": "/ui/s"}
-
-
-@pytest.mark.parametrize("location", [f"{PROXY}/jobs/", f"{PROXY}/ui/s/jobs/"])
-def test_a_redirect_of_the_driver_stays_on_our_side(location):
-    got = Cluster(Api(page(302, Location=location))).driver_page("ns", "d", "", [], "/ui/s")
-    assert (got.status, got.location) == (302, "/ui/s/jobs/")
 
 
 def test_a_driver_that_does_not_answer_is_unavailable():

@@ -43,7 +43,7 @@ def test_a_number_keeps_its_bounds_and_words(form):
     schema = executors.schema
     assert (schema["type"], schema["minimum"], schema["maximum"]) == ("integer", 1, 100)
     assert schema["title"] == "Executors"
-    assert schema["description_md"] == "Executor pods."
+    assert executors.description == "Executor pods."
 
 
 def test_a_choice_is_written_out(form):
