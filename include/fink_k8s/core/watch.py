@@ -59,7 +59,7 @@ class Watch:
                 return Outcome(False, health.reason, retryable=True)
             case Verdict.NO_QUERY | Verdict.SILENT:
                 if self.goal is Goal.RUNNING:
-                    return Outcome(True, health.reason)
+                    return Outcome(True, "the driver runs")
                 return self._judge_query(health.verdict, evidence, now)
             case Verdict.STARTING if evidence.state == "":
                 return self._judge_operator(now)

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.streams import DriverLog, observe
-from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.errors import FinkError
 from fink_k8s.core.watch import Goal, Outcome, Watch, utc_now
 from fink_k8s.glue.connections import cluster
 
@@ -76,7 +76,9 @@ class StreamTrigger(BaseTrigger):
                 evidence = await asyncio.to_thread(
                     observe, watched, self.namespace, self.stream, driver_log
                 )
-            except Unavailable as error:
+            except FinkError as error:
+                if not error.retryable:
+                    return Outcome(False, str(error))
                 log.warning("%s", error)
                 await asyncio.sleep(self.poll_seconds)
                 continue

@@ -1,0 +1,82 @@
+"""The trigger only looks, goes on while the API server is away, and fires once."""
+
+import asyncio
+
+import pytest
+
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.glue import triggers
+from fink_k8s.glue.triggers import StreamTrigger
+
+STARTED = "2026-01-01T20:00:00Z"
+METRICS = {"gauges": {"app.driver.spark.streaming.q.latency": {"value": 0}}}
+NEW = Evidence({"status": {}})
+
+
+def running(metrics):
+    labels = {"spark-role": "driver"}
+    status = {
+        "phase": "Running",
+        "containerStatuses": [{"state": {"running": {"startedAt": STARTED}}}],
+    }
+    pod = {"metadata": {"name": "d", "uid": "1", "labels": labels}, "status": status}
+    return Evidence({"status": {"applicationState": {"state": "RUNNING"}}}, [pod], metrics)
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """Run a trigger over a row of looks and return its events."""
+
+    def run(goal, *looks):
+        row = iter(looks)
+
+        def observe(*_):
+            seen = next(row)
+            if isinstance(seen, Exception):
+                raise seen
+            return seen
+
+        async def collect():
+            trigger = StreamTrigger("c", "ns", "s", goal, poll_seconds=0)
+            return [event.payload async for event in trigger.run()]
+
+        monkeypatch.setattr(triggers, "cluster", lambda conn_id: None)
+        monkeypatch.setattr(triggers, "observe", observe)
+        monkeypatch.setattr(triggers, "SETTLE_SECONDS", 0)
+        return asyncio.run(collect())
+
+    return run
+
+
+def test_it_fires_once_when_the_driver_runs(events):
+    assert events("running", NEW, NEW, running(None)) == [
+        {"reached": True, "reason": "the driver runs", "retryable": False}
+    ]
+
+
+def test_a_driver_that_runs_is_not_enough_for_health(events):
+    (event,) = events("healthy", running({"gauges": {}}), running(METRICS))
+    assert event["reached"]
+
+
+def test_an_api_server_that_is_away_is_waited_for(events):
+    (event,) = events("running", Unavailable("away"), Unavailable("away"), running(None))
+    assert event["reached"]
+
+
+def test_a_right_that_is_missing_is_told(events):
+    (event,) = events("running", NotPermitted("GET pods is forbidden"))
+    assert event == {"reached": False, "reason": "GET pods is forbidden", "retryable": False}
+
+
+def test_a_stream_that_was_deleted_is_told(events):
+    (event,) = events("running", NEW, Evidence(None))
+    assert (event["reached"], event["reason"]) == (False, "there is no such application")
+
+
+def test_it_comes_back_from_the_database_as_it_went():
+    address, arguments = StreamTrigger("c", "ns", "s", "healthy", 5).serialize()
+    module, _, name = address.rpartition(".")
+    assert getattr(__import__(module, fromlist=[name]), name) is StreamTrigger
+    assert StreamTrigger(**arguments).serialize() == (address, arguments)
