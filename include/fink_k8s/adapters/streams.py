@@ -11,7 +11,7 @@ from typing import Any
 import urllib3
 
 from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis import Evidence, diagnose_words
 from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
 from fink_k8s.core.names import driver_pod_name
@@ -147,6 +147,10 @@ def _create(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
     except Conflict:
         # Someone else was faster; theirs is now the one to adopt, or to refuse.
         return ensure_stream(cluster, manifest)
+    except FinkError as error:
+        if found := diagnose_words(str(error)):
+            raise type(error)(str(found), diagnosis=found) from error
+        raise
 
 
 def _check_no_driver(cluster: Cluster, namespace: str, name: str) -> None:

@@ -96,6 +96,14 @@ def diagnose(evidence: Evidence) -> Diagnosis | None:
     return None
 
 
+def diagnose_words(text: str) -> Diagnosis | None:
+    """Return the cause that a message of Kubernetes, the operator or a driver names."""
+    for words, category, summary, resolution in _MESSAGES:
+        if any(word in text for word in words):
+            return Diagnosis(category, summary, _essence(text, words), resolution)
+    return None
+
+
 def _check_image(evidence: Evidence) -> Diagnosis | None:
     for pod, waiting in _waiting(evidence.pods):
         if waiting.get("reason") in _NO_IMAGE:
@@ -139,9 +147,8 @@ def _check_message(evidence: Evidence) -> Diagnosis | None:
     if evidence.state not in {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}:
         return None
     text = f"{evidence.message}\n{evidence.driver_log}"
-    for words, category, summary, resolution in _MESSAGES:
-        if any(word in text for word in words):
-            return Diagnosis(category, summary, _essence(text, words), resolution)
+    if found := diagnose_words(text):
+        return found
     if evidence.state == "SUBMISSION_FAILED":
         return Diagnosis(
             Category.SUBMISSION_FAILED,

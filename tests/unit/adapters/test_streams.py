@@ -136,3 +136,16 @@ def test_metrics_come_of_a_running_driver_and_the_log_of_a_failed_one(phase, met
     seen = observe(cluster, "spark", STREAM)
     assert (seen.state, seen.driver_phase) == ("RUNNING", phase)
     assert (seen.metrics, seen.driver_log) == (metrics, log)
+
+
+def test_a_refusal_of_the_cluster_is_diagnosed(monkeypatch):
+    cluster = FakeCluster()
+    words = 'Internal error: failed calling webhook "mutate": connection refused'
+
+    def refuse(manifest):
+        raise Unavailable(f"POST sparkapplications: {words}")
+
+    monkeypatch.setattr(cluster, "create", refuse)
+    with pytest.raises(Unavailable, match=r"\[webhook-away\]") as caught:
+        ensure_stream(cluster, application())
+    assert caught.value.retryable
