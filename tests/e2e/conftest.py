@@ -8,7 +8,7 @@ from testbed.airflow import Airflow, AirflowClient
 from tests.e2e.driving import Fink, kubectl
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fink]:
     airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081)
     airflow.start()

@@ -13,7 +13,7 @@ from testbed.process import recorded, running
 pytestmark = [pytest.mark.testbed, pytest.mark.testbed_lifecycle, pytest.mark.timeout(600)]
 
 
-def testbed(command):
+def command_line(command):
     done = subprocess.run(
         [sys.executable, "-m", "testbed", command], capture_output=True, text=True, check=False
     )
@@ -53,17 +53,17 @@ def test_after_a_crash_half_way_down_leaves_nothing_and_up_works(environment):
     assert traces()["processes"], "the testbed runs, and these looks can see it"
     for part in ("kube-apiserver", "containerd", "kubelet"):
         os.kill(running(part), signal.SIGKILL)
-    done = testbed("down")
+    done = command_line("down")
     assert done.returncode == 0, done.stderr
     assert bed.leftovers() == []
     assert all(not found for found in traces().values()), traces()
-    assert testbed("up").returncode == 0
-    assert testbed("status").returncode == 0
+    assert command_line("up").returncode == 0
+    assert command_line("status").returncode == 0
 
 
 def test_down_twice_is_safe():
-    assert testbed("down").returncode == 0
-    assert testbed("down").returncode == 0
+    assert command_line("down").returncode == 0
+    assert command_line("down").returncode == 0
     assert not recorded()
     assert not node.leftovers()
     assert not network.leftovers()
