@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 # What fails soonest comes first; the last one takes the testbed down.
-TESTS := $(addprefix tests/,unit dags docs integration stream2raw e2e demo lifecycle)
+TESTS := $(addprefix tests/,unit dags plugins docs integration stream2raw e2e demo lifecycle)
 UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -1,15 +1,20 @@
-"""Register with Airflow what a plugin must: the links, and the driver's UI behind the login."""
+"""Register with Airflow what a plugin must: the links, and the driver's UI behind the login.
+
+Every Airflow process imports this file, so it imports little itself.
+"""
+
+from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from fink_k8s.glue.links import SparkUiLink
+from fink_k8s.glue.links import UI_PREFIX, SparkUiLink
 
 
-def _fastapi_apps() -> list[dict[str, object]]:
-    """Return the web application; only the API server needs, and can load, it."""
-    from fink_k8s.glue.spark_ui import FASTAPI_APP
+async def spark_ui(scope: Any, receive: Any, send: Any) -> None:
+    """Serve the driver's UI; only the web server ever calls this, and loads what it needs."""
+    from fink_k8s.glue.spark_ui import app
 
-    return [FASTAPI_APP]
+    await app(scope, receive, send)
 
 
 class FinkPlugin(AirflowPlugin):
@@ -17,4 +22,4 @@ class FinkPlugin(AirflowPlugin):
 
     name = "fink"
     operator_extra_links = [SparkUiLink()]  # noqa: RUF012 - Airflow's own shape of a plugin
-    fastapi_apps = _fastapi_apps()
+    fastapi_apps = [{"app": spark_ui, "url_prefix": UI_PREFIX, "name": "Fink"}]  # noqa: RUF012

@@ -72,7 +72,9 @@ def test_the_chain_from_nothing_stores_every_alert(deployed, store):
     assert set(deployed.states().values()) == {"success"}
     assert "@sha256:" in deployed.xcom("image.build_image")
     submitted = deployed.xcom("submit.submit_application")
-    assert submitted["way"] == "created"
+    # A task that Airflow had to start once more finds what its first try made.
+    tries = deployed.tasks["submit.submit_application"]["try_number"]
+    assert submitted["way"] == ("created" if tries == 1 else "adopted")
     assert submitted["application"] == STREAM
     assert wait_for_counts(store, NIGHT, read=400) == NightCounts(
         batches=1, read=400, stored=392, set_aside=8

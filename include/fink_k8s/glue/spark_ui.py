@@ -15,7 +15,7 @@ from fink_k8s.core.errors import FinkError, InvalidRequest
 from fink_k8s.core.names import driver_pod_name, parse_stream_name
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import cluster
-from fink_k8s.glue.links import UI_PREFIX, spark_ui_path
+from fink_k8s.glue.links import spark_ui_path
 
 app = FastAPI(title="Fink", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -47,6 +47,3 @@ def show_spark_ui(
             f"the driver of {stream} does not show its UI: {error}; does the stream run?",
         ) from error
     return Response(page.body, media_type=page.content_type)
-
-
-FASTAPI_APP = {"app": app, "url_prefix": UI_PREFIX, "name": "Fink"}
