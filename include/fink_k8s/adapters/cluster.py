@@ -84,8 +84,7 @@ class Cluster:
         path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
-        versions = [one["metadata"]["resourceVersion"] for one in (before, after) if one]
-        return len(set(versions)) != 1 or before is None
+        return before is None or _version_of(before) != _version_of(after)
 
     def create(self, manifest: Object) -> Object:
         """Make a new object.
@@ -127,9 +126,8 @@ class Cluster:
 
     def driver_metrics(self, namespace: str, pod: str) -> Object | None:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy/metrics/json/"
         try:
-            answer = self._call("GET", path, {}, tries=1)
+            answer = self._call("GET", _ui_of(namespace, pod) + "/metrics/json/", {}, tries=1)
         except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
             return None
         # While Spark starts up, every address gives one sentence that says so.
@@ -137,14 +135,13 @@ class Cluster:
 
     def driver_page(
         self, namespace: str, pod: str, path: str, query: list[tuple[str, str]], base: str
-    ) -> "Page":
+    ) -> Page:
         """Return a page of the driver's Spark UI, its links as seen from `base`.
 
         Raises:
             Unavailable: the driver does not answer; also other errors of this class.
         """
-        proxy = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy"
-
+        proxy = _ui_of(namespace, pod)
         # Spark puts the base in front of its links.
         answer = self._raw(f"{proxy}/{path}", query, {"X-Forwarded-Context": base})
         # The API server turns links to itself; they are to stay on this side.
@@ -153,18 +150,16 @@ class Cluster:
 
     def driver_log(self, namespace: str, pod: str, lines: int = 40) -> str:
         """Return the last lines of a pod's log; empty where there is none."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:
-            data: bytes = self._raw(path, [("tailLines", str(lines))], {}).data
+            data: bytes = self._raw(_log_of(namespace, pod), [("tailLines", str(lines))], {}).data
         except FinkError:
             return ""
         return data.decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str) -> Any:
         """Return a pod's log as an open answer, whose lines come as they are written; close it."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         query = [("follow", "true"), ("tailLines", "100")]
-        return self._raw(path, query, {}, timeout=(5, None))
+        return self._raw(_log_of(namespace, pod), query, {}, timeout=(5, None))
 
     def _find(self, path: str) -> Object | None:
         try:
@@ -221,6 +216,19 @@ class Cluster:
             )
 
         return _answer_of(once, f"GET {path}", tries=1)
+
+
+def _ui_of(namespace: str, pod: str) -> str:
+    """Return where the API server's proxy reaches the Spark UI of a driver."""
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy"
+
+
+def _log_of(namespace: str, pod: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
+
+
+def _version_of(there: Object) -> str:
+    return str(there["metadata"]["resourceVersion"])
 
 
 class _NotThere(FinkError):
