@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 from fink_k8s.core.errors import Conflict
+from fink_k8s.core.names import labels_of, parse_stream_name
 
 
 class FakeCluster:
@@ -93,12 +94,12 @@ class FakeCluster:
 
 
 def driver_pod(stream, phase, namespace="spark"):
-    """Return a driver pod as the Spark Operator labels it."""
+    """Return a driver pod as the manifest labels it."""
     return {
         "metadata": {
             "name": f"{stream}-driver",
             "namespace": namespace,
-            "labels": {"sparkoperator.k8s.io/app-name": stream, "spark-role": "driver"},
+            "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
         },
         "spec": {"containers": []},
         "status": {"phase": phase},

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from fink_k8s.core.names import pod_selector
 from testbed.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,7 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
 
 
 def drivers(stream: str) -> list[dict[str, Any]]:
-    selector = f"sparkoperator.k8s.io/app-name={stream},spark-role=driver"
+    selector = f"{pod_selector(stream)},spark-role=driver"
     return json.loads(kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
 
 

@@ -14,11 +14,10 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.diagnosis import Evidence, diagnose_words
 from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
-from fink_k8s.core.names import driver_pod_name
+from fink_k8s.core.names import driver_pod_name, pod_selector
 from fink_k8s.core.states import is_over
 
 KIND = "SparkApplication"
-_OF_APPLICATION = "sparkoperator.k8s.io/app-name={}"
 _ALIVE = frozenset({"Pending", "Running", "Unknown"})
 _DELETE_SECONDS = 60
 
@@ -94,9 +93,7 @@ def observe(
     Who looks again and again gives a `log`, which keeps what a driver said before it was deleted.
     """
     application = cluster.find(KIND, stream, namespace)
-    if application is None:
-        return Evidence(None)
-    pods = cluster.pods(namespace, _OF_APPLICATION.format(stream))
+    pods = cluster.pods(namespace, pod_selector(stream))
     seen = Evidence(application, pods)
     driver = driver_pod_name(stream)
     metrics, text = None, log.text if log else ""
@@ -154,7 +151,7 @@ def _create(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
 
 
 def _check_no_driver(cluster: Cluster, namespace: str, name: str) -> None:
-    selector = _OF_APPLICATION.format(name) + ",spark-role=driver"
+    selector = pod_selector(name) + ",spark-role=driver"
     for pod in cluster.pods(namespace, selector):
         if pod["status"].get("phase") in _ALIVE:
             pod_name = pod["metadata"]["name"]

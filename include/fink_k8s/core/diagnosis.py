@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from fink_k8s.core.states import state_of_driver
+
 Object = Mapping[str, Any]
 
 
@@ -39,8 +41,18 @@ class Evidence:
     driver_log: str = ""
 
     @property
+    def exists(self) -> bool:
+        """Tell whether there is a stream: an application, or a driver that has none."""
+        return self.application is not None or self.driver is not None
+
+    @property
     def state(self) -> str:
-        """Return the application's state, e.g. `RUNNING`; empty for a new one."""
+        """Return the application's state, e.g. `RUNNING`; empty for a new one.
+
+        A driver that plain spark-submit started has no application: its pod's phase tells.
+        """
+        if self.application is None and self.driver is not None:
+            return state_of_driver(self.driver_phase)
         status = (self.application or {}).get("status") or {}
         return str((status.get("applicationState") or {}).get("state", ""))
 

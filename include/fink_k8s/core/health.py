@@ -47,8 +47,8 @@ def assess(evidence: Evidence) -> Health:
     who knows how long these last, decides. A quiet topic is healthy: the query lives though no
     alert comes.
     """
-    if evidence.application is None:
-        return Health(Verdict.ABSENT, "there is no such application")
+    if not evidence.exists:
+        return Health(Verdict.ABSENT, "there is no such stream")
     phase = phase_of(evidence.state)
     found = diagnose(evidence)
     if phase is Phase.DEAD:

@@ -101,8 +101,18 @@ def parse_stream_name(stream: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+def pod_selector(stream: str) -> str:
+    """Return the label selector of a stream's pods, whichever way it was submitted.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    survey, night = parse_stream_name(stream)
+    return f"{LABEL_SURVEY}={survey},{LABEL_NIGHT}={night}"
+
+
 def driver_pod_name(stream: str) -> str:
-    """Return the driver pod's name that the Spark Operator gives to `stream`."""
+    """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
     return f"{stream}{_DRIVER_SUFFIX}"
 
 

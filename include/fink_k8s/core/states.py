@@ -1,5 +1,7 @@
 """The Spark Operator's fourteen application states, and what each means for a stream.
 
+A stream without operator is given the state that its driver pod amounts to.
+
 Source: `ApplicationStateType` in the operator's API, v1beta2.
 """
 
@@ -37,6 +39,24 @@ _PHASES = {
     # The operator lost sight of the driver, e.g. with its node; it may be seen again.
     "UNKNOWN": Phase.RESTARTING,
 }
+
+
+_STATES_OF_PODS = {
+    "Pending": "SUBMITTED",
+    "Running": "RUNNING",
+    "Succeeded": "COMPLETED",
+    "Failed": "FAILED",
+    "Unknown": "UNKNOWN",
+}
+
+
+def state_of_driver(pod_phase: str) -> str:
+    """Return the application state that a driver without application stands for.
+
+    A stream that plain spark-submit started has a driver pod and nothing else; its phase says all
+    there is to know, and nobody starts it again. `pod_phase` is Kubernetes' PodPhase.
+    """
+    return _STATES_OF_PODS.get(pod_phase, "UNKNOWN")
 
 
 def phase_of(state: str) -> Phase:

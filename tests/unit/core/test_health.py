@@ -60,7 +60,7 @@ def test_state_pod_and_metrics_give_one_verdict(state, phase, metrics, verdict):
 
 def test_without_an_application_there_is_no_stream():
     health = assess(Evidence(None))
-    assert (health.verdict, health.reason) == (Verdict.ABSENT, "there is no such application")
+    assert (health.verdict, health.reason) == (Verdict.ABSENT, "there is no such stream")
 
 
 def test_an_unknown_state_is_not_guessed_at():
@@ -118,3 +118,22 @@ def test_a_driver_is_there_whatever_its_query_does(state, metrics, runs):
 )
 def test_a_query_counts_once_however_many_gauges_it_has(metrics, queries):
     assert live_queries(evidence("RUNNING", "Running", metrics)) == queries
+
+
+@pytest.mark.parametrize(
+    ("phase", "metrics", "verdict"),
+    [
+        ("Pending", SILENT, Verdict.STARTING),
+        ("Running", LIVE, Verdict.HEALTHY),
+        ("Running", DEAD, Verdict.NO_QUERY),
+        ("Running", SILENT, Verdict.SILENT),
+        ("Succeeded", SILENT, Verdict.ENDED),
+        ("Failed", SILENT, Verdict.FAILED),
+        ("Unknown", SILENT, Verdict.STARTING),
+        ("of a later Kubernetes", SILENT, Verdict.STARTING),
+    ],
+)
+def test_a_driver_without_application_is_judged_by_its_pod(phase, metrics, verdict):
+    plain = Evidence(None, evidence("", phase).pods, metrics)
+    assert plain.exists
+    assert assess(plain).verdict is verdict
