@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down test lint types contracts unit up status docs screenshots bench-alerts format requirements
+.PHONY: help setup demo down test lint types contracts unit up status test-long docs screenshots bench-alerts format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -54,6 +54,10 @@ unit: setup  ## tests that need no testbed
 test: lint types contracts  ## all tests, on a testbed that it brings up
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m testbed.run pytest $(TESTS)
+
+test-long: setup  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
+	$(PYTHON) -m testbed up
+	$(PYTHON) -m testbed.run pytest tests/long
 
 docs: setup  ## write the pages that come from the code
 	$(PYTHON) -m docs.generate

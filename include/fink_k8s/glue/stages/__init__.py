@@ -1,0 +1,19 @@
+"""The stages of a bring-up, each a task or a task group; DAGs are chains of these.
+
+A stage that the form skips ends as `skipped` and the chain goes on: every task's trigger rule is
+`none_failed`.
+"""
+
+from fink_k8s.glue.stages.image import image
+from fink_k8s.glue.stages.preflight import check_prerequisites
+from fink_k8s.glue.stages.rbac import rbac
+from fink_k8s.glue.stages.submit import submit_stream, wait_for_first_batch, wait_until_healthy
+
+__all__ = [
+    "check_prerequisites",
+    "image",
+    "rbac",
+    "submit_stream",
+    "wait_for_first_batch",
+    "wait_until_healthy",
+]

@@ -1,0 +1,64 @@
+"""What the tasks of all stages have in common: skipping, errors, the run's own request."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from fink_k8s.core import names
+from fink_k8s.core.releases import Release, releases_from
+from fink_k8s.core.requests import DeployRequest, Stage
+from fink_k8s.glue.failures import airflow_failures
+from fink_k8s.glue.form import Model, request_from
+
+INCLUDE = Path(__file__).resolve().parents[2]
+
+
+def skip_if_asked(stage: Stage) -> Callable[[Any], None]:
+    """Return a `pre_execute` that skips the task where the form skips `stage`."""
+
+    def skip(context: Any) -> None:
+        if stage in (context["params"].get("skip") or []):
+            raise AirflowSkipException(f"stage {stage} is skipped, as the form asks")
+
+    return skip
+
+
+def step(stage: Stage | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Make a task of a function: of a stage that can be skipped, its errors told as Airflow's."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with airflow_failures():
+                return function(*args, **kwargs)
+
+        if stage:
+            options["pre_execute"] = skip_if_asked(stage)
+        return task(**options)(guarded)
+
+    return decorate
+
+
+def request_of(model: type[Model]) -> Model:
+    """Return the part of the run's form that `model` describes."""
+    context = get_current_context()
+    return request_from(context["params"], model, form=context["dag"].params)
+
+
+def deploy_request() -> DeployRequest:
+    """Return the run's request, its night and topic filled in.
+
+    An empty night is the date (UTC) of the run itself, which a retry does not change.
+    """
+    run_after: datetime = get_current_context()["dag_run"].run_after
+    return request_of(DeployRequest).filled_in(names.night_of(run_after.astimezone(UTC)))
+
+
+def release_of(tag: str) -> Release:
+    """Return a release of `releases.yaml`; the current one for an empty tag."""
+    return releases_from((INCLUDE / "releases.yaml").read_text()).get(tag)
