@@ -157,6 +157,7 @@ def kept_of(
     """
     _, night = parse_stream_name(stream)
     kept = Kept.of_night(prefix, night) if prefix else Kept()
+    kept = kept.model_copy(update={"unread": "" if store else "there is no way to its store"})
     try:
         claims = [
             claim["metadata"]["name"]

@@ -19,7 +19,8 @@ class Ending(StrEnum):
     ALREADY_SO = "already-so"
     NO_DRIVER = "no-driver"
     GRACEFUL = "graceful"
-    CUT = "cut"
+    UNPROVED = "unproved"
+    ABRUPT = "abrupt"
     KILLED = "killed"
 
 
@@ -73,8 +74,8 @@ class StopOutcome(BaseModel):
 def outcome_of(course: Course, kept: Kept, seconds: float) -> StopOutcome:
     """Return the outcome of a course that is done: nothing of the stream is left in the cluster.
 
-    A graceful end is claimed only where something shows it, and nothing speaks against it: the
-    driver's exit code 0, its own word, or a checkpoint whose last batch is committed.
+    A graceful end is claimed only where the checkpoint shows it: the last batch that was begun is
+    committed. The driver's exit code and its own word can speak against it, but do not prove it.
     """
     ending = _ending_of(course, kept)
     line = " ".join(
@@ -107,11 +108,9 @@ def _ending_of(course: Course, kept: Kept) -> Ending:
         return Ending.NO_DRIVER
     if course.killed or course.forced:
         return Ending.KILLED
-    speaks_for_it = course.end.exit_code == 0 or course.end.said.startswith("ended")
-    is_committed = kept.planned is not None and kept.open_batch is None
     if course.end.exit_code not in (None, 0) or kept.open_batch is not None:
-        return Ending.CUT
-    return Ending.GRACEFUL if speaks_for_it or is_committed else Ending.CUT
+        return Ending.ABRUPT
+    return Ending.UNPROVED if kept.unread else Ending.GRACEFUL
 
 
 def _ending_in_words(course: Course, ending: Ending, seconds: float) -> str:
@@ -128,13 +127,15 @@ def _ending_in_words(course: Course, ending: Ending, seconds: float) -> str:
             return f"was {course.was}, ended gracefully in {seconds:.1f} s ({told})"
         case Ending.KILLED:
             return f"was {course.was}, killed after {seconds:.1f} s ({told})"
-        case Ending.CUT:
+        case Ending.UNPROVED:
+            return f"was {course.was}, ended by itself in {seconds:.1f} s ({told})"
+        case Ending.ABRUPT:
             return f"was {course.was}, ended in {seconds:.1f} s, not gracefully ({told})"
 
 
 def _batches_in_words(course: Course, kept: Kept) -> str:
     if kept.unread:
-        return f"Its batches could not be read: {kept.unread}."
+        return f"Whether its last batch is committed could not be read: {kept.unread}."
     if kept.open_batch is not None:
         return (
             f"Batch {kept.open_batch} was begun and is not committed; the next start runs it "

@@ -38,8 +38,8 @@ class StopStreamOperator(BaseOperator):
     After its first seconds it waits in the triggerer and holds no worker. Killing the task undoes
     nothing: a driver that was asked goes on ending.
 
-    Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, cut, killed,
-    no-driver, already-so), seconds, exit_code, said, removed, kept, line.
+    Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, unproved, abrupt,
+    killed, no-driver, already-so), seconds, exit_code, said, removed, kept, line.
     """
 
     template_fields = ("stream", "manner")

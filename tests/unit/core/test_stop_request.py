@@ -64,7 +64,7 @@ def test_nothing_is_killed_or_forced_unless_it_is_asked_for():
     manner = StopRequest(streams=[ZTF]).manner
     assert manner == StopManner()
     assert manner.how is StopHow.GRACEFULLY
-    assert not (manner.then_at_once or manner.force_lost)
+    assert (manner.then_at_once, manner.force_lost) == (False, False)
 
 
 def test_the_manner_is_the_requests_own():
