@@ -42,7 +42,7 @@ class DriverLog:
     """The last lines of a stream's drivers, followed while they run.
 
     The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log has to be read while it is written.
+    log has to be read while it is written. Subclasses follow something else of the same drivers.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -76,10 +76,13 @@ class DriverLog:
                 self._answer.shutdown()
             self._answer = None
 
+    def _open(self, pod: str) -> Any:
+        return self._cluster.follow_log(self._namespace, pod)
+
     def _read(self, pod: str) -> None:
         # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
         with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
-            answer = self._answer = self._cluster.follow_log(self._namespace, pod)
+            answer = self._answer = self._open(pod)
             with contextlib.closing(answer):
                 for line in answer:
                     self._lines.append(line.decode(errors="replace").rstrip())
@@ -131,7 +134,7 @@ def ensure_stream(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
         changed = ", ".join(differences(found["spec"], manifest["spec"])) or "fields set by hand"
         raise Conflict(
             f"stream {name} already runs with another spec ({changed}); trigger with the values it "
-            f"runs with, or stop it first: kubectl -n {namespace} delete sparkapplication {name}"
+            f"runs with, or stop it first: trigger fink_stop with streams={name}"
         )
     return Submission(Way.ADOPTED, found)
 
@@ -157,8 +160,7 @@ def _check_no_driver(cluster: Cluster, namespace: str, name: str) -> None:
             pod_name = pod["metadata"]["name"]
             raise Refused(
                 f"driver {pod_name} of an earlier application {name} still lives, and two drivers "
-                f"must not write one night; wait, or end it: kubectl -n {namespace} delete pod "
-                f"{pod_name}",
+                f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
                 retryable=True,
             )
 
