@@ -1,7 +1,7 @@
 """The Kubernetes API as this project uses it: plain dicts in and out, errors of our own."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
@@ -39,6 +39,18 @@ class Page:
 
     content_type: str
     body: bytes
+
+
+@dataclass(frozen=True)
+class Access:
+    """How an account reaches its API server: a token, or the files of a client certificate."""
+
+    server: str
+    token: str = field(repr=False)
+    authority: str
+    certificate: str
+    key: str
+    is_verified: bool
 
 
 class Cluster:
@@ -138,15 +150,7 @@ class Cluster:
 
     def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
         """Ask the API server whether `user` may do `verb` on `resource`, e.g. `pods/exec`."""
-        name, _, group = resource.partition(".")
-        plural, _, subresource = name.partition("/")
-        attributes = {
-            "namespace": namespace,
-            "verb": verb,
-            "group": group,
-            "resource": plural,
-            "subresource": subresource,
-        }
+        attributes = _attributes(verb, resource, namespace)
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -154,6 +158,29 @@ class Cluster:
         }
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
+
+    def may_i(self, verb: str, resource: str, namespace: str) -> bool:
+        """Ask the API server whether this account may do `verb` on `resource`."""
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": _attributes(verb, resource, namespace)},
+        }
+        return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
+
+    def access(self) -> Access:
+        """Return how this account reaches the API server, for programs that are no Python."""
+        settings = self._api.configuration
+        bearer = settings.auth_settings().get("BearerToken", {}).get("value", "")
+        return Access(
+            server=settings.host,
+            token=bearer.removeprefix("Bearer "),
+            authority=settings.ssl_ca_cert or "",
+            certificate=settings.cert_file or "",
+            key=settings.key_file or "",
+            is_verified=bool(settings.verify_ssl),
+        )
 
     def driver_metrics(self, namespace: str, pod: str) -> Object | None:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
@@ -253,6 +280,19 @@ class Cluster:
             )
 
         return _answer_of(once, f"GET {path}", tries=1)
+
+
+def _attributes(verb: str, resource: str, namespace: str) -> dict[str, str]:
+    """Return what an access review asks of; `resource` e.g. `pods/exec` or `jobs.batch`."""
+    name, _, group = resource.partition(".")
+    plural, _, subresource = name.partition("/")
+    return {
+        "namespace": namespace,
+        "verb": verb,
+        "group": group,
+        "resource": plural,
+        "subresource": subresource,
+    }
 
 
 def _ui_of(namespace: str, pod: str) -> str:
