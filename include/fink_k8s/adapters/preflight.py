@@ -29,6 +29,7 @@ def inspect(
 
     def on_cluster() -> Iterator[Finding]:
         yield preflight.check_release(release, cluster.version())
+        yield from preflight.check_security(release)
         yield from preflight.check_operator(
             cluster.crd_exists(),
             cluster.deployments(settings.operator_namespace),
