@@ -28,6 +28,7 @@ def inspect(
 
     def on_cluster() -> Iterator[Finding]:
         yield preflight.check_release(release, cluster.version())
+        yield from preflight.check_security(release)
         if request.submit_with is SubmitWith.SPARK_OPERATOR:
             yield from preflight.check_operator(
                 cluster.crd_exists(),
