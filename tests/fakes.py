@@ -35,6 +35,8 @@ class FakeCluster:
         return self.minor
 
     def find(self, kind, name, namespace=""):
+        if kind == "Pod":
+            return next((p for p in self.pods(namespace) if p["metadata"]["name"] == name), None)
         key = (kind, namespace, name)
         if key in self.dying:
             self.dying[key] -= 1
@@ -72,6 +74,9 @@ class FakeCluster:
         return deepcopy(manifest)
 
     def delete(self, kind, name, namespace=""):
+        if pod := kind == "Pod" and self.find(kind, name, namespace):
+            self.all_pods.remove(pod)
+            return True
         key = (kind, namespace, name)
         if key not in self.objects:
             return False
@@ -79,6 +84,9 @@ class FakeCluster:
         return True
 
     def may(self, user, verb, resource, namespace):
+        return (verb, resource, namespace) in self.rights
+
+    def may_i(self, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
     def driver_metrics(self, namespace, pod):
@@ -93,14 +101,12 @@ class FakeCluster:
         return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
-def driver_pod(stream, phase, namespace="spark"):
-    """Return a driver pod as the manifest labels it."""
+def driver_pod(stream, phase, namespace="spark", by_operator=True):
+    """Return a driver pod as the manifest labels it, by the operator or by spark-submit."""
+    operators = {"sparkoperator.k8s.io/launched-by-spark-operator": "true"} if by_operator else {}
+    labels = {**labels_of(*parse_stream_name(stream)), "spark-role": "driver", **operators}
     return {
-        "metadata": {
-            "name": f"{stream}-driver",
-            "namespace": namespace,
-            "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
-        },
+        "metadata": {"name": f"{stream}-driver", "namespace": namespace, "labels": labels},
         "spec": {"containers": []},
         "status": {"phase": phase},
     }

@@ -113,6 +113,8 @@ def prepared(submit: SparkSubmit, access: Access, home: Path) -> Iterator[Prepar
             "SPARK_HOME": str(home),
             "PATH": f"{home / 'bin'}:{environment.get('PATH', os.defpath)}",
             "KUBECONFIG": str(kubeconfig),
+            # Of the pods; it would be the worker's own user.
+            "SPARK_USER": "spark",
         }
         yield Prepared(f"k8s://{access.server}", {**submit.conf, **files}, environment)
 
