@@ -17,9 +17,13 @@ NAMESPACE = "spark"
 DEPLOY = "fink_deploy"
 
 
-def unused_night() -> str:
-    """Return a night that no earlier test run on this testbed has stored anything of."""
-    return f"{date(2001, 1, 1) + timedelta(days=int(time.time()) // 60 % 9000):%Y%m%d}"
+def unused_night(number: int = 0) -> str:
+    """Return a night that no earlier test run on this testbed has stored anything of.
+
+    Each module of one run takes a `number` of its own.
+    """
+    days = (int(time.time()) // 60 + 1000 * number) % 9000
+    return f"{date(2001, 1, 1) + timedelta(days=days):%Y%m%d}"
 
 
 @dataclass(frozen=True)
