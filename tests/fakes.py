@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
 from fink_k8s.core.names import labels_of, parse_stream_name
 
@@ -22,6 +23,8 @@ class FakeCluster:
         self.log = ""
         self.metrics = None
         self.minor = "1.34"
+        self.token = "canary-of-the-account"
+        self.verifies_tls = True
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
@@ -85,6 +88,16 @@ class FakeCluster:
 
     def may(self, user, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
+
+    def access(self):
+        return Access(
+            server="https://k8s:6443",
+            token=self.token,
+            authority="",
+            certificate="",
+            key="",
+            is_verified=self.verifies_tls,
+        )
 
     def may_i(self, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights

@@ -59,7 +59,11 @@ class Prepared:
 
 
 def inspect(streams: Cluster, namespace: str) -> Iterator[Finding]:
-    """Yield what the preflight finds of this way: Java, and the rights of Airflow's own account."""
+    """Yield what the preflight finds of this way: Java, Airflow's own credentials and rights."""
+    try:
+        make_kubeconfig(streams.access())
+    except InvalidRequest as error:
+        yield Finding(Level.ERROR, str(error))
     java = find_java(os.environ)
     yield (
         Finding(Level.OK, f"spark-submit has Java: {java}")

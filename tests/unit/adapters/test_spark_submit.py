@@ -155,6 +155,16 @@ def test_preflight_names_missing_java_and_missing_rights_with_their_remedies(mon
     assert "kubectl apply -f include/kubernetes/airflow-spark-submit.yaml" in rights
 
 
+def test_preflight_names_credentials_that_spark_cannot_use(monkeypatch):
+    monkeypatch.setattr(spark_submit, "find_java", lambda _: "/usr/bin/java")
+    cluster = FakeCluster(rights=[(*right, "spark") for right in RIGHTS])
+    cluster.verifies_tls = False
+    first, *others = inspect(cluster, "spark")
+    assert first.level is Level.ERROR
+    assert "does not verify TLS" in first.text
+    assert [one.level for one in others] == [Level.OK, Level.OK]
+
+
 def test_preflight_is_content_with_java_and_rights(monkeypatch):
     monkeypatch.setattr(spark_submit, "find_java", lambda _: "/usr/bin/java")
     granted = [(*right, "spark") for right in RIGHTS]

@@ -93,6 +93,28 @@ def test_a_release_may_be_tested_untested_or_impossible(version, level):
     assert f"Kubernetes {version}" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("spark", "labels", "is_refused"),
+    [
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "restricted"}, True),
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "baseline"}, False),
+        ("3.1.3", None, False),
+        ("3.5.7", {"pod-security.kubernetes.io/enforce": "restricted"}, False),
+    ],
+)
+def test_pod_security_is_asked_before_an_old_spark_makes_pods_by_itself(spark, labels, is_refused):
+    release = RELEASE.model_copy(update={"spark": spark})
+    found = preflight.check_pod_security(release, {"metadata": {"labels": labels}})
+    assert [one.level for one in found] == [Level.ERROR] * is_refused
+    assert all(f"Spark {spark}" in one.text for one in found)
+
+
+def test_the_namespace_that_stage_rbac_makes_is_restricted():
+    old = RELEASE.model_copy(update={"spark": "3.1.3"})
+    assert preflight.check_pod_security(old, None)
+    assert not preflight.check_pod_security(RELEASE.model_copy(update={"spark": "3.5.7"}), None)
+
+
 def test_without_the_crd_the_operator_is_to_be_installed():
     alive = [deployment("controller", {"availableReplicas": 1})]
     [finding] = preflight.check_operator(False, alive, "spark-operator")

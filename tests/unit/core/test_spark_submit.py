@@ -18,6 +18,7 @@ from fink_k8s.core.spark_submit import (
     check_spark_conf,
     diagnose_submission,
     lost_the_race,
+    meets_restricted,
     spark_submit_from,
 )
 
@@ -328,6 +329,16 @@ def test_spark_conf_may_say_the_rest():
     check_spark_conf({"sparkConf": {"spark.ui.prometheus.enabled": "true"}})
     check_spark_conf(manifest_with()["spec"])
     check_spark_conf({})
+
+
+@pytest.mark.parametrize(
+    ("spark", "meets"), [("2.4.4", False), ("3.1.3", False), ("3.2.0", True), ("4.2.0", True)]
+)
+def test_pods_of_an_old_spark_do_not_meet_restricted_by_themselves(spark, meets):
+    """Spark 3.1.3 was tried: the API server refuses its driver for want of a seccompProfile."""
+    assert meets_restricted(spark) is meets
+    unsaid = spark_submit_from(manifest_with(spark)).unsaid
+    assert any("seccompProfile" in one or "securityContext" in one for one in unsaid) is not meets
 
 
 def test_spark_2_has_properties_only_and_says_what_is_lost():
