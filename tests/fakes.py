@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
 from fink_k8s.core.names import labels_of, parse_stream_name
 
@@ -25,6 +26,8 @@ class FakeCluster:
         self.log = ""
         self.metrics = None
         self.minor = "1.34"
+        self.token = "canary-of-the-account"
+        self.verifies_tls = True
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
@@ -38,6 +41,8 @@ class FakeCluster:
         return self.minor
 
     def find(self, kind, name, namespace=""):
+        if kind == "Pod":
+            return next((p for p in self.pods(namespace) if p["metadata"]["name"] == name), None)
         key = (kind, namespace, name)
         if key in self.dying:
             self.dying[key] -= 1
@@ -83,6 +88,9 @@ class FakeCluster:
         return deepcopy(manifest)
 
     def delete(self, kind, name, namespace=""):
+        if pod := kind == "Pod" and self.find(kind, name, namespace):
+            self.all_pods.remove(pod)
+            return True
         key = (kind, namespace, name)
         if key not in self.objects:
             return False
@@ -119,6 +127,19 @@ class FakeCluster:
     def may(self, user, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
+    def access(self):
+        return Access(
+            server="https://k8s:6443",
+            token=self.token,
+            authority="",
+            certificate="",
+            key="",
+            is_verified=self.verifies_tls,
+        )
+
+    def may_i(self, verb, resource, namespace):
+        return (verb, resource, namespace) in self.rights
+
     def driver_metrics(self, namespace, pod):
         return self.metrics
 
@@ -141,14 +162,17 @@ class FakeAnswer(list):
         pass
 
 
-def driver_pod(stream, phase, namespace="spark"):
-    """Return a driver pod as the manifest labels it."""
+def driver_pod(stream, phase, namespace="spark", by_operator=True):
+    """Return a driver pod as the manifest labels it, by the operator or by spark-submit."""
+    operators = {"sparkoperator.k8s.io/launched-by-spark-operator": "true"} if by_operator else {}
+    labels = {**labels_of(*parse_stream_name(stream)), "spark-role": "driver", **operators}
+    name = f"{stream}-driver"
     return {
         "metadata": {
-            "name": f"{stream}-driver",
+            "name": name,
             "namespace": namespace,
-            "uid": f"uid of {stream}-driver",
-            "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
+            "uid": f"uid of {name}",
+            "labels": labels,
         },
         "spec": {"containers": []},
         "status": {"phase": phase},

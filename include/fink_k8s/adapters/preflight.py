@@ -35,8 +35,11 @@ def inspect(
                 cluster.deployments(settings.operator_namespace),
                 settings.operator_namespace,
             )
-        exists = cluster.find("Namespace", settings.namespace) is not None
+        there = cluster.find("Namespace", settings.namespace)
+        exists = there is not None
         yield preflight.check_namespace(settings.namespace, exists, makes_namespace)
+        if request.submit_with is SubmitWith.SPARK_SUBMIT:
+            yield from preflight.check_pod_security(release, there)
         found = holders(cluster, settings.namespace, request.stream) if exists else []
         if alive := [one for one in found if not is_over(one.state)]:
             yield preflight.check_way(request, alive[0].submitted_with)

@@ -14,6 +14,7 @@ Manifest = dict[str, Any]
 
 JOB_FILE = "local:///opt/fink/stream2raw/bin/stream2raw.py"
 SPARK_UID = 185
+ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
 POD_CPU = "300m"
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
@@ -24,7 +25,7 @@ _SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "
 
 def make_namespace(settings: Settings) -> Manifest:
     """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
-    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    enforce = {ENFORCE: RESTRICTED}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",

@@ -5,9 +5,9 @@ from fink_k8s.core.errors import NotPermitted, Unavailable
 from fink_k8s.core.manifests import make_namespace, make_spark_application
 from fink_k8s.core.preflight import Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
-from tests.fakes import FakeCluster
+from tests.fakes import FakeCluster, driver_pod
 
 SETTINGS = Settings(
     namespace="spark",
@@ -67,12 +67,12 @@ def topics(monkeypatch):
 
 @pytest.fixture
 def inspect(cluster):
-    def run(settings=SETTINGS, store=None, makes_namespace=False):
+    def run(settings=SETTINGS, store=None, makes_namespace=False, request=REQUEST):
         found = preflight.inspect(
             cluster,
             store or FakeStore(),
             settings,
-            REQUEST,
+            request,
             RELEASE,
             makes_namespace=makes_namespace,
         )
@@ -184,3 +184,20 @@ def test_a_stream_that_has_ended_needs_room_again(inspect, cluster, state):
     cluster.all_nodes = [node(memory="1Gi")]
     (only,) = errors(inspect())
     assert "free is node" in only
+
+
+def test_spark_submit_needs_no_operator(cluster, inspect):
+    cluster.has_crd, cluster.all_deployments = False, []
+    assert any("SparkApplication" in one.text for one in inspect())
+    request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
+    findings = inspect(request=request)
+    assert not [one for one in findings if one.level is Level.ERROR]
+
+
+def test_a_driver_of_spark_submit_is_known_and_claims_no_room_again(cluster, inspect):
+    cluster.all_nodes = [node("1Gi")]
+    cluster.all_pods = [driver_pod(REQUEST.stream, "Running", by_operator=False)]
+    request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
+    assert any("will be adopted" in one.text for one in inspect(request=request))
+    [error] = [one for one in inspect() if one.level is Level.ERROR]
+    assert "runs already, submitted with spark-submit" in error.text
