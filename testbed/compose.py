@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fink_k8s.adapters.distribution import ensure_jars
+from fink_k8s.core.releases import Release, releases_from
+from fink_k8s.core.settings import Settings
 from testbed import bed, builds, own_images, pins
 from testbed.builds import key_of
 from testbed.places import (
@@ -88,14 +91,6 @@ def settings() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def down() -> None:
-    """End every container of the testbed's engine, with its network and its data."""
-    if containers := docker("ps", "--all", "--quiet").split():
-        docker("rm", "--force", "--volumes", *containers)
-    docker("network", "prune", "--force")
-    docker("volume", "prune", "--force", "--all")
-
-
 def _settings(images: Mapping[str, str]) -> str:
     """Fill `.env.example`: what it leaves empty or to choose, and the testbed's own values."""
     known = settings() if ENV_FILE.stat().st_size else {}
@@ -154,21 +149,22 @@ def _write_files_of_airflow(say: Say) -> None:
     folder = FOLDER / "cache"
     if not folder.exists():
         folder.mkdir()
-        archive = Path(bed.environment()["FINK_SPARK_URL"].removeprefix("file://"))
+        address = bed.environment()["FINK_SPARK_URL"].replace("{version}", _release().spark)
+        archive = Path(address.removeprefix("file://"))
         shutil.copy(archive, folder / archive.name)
-        shutil.copytree(_jars(say), folder / "jars" / _jars(say).name)
+        # Containers have no way to Maven's repository here.
+        jars = ensure_jars(Settings(cache_dir=cache()), _release(), say)
+        shutil.copytree(jars, folder / "jars" / jars.name)
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, AIRFLOW_UID)
 
 
-def _jars(say: Say) -> Path:
-    """Return the release's jars: containers have no way to Maven's repository here."""
-    from fink_k8s.adapters.distribution import ensure_jars
-    from fink_k8s.core.releases import releases_from
-    from fink_k8s.core.settings import Settings
+def _release() -> Release:
+    return releases_from((ROOT / "include/releases.yaml").read_text()).get("")
 
-    release = releases_from((ROOT / "include/releases.yaml").read_text()).get("")
-    return ensure_jars(Settings(cache_dir=cache()), release, say)
+
+def _base() -> str:
+    return own_images.BASE.replace("{java}", str(_release().java))
 
 
 def _images() -> dict[str, Callable[[Path], None]]:
@@ -179,7 +175,7 @@ def _ensure_image(name: str, add: Callable[[Path], None], say: Say) -> str:
     """Return an image of the testbed's engine that stands in for an official one."""
     sources = sorted((SOURCES / "images" / name).iterdir())
     more = [ROOT / "requirements.txt"] if name == "airflow" else []
-    image = f"fink-testbed/{name}:{key_of([*sources, *more, own_images.BASE])}"
+    image = f"fink-testbed/{name}:{key_of([*sources, *more, _base()])}"
     if docker("images", "--quiet", image):
         return image
     say(f"image {image}: making")
@@ -188,8 +184,8 @@ def _ensure_image(name: str, add: Callable[[Path], None], say: Say) -> str:
         for source in sources:
             shutil.copy(source, context)
         add(context)
-        base = f"BASE={own_images.BASE}"
-        docker("build", "--network=host", f"--build-arg={base}", f"--tag={image}", context)
+        base = f"--build-arg=BASE={_base()}"
+        docker("build", "--network=host", base, f"--tag={image}", context)
     return image
 
 

@@ -14,7 +14,7 @@ from fink_k8s.core.errors import FinkError
 from fink_k8s.core.preflight import Finding, Level, check_operator
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue import connections
-from fink_k8s.glue.steps import INCLUDE
+from fink_k8s.glue.steps import INCLUDE, release_of
 
 Say = Callable[[str], None]
 _WORDS = {Level.OK: "ok", Level.WARNING: "warning", Level.ERROR: "missing"}
@@ -78,12 +78,12 @@ def all_checks() -> list[Check]:
         ),
         Check(
             "image base",
-            lambda: installation.check_image(_setting("image_base")),
+            lambda: installation.check_image(_setting("image_base", java=release_of("").java)),
             f"FINK_IMAGE_BASE: {in_env}",
         ),
         Check(
             "Spark archive",
-            lambda: installation.check_archive(_setting("spark_url")),
+            lambda: installation.check_archive(_setting("spark_url", version=release_of("").spark)),
             f"FINK_SPARK_URL: {in_env}",
         ),
         Check(
@@ -118,10 +118,14 @@ def _findings_of(check: Check) -> Iterator[Finding]:
         yield Finding(Level.ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 
-def _setting(field: str) -> str:
+def _setting(field: str, **of_release: object) -> str:
+    """Return a setting that must be there, what is the current release's filled in."""
     settings = load_settings()
     settings.need(field)
-    return str(getattr(settings, field))
+    text = str(getattr(settings, field))
+    for name, value in of_release.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
 
 
 def _components() -> Iterator[Finding]:
