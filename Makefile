@@ -71,19 +71,22 @@ contracts: setup  ## the direction of imports
 unit: setup  ## tests that need no testbed
 	pytest -q tests -m "not testbed and not e2e and not spark"
 
-test: lint types contracts  ## all tests, on a testbed that it brings up
+test: lint types contracts /usr/bin/chromium  ## all tests, on a testbed that it brings up
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m testbed.run pytest $(TESTS)
 
-test-long: setup  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
+test-long: setup /usr/bin/chromium  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m testbed.run pytest tests/long
 
 docs: setup  ## write the pages that come from the code
 	$(PYTHON) -m docs.generate
 
-screenshots: setup  ## take README's pictures from the running demo
-	test -x /usr/bin/chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+/usr/bin/chromium:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+
+screenshots: setup /usr/bin/chromium  ## take the pictures of README and docs from the running demo
 	$(PYTHON) -m testbed.screenshots
 
 bench-alerts: setup  ## how fast alerts reach Kafka, ours and fastavro side by side

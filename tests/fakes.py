@@ -10,7 +10,8 @@ class FakeCluster:
     """What `fink_k8s.adapters.cluster.Cluster` offers, over a dict of objects.
 
     `rights` holds what any account may do, as (verb, resource, namespace). A deleted object is
-    seen `lingers` more times, as one with finalizers is.
+    seen `lingers` more times, as one with finalizers is. `ended` records (name, grace) of what was
+    ended; pods named in `stubborn` go only when they are struck out with a grace of 0.
     """
 
     def __init__(self, *objects, pods=(), rights=(), lingers=0):
@@ -19,6 +20,8 @@ class FakeCluster:
         self.rights = set(rights)
         self.lingers = lingers
         self.dying = {}
+        self.ended = []
+        self.stubborn = set()
         self.log = ""
         self.metrics = None
         self.minor = "1.34"
@@ -41,6 +44,14 @@ class FakeCluster:
             if self.dying[key] < 0:
                 del self.dying[key], self.objects[key]
         return deepcopy(self.objects.get(key))
+
+    def find_all(self, kind, namespace):
+        there = [*self.objects.values(), *({**pod, "kind": "Pod"} for pod in self.all_pods)]
+        return [
+            deepcopy(one)
+            for one in there
+            if (one["kind"], one["metadata"].get("namespace")) == (kind, namespace)
+        ]
 
     def crd_exists(self):
         return self.has_crd
@@ -78,6 +89,33 @@ class FakeCluster:
         self.dying[key] = self.lingers
         return True
 
+    def end(self, there, grace_seconds=None):
+        name = there["metadata"]["name"]
+        self.ended.append((name, grace_seconds))
+        if there["kind"] != "Pod":
+            one = self.objects.get(self._key(there))
+            if one is None or one["metadata"].get("uid") != there["metadata"].get("uid"):
+                return False
+            if one["metadata"].get("finalizers"):
+                one["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+            else:
+                del self.objects[self._key(there)]
+            return True
+        for pod in self.all_pods:
+            if pod["metadata"]["name"] == name:
+                if name in self.stubborn and grace_seconds != 0:
+                    pod["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+                else:
+                    self.all_pods.remove(pod)
+                return True
+        return False
+
+    def follow_log(self, namespace, pod):
+        return FakeAnswer(self.log.encode().splitlines())
+
+    def watch_pod(self, namespace, pod):
+        return FakeAnswer([])
+
     def may(self, user, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
@@ -93,12 +131,23 @@ class FakeCluster:
         return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
+class FakeAnswer(list):
+    """An open answer of the API server: lines, then the end."""
+
+    def close(self):
+        pass
+
+    def shutdown(self):
+        pass
+
+
 def driver_pod(stream, phase, namespace="spark"):
     """Return a driver pod as the manifest labels it."""
     return {
         "metadata": {
             "name": f"{stream}-driver",
             "namespace": namespace,
+            "uid": f"uid of {stream}-driver",
             "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
         },
         "spec": {"containers": []},

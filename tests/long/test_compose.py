@@ -12,14 +12,13 @@ from datetime import date, timedelta
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 
 from fink_k8s.adapters.storage import NightCounts
 from testbed import compose, pins
 from testbed.airflow import AirflowClient
+from testbed.browser import person_at
 from testbed.network import leftovers
 from testbed.places import KUBECONFIG_AIRFLOW, ROOT
-from testbed.screenshots import CHROMIUM
 from testbed.servers import docker
 from tests.e2e.driving import DEPLOY, Fink, application, kubectl
 
@@ -103,22 +102,11 @@ def deployed(fink, up):
     """Log in and trigger `fink_deploy` from its form, as a person does."""
     fink.produce(TOPIC, 400, corrupt=8)
     fink.client.wait_for_dag(DEPLOY)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1700})
-        page.goto(f"{up.url}/auth/login/")
-        page.fill("input[name=username]", "admin")
-        page.fill("input[name=password]", up.password)
-        page.click("input[type=submit]")
-        page.wait_for_url(lambda url: "/auth/login" not in url)
-        page.goto(f"{up.url}/dags/{DEPLOY}")
-        page.get_by_role("button", name="Trigger").first.click()
-        page.locator("[name=element_night]").fill(NIGHT)
-        page.locator("[name=element_topic]").fill(TOPIC)
-        page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
-        page.get_by_role("dialog").wait_for(state="hidden")
-        browser.close()
-    run_id = fink.client.last_run(DEPLOY)
+    known = fink.client.runs(DEPLOY)
+    with person_at(up) as person:
+        person.open_dag(DEPLOY)
+        person.send(person.open_form(), night=NIGHT, topic=TOPIC)
+        run_id = fink.client.wait_for_new_run(DEPLOY, known)
     for _ in fink.client.follow(DEPLOY, run_id, 900):
         pass
     tasks = {task["task_id"]: task for task in fink.client.tasks(DEPLOY, run_id)}

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from fink_k8s.adapters.alerts import check_topic
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import Store
-from fink_k8s.adapters.streams import KIND
+from fink_k8s.adapters.streams import holders
 from fink_k8s.core import preflight
-from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.states import is_over
 
@@ -29,16 +28,18 @@ def inspect(
 
     def on_cluster() -> Iterator[Finding]:
         yield preflight.check_release(release, cluster.version())
-        yield from preflight.check_operator(
-            cluster.crd_exists(),
-            cluster.deployments(settings.operator_namespace),
-            settings.operator_namespace,
-        )
+        yield from preflight.check_security(release)
+        if request.submit_with is SubmitWith.SPARK_OPERATOR:
+            yield from preflight.check_operator(
+                cluster.crd_exists(),
+                cluster.deployments(settings.operator_namespace),
+                settings.operator_namespace,
+            )
         exists = cluster.find("Namespace", settings.namespace) is not None
         yield preflight.check_namespace(settings.namespace, exists, makes_namespace)
-        found = cluster.find(KIND, request.stream, settings.namespace) if exists else None
-        if found and not is_over(Evidence(found).state):
-            yield Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+        found = holders(cluster, settings.namespace, request.stream) if exists else []
+        if alive := [one for one in found if not is_over(one.state)]:
+            yield preflight.check_way(request, alive[0].submitted_with)
         else:
             free = preflight.free_room(cluster.nodes(), cluster.pods())
             yield preflight.check_capacity(request, free)

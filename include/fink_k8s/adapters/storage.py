@@ -68,6 +68,10 @@ class Store:
         """Return the numbers of the batches that are committed, in order."""
         return self._numbers(checkpoint_path(self._prefix, night) + "/commits")
 
+    def planned(self, night: str) -> list[int]:
+        """Return the numbers of the batches that were begun and are still on record, in order."""
+        return self._numbers(checkpoint_path(self._prefix, night) + "/offsets")
+
     def counts(self, night: str) -> NightCounts:
         """Count what is committed; batches in hand do not count.
 

@@ -131,12 +131,16 @@ def make_spark_application(
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the sha256 of a spec's canonical JSON, in hex."""
-    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def canonical_json(spec: Mapping[str, Any]) -> str:
+    """Return a spec as the one JSON text that stands for it."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"))
 
 
 def hash_of(manifest: Mapping[str, Any]) -> str:
-    """Return the spec's hash that an application carries; empty for one made by other hands."""
+    """Return the spec's hash that an application or a driver carries; empty for other hands'."""
     annotations = manifest["metadata"].get("annotations") or {}
     return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
 

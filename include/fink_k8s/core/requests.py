@@ -42,6 +42,13 @@ class RbacMode(StrEnum):
     CLUSTER_EDIT = "cluster-edit"
 
 
+class SubmitWith(StrEnum):
+    """Who starts the driver."""
+
+    SPARK_OPERATOR = "spark-operator"
+    SPARK_SUBMIT = "spark-submit"
+
+
 class StartingOffsets(StrEnum):
     """Where a night that has no checkpoint yet begins to read."""
 
@@ -119,6 +126,14 @@ class StreamRequest(Request):
         ge=1,
         le=64,
         json_schema_extra=_SIZE,
+    )
+    submit_with: SubmitWith = Field(
+        SubmitWith.SPARK_OPERATOR,
+        title="Submit with",
+        description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
+        "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
+        "dies stays dead until it is triggered again.",
+        json_schema_extra=_PLATFORM,
     )
 
     @field_validator("night")

@@ -74,13 +74,15 @@ class Settings(BaseSettings):
     )
     image_base: str = Field(
         "",
-        description="Base image with Java and Python, with tag or digest.",
-        examples=["localhost:5000/fink/base:bookworm"],
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
+        examples=["localhost:5000/fink/base:java{java}"],
     )
     spark_url: str = Field(
         "",
-        description="Where Spark distributions come from: a directory of the official archive's "
-        "layout, or the address or file of a PyPI source archive.",
+        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
+        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
@@ -116,9 +118,27 @@ class Settings(BaseSettings):
     @field_validator("image_base")
     @classmethod
     def _check_base(cls, value: str) -> str:
-        if value and not is_image_reference(value):
-            raise ValueError("is no image reference; give host[:port]/path:tag or ...@sha256:...")
+        if value and not is_image_reference(_filled_in(value, "java", "17")):
+            raise ValueError(
+                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+                "where the Java of the release belongs"
+            )
         return value
+
+    @field_validator("spark_url")
+    @classmethod
+    def _check_spark_url(cls, value: str) -> str:
+        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
+            raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        return value
+
+    def image_base_of(self, java: int) -> str:
+        """Return the base image for a Java."""
+        return _filled_in(self.image_base, "java", str(java))
+
+    def spark_url_of(self, version: str) -> str:
+        """Return the address of a Spark's archive."""
+        return _filled_in(self.spark_url, "version", version)
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.
@@ -191,6 +211,10 @@ def is_image_reference(text: str) -> bool:
 def is_image_tag(text: str) -> bool:
     """Tell whether `text` can be an image's tag."""
     return _TAG.fullmatch(text) is not None
+
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
 
 
 def _endpoint_from(text: str) -> str:

@@ -51,7 +51,7 @@ def test_another_spec_is_refused_with_the_fields_that_differ():
         ensure_stream(cluster, asked)
     fields = str(caught.value).partition("(")[2].partition(")")[0].split(", ")
     assert fields == ["argument -tinterval", "driver.memory", "executor.instances"]
-    assert f"kubectl -n spark delete sparkapplication {STREAM}" in str(caught.value)
+    assert f"trigger fink_stop with streams={STREAM}" in str(caught.value)
     assert cluster.find(KIND, STREAM, "spark") == there
 
 
@@ -81,7 +81,7 @@ def test_an_ended_stream_that_does_not_go_away_can_be_tried_again():
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
 def test_no_second_driver_while_an_old_one_lives(phase, there):
     cluster = FakeCluster(*there, pods=[driver_pod(STREAM, phase)])
-    with pytest.raises(Refused, match=f"delete pod {STREAM}-driver") as caught:
+    with pytest.raises(Refused, match=f"fink_stop with streams={STREAM}") as caught:
         ensure_stream(cluster, application())
     assert caught.value.retryable
     assert len(cluster.objects) == len(there)
