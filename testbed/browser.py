@@ -31,7 +31,7 @@ class Person:
         self.page.goto(f"{self.airflow.url}/auth/login")
         self.page.fill("input[name=username]", USER)
         self.page.fill("input[name=password]", self.airflow.password)
-        self.page.click("button[type=submit]")
+        self.page.click("[type=submit]")  # a button, or an input, by the auth manager
         self.page.wait_for_url(lambda url: "/auth/login" not in url)
 
     def open_dag(self, dag_id: str) -> None:
