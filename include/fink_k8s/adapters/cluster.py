@@ -20,6 +20,7 @@ _BUSY = {429, 500, 502, 503, 504}
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
     "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{ns}/persistentvolumeclaims",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
@@ -64,6 +65,10 @@ class Cluster:
     def nodes(self) -> list[Object]:
         """Return the nodes."""
         return list(self._get("/api/v1/nodes")["items"])
+
+    def storage_classes(self) -> list[Object]:
+        """Return the storage classes."""
+        return list(self._get("/apis/storage.k8s.io/v1/storageclasses")["items"])
 
     def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
         """Return the pods of a namespace, or of all."""

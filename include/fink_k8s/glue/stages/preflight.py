@@ -20,11 +20,12 @@ def check_prerequisites() -> list[str]:
     findings = []
     for finding in inspect(
         cluster(ADMIN_CONNECTION),
-        store(settings),
+        lambda: store(settings),
         settings,
         request,
         release_of(request.release),
         makes_namespace=Stage.RBAC not in request.skip,
+        claim_size=request.claim_size if request.create_claim else None,
     ):
         print(finding)
         findings.append(finding)
