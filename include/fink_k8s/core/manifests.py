@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels, topic_pattern
+from fink_k8s.core.prometheus import SCRAPED, prometheus_conf
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
@@ -120,10 +121,11 @@ def make_spark_application(
             "onSubmissionFailureRetries": 2,
             "onSubmissionFailureRetryInterval": 5,
         },
-        "sparkConf": _spark_conf(settings),
+        "sparkConf": _spark_conf(settings) | prometheus_conf(spark_version),
         "volumes": _volumes(settings),
         "driver": {
             **_pod(settings, labels),
+            "annotations": dict(SCRAPED),
             "cores": 1,
             "coreRequest": POD_CPU,
             "memory": request.driver_memory,

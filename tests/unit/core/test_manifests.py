@@ -318,6 +318,16 @@ def test_a_claim_of_the_clusters_default_class_names_none():
     }
 
 
+def test_the_driver_is_annotated_for_prometheus_and_the_executors_are_not(settings):
+    spec = application(settings)["spec"]
+    assert spec["driver"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics/prometheus/",
+        "prometheus.io/port": "4040",
+    }
+    assert "annotations" not in spec["executor"]
+
+
 def test_all_conf_is_text(settings):
     conf = application(settings)["spec"]["sparkConf"]
     assert all(type(value) is str for value in conf.values())
