@@ -104,6 +104,14 @@ class Store:
         """Return the numbers of the batches that are committed, in order."""
         return self._numbers(checkpoint_path(self._prefix, night) + "/commits")
 
+    def files(self, night: str) -> list[str]:
+        """Return the files of committed batches that the sink's manifest lists, as `root` has them.
+
+        Files that no manifest lists hold rows of batches that were never committed.
+        """
+        batches = self.committed(night)
+        return [self._path(path) for path in self._manifest(night, batches[-1])] if batches else []
+
     def counts(self, night: str) -> NightCounts:
         """Count what is committed; batches in hand do not count.
 
