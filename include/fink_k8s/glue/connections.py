@@ -13,7 +13,7 @@ from fink_k8s.core.settings import Settings
 STREAMS_CONNECTION = "kubernetes_default"
 """The account that runs streams: no rights over roles, secrets or other namespaces."""
 ADMIN_CONNECTION = "kubernetes_admin"
-"""The account that grants rights; only the stages `preflight` and `rbac` use it."""
+"""The account that grants rights; only the stages `preflight`, `rbac` and `store` use it."""
 STORE_CONNECTION = "fink_store"
 DOCKER_CONNECTION = "docker_default"
 
