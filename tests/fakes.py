@@ -31,6 +31,7 @@ class FakeCluster:
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
+        self.all_classes = []
         for one in objects:
             self.put(one)
 
@@ -66,6 +67,9 @@ class FakeCluster:
 
     def nodes(self):
         return self.all_nodes
+
+    def storage_classes(self):
+        return self.all_classes
 
     def pods(self, namespace="", selector=""):
         wanted = dict(term.split("=") for term in selector.split(",") if term)

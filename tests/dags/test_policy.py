@@ -103,6 +103,7 @@ def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
         {"check_prerequisites"},
         {"rbac.grant_rights"},
         {"rbac.check_rights"},
+        {"prepare_store"},
         {"image.fetch_spark"},
         {"image.build_image"},
         {"submit.render_application"},
@@ -155,6 +156,7 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
             skipped.add(task.task_id.partition(".")[0])
     expected = {
         requests.Stage.PREFLIGHT: "check_prerequisites",
+        requests.Stage.STORE: "prepare_store",
         requests.Stage.HEALTHY: "wait_until_healthy",
         requests.Stage.FIRST_BATCH: "wait_for_first_batch",
     }

@@ -86,6 +86,10 @@ class Cluster:
         """Return the nodes."""
         return list(self._get("/api/v1/nodes")["items"])
 
+    def storage_classes(self) -> list[Object]:
+        """Return the storage classes."""
+        return list(self._get("/apis/storage.k8s.io/v1/storageclasses")["items"])
+
     def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
         """Return the pods of a namespace, or of all."""
         where = f"/namespaces/{namespace}" if namespace else ""

@@ -16,15 +16,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
+from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
 
 ENV_PREFIX = "FINK_"
-STORE_SCHEMES = ("s3a", "hdfs")
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_PATH = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # The grammar of image references: https://github.com/distribution/reference
 _REPOSITORY = re.compile(
     r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
@@ -56,7 +56,25 @@ class Settings(BaseSettings):
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
     )
     store_prefix: str = Field(
-        "", description="Where raw alerts and checkpoints go.", examples=["s3a://fink"]
+        "",
+        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
+        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
+        "`hdfs://namenode[:port]/path`.",
+        examples=["s3a://fink"],
+    )
+    store_mount: str = Field(
+        "",
+        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
+        "empty where they do not: then counts come from the driver's log.",
+        examples=["/mnt/fink"],
+    )
+    claim_class: str = Field(
+        "", description="Storage class of a claim that is made; empty for the cluster's default."
+    )
+    claim_access_mode: AccessMode = Field(
+        AccessMode.READ_WRITE_MANY,
+        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
+        "where all pods of a stream run on one node.",
     )
     store_endpoint: str = Field(
         "",
@@ -101,7 +119,19 @@ class Settings(BaseSettings):
     @field_validator("store_prefix")
     @classmethod
     def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else store_prefix_from(value)
+        return value if value == "" else str(store_address_from(value))
+
+    @field_validator("store_mount")
+    @classmethod
+    def _check_mount(cls, value: str) -> str:
+        return value if value == "" else mount_from(value)
+
+    @field_validator("claim_class")
+    @classmethod
+    def _check_class(cls, value: str) -> str:
+        if value and _SUBDOMAIN.fullmatch(value) is None:
+            raise ValueError("is no name of a storage class; see kubectl get storageclass")
+        return value
 
     @field_validator("store_endpoint")
     @classmethod
@@ -139,6 +169,12 @@ class Settings(BaseSettings):
     def spark_url_of(self, version: str) -> str:
         """Return the address of a Spark's archive."""
         return _filled_in(self.spark_url, "version", version)
+
+    @property
+    def store(self) -> StoreAddress:
+        """Return the parts of `store_prefix`, which must be configured."""
+        self.need("store_prefix")
+        return store_address_from(self.store_prefix)
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.
@@ -180,20 +216,6 @@ def kafka_servers_from(text: str) -> str:
                 "give e.g. kafka-0:9092,kafka-1:9092"
             )
     return text
-
-
-def store_prefix_from(text: str) -> str:
-    """Check the address of a store, `s3a://bucket[/path]` or `hdfs://host[:port]/path`."""
-    if "@" in text:
-        raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
-    scheme, found, rest = text.partition("://")
-    if not found or scheme not in STORE_SCHEMES:
-        raise ValueError("must begin with s3a:// or hdfs://, which all pods reach alike")
-    bucket, slash, path = rest.partition("/")
-    clean = _BUCKET.fullmatch(bucket) and _PATH.fullmatch(slash + path)
-    if not clean or ".." in path.split("/"):
-        raise ValueError("must be scheme://bucket[/path] of letters, digits and . _ = -, no '..'")
-    return text.rstrip("/")
 
 
 def is_image_reference(text: str) -> bool:
