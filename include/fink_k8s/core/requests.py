@@ -18,6 +18,9 @@ from fink_k8s.core.sources import is_git_address, relative_path_from, revision_f
 
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
+Coordinates = Annotated[
+    str, Field(pattern=r"^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+$", max_length=200)
+]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
 
 
@@ -248,7 +251,7 @@ class ImageRequest(Request):
         max_length=100,
         json_schema_extra=_CONTENT,
     )
-    extra_jars: list[str] = Field(
+    extra_jars: list[Coordinates] = Field(
         default_factory=list,
         title="Extra jars",
         description="`group:artifact:version` of jars that FINK_EXTRA_JARS pins.",
