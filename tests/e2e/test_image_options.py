@@ -60,11 +60,7 @@ def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, ended)
 
 def test_code_that_no_setting_allows_is_refused_and_nothing_is_made(fink):
     address = "https://example.org/fink-broker"
-    run = fink.run("fink_deploy", night=NIGHT, topic=TOPIC, fink_source=address, fink_revision="v1")
-    assert run.failed() == "check_prerequisites"
-    assert f"fink_source {address} is below no git address" in run.log("check_prerequisites")
-    assert "image.build_image" not in [
-        name for name, state in run.states().items() if state == "success"
-    ]
-    assert kubectl("get", "sparkapplications", "-o", "name") == before
-    assert json.loads(kubectl("get", "namespace", NAMESPACE, "-o", "json"))["status"]
+    run = fink.run("fink_image", fink_source=address, fink_revision="v1")
+    assert run.failed() == "image.fetch_spark"
+    assert f"fink_source {address} is below no git address" in run.log("image.fetch_spark")
+    assert run.states()["image.build_image"] == "upstream_failed"
