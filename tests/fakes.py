@@ -1,6 +1,10 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
+import hashlib
+import tarfile
 from copy import deepcopy
+
+import httpx
 
 from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
@@ -198,3 +202,87 @@ class FakeFiles:
 
     def write(self, file, text):
         self.texts[file] = text
+
+
+def digest_of(text):
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+class FakeRegistry:
+    """A registry as its HEAD requests show it: image -> digest."""
+
+    def __init__(self, images):
+        self.images = dict(images)
+        self.status = None
+        self.asked = []
+
+    def head(self, address, **_):
+        self.asked.append(address)
+        host, _, rest = address.partition("://")[2].partition("/v2/")
+        name, _, tag = rest.partition("/manifests/")
+        digest = self.images.get(f"{host}/{name}:{tag}")
+        status = self.status or (200 if digest else 404)
+        return httpx.Response(status, headers={"docker-content-digest": digest or ""})
+
+
+class FakeDocker:
+    """A Docker engine with its own images, beside a registry."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.local = {}
+        self.labels = {}
+        self.contexts = {}
+        self.said = "3.11 2.36 x86_64"
+        self.done = []
+
+    def images(self, name, quiet):
+        return ["id"] if name in self.local else []
+
+    def pull(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.local[image] = self.registry.images[image]
+        self.done.append(("pull", image))
+        return [{"status": "Downloaded"}]
+
+    def build(self, fileobj, tag, buildargs, **options):
+        assert set(buildargs.values()) <= set(self.local)
+        assert options["network_mode"] == "none"
+        self.local[tag] = digest_of(tag)
+        self.labels[tag] = options["labels"]
+        with tarfile.open(fileobj=fileobj) as context:
+            self.contexts[tag] = context.getnames()
+        self.done.append(("build", tag))
+        return [{"stream": "Step 1/3 : FROM base\n"}]
+
+    def inspect_image(self, image):
+        return {"Id": self.local[image], "Config": {"Labels": self.labels.get(image)}}
+
+    def create_host_config(self, network_mode):
+        assert network_mode == "none"
+        return {}
+
+    def create_container(self, image, entrypoint, host_config):
+        assert image in self.local
+        return entrypoint
+
+    def start(self, container):
+        self.done.append(("run", container[0]))
+
+    def wait(self, container, timeout):
+        return {"StatusCode": 0}
+
+    def logs(self, container, stdout, stderr):
+        return self.said.encode()
+
+    def remove_container(self, container, force):
+        self.done.append(("remove", container[0]))
+
+    def tag(self, image, repository, tag):
+        self.local[f"{repository}:{tag}"] = self.local[image]
+
+    def push(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.registry.images[image] = self.local[image]
+        self.done.append(("push", image))
+        return [{"status": "Pushed"}]
