@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down test lint types contracts unit up status test-long docs screenshots bench-alerts format requirements
+.PHONY: help setup demo matrix down test lint types contracts unit up status test-long docs screenshots bench-alerts format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,12 +23,15 @@ setup: .venv/installed  ## make the virtual environment
 	uv pip sync --quiet --python $(PYTHON) --require-hashes requirements-dev.txt
 	@touch $@
 
-demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy
-	$(PYTHON) -m testbed.demo
+demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy; RELEASE=2.4_3.1.3 another Spark
+	$(PYTHON) -m testbed.demo $(if $(RELEASE),--release $(RELEASE))
 
 down: setup  ## stop what `make demo` left running
 	$(PYTHON) -m testbed.demo --down
 	$(PYTHON) -m testbed down
+
+matrix: setup  ## which Fink runs on which Spark and Kubernetes; KUBERNETES=1.30 the verdicts on one
+	@$(PYTHON) -m docs.matrix $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 
 up: setup  ## bring up the testbed alone
 	$(PYTHON) -m testbed up

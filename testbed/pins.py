@@ -31,7 +31,13 @@ DEBIAN_PACKAGES: Final = (
 # that hangs. Spark 3.1 runs on Java 11 and Python 3.9, which bullseye has.
 JAVA: Final = 17
 BASE_SUITES: Final = {17: "bookworm", 11: "bullseye"}
-BASE_PACKAGES: Final = ("ca-certificates", "openjdk-{java}-jdk-headless", "procps", "python3", "tini")
+BASE_PACKAGES: Final = (
+    "ca-certificates",
+    "openjdk-{java}-jdk-headless",
+    "procps",
+    "python3",
+    "tini",
+)
 
 NODE_NAME: Final = "fink-testbed"
 NODE_ADDRESS: Final = "10.200.0.1"

@@ -25,14 +25,18 @@ def decoded(messages: Any, schema: str) -> Any:
     plausible = (F.col("alert.candid") > 0) & F.col("alert.candidate.jd").between(
         EARLIEST_JD, LATEST_JD
     )
-    return messages.withColumn("reader_schema", F.lit(schema)).select(
-        from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
-        "value",
-        "topic",
-        "partition",
-        "offset",
-        "timestamp",
-    ).withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+    return (
+        messages.withColumn("reader_schema", F.lit(schema))
+        .select(
+            from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
+            "value",
+            "topic",
+            "partition",
+            "offset",
+            "timestamp",
+        )
+        .withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+    )
 
 
 def counted(frame: Any, name: str) -> Any:
@@ -46,7 +50,9 @@ def counted(frame: Any, name: str) -> Any:
     if hasattr(frame, "observe"):
         return frame.observe(name, messages, bad)
     # The JVM has it from Spark 3.0 on, Python from 3.3 on.
-    return type(frame)(frame._jdf.observe(name, messages._jc, frame._jseq([bad._jc])), frame.sql_ctx)
+    return type(frame)(
+        frame._jdf.observe(name, messages._jc, frame._jseq([bad._jc])), frame.sql_ctx
+    )
 
 
 def stored(frame: Any) -> Any:

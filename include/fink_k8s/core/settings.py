@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     )
     image_base: str = Field(
         "",
-        description="Base image with Java and Python, with tag or digest; `{java}` in it stands for "
-        "the Java of the release.",
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
         examples=["localhost:5000/fink/base:java{java}"],
     )
     spark_url: str = Field(

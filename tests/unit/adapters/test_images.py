@@ -22,7 +22,13 @@ from fink_k8s.core.settings import Settings
 REPOSITORY = "localhost:5000/fink/stream2raw"
 BASE = "localhost:5000/fink/base:bookworm"
 SETTINGS = Settings(image_repository=REPOSITORY, image_base=BASE)
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "it ran"},),
+)
 
 
 def digest_of(text):
