@@ -13,7 +13,11 @@ NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 
 def pages() -> Mapping[Path, str]:
     """Return each generated page's path and text."""
-    return {ROOT / "docs/dags.md": catalogue(), ROOT / "docs/configuration.md": configuration()}
+    return {
+        ROOT / "docs/dags.md": catalogue(),
+        ROOT / "docs/configuration.md": configuration(),
+        ROOT / "docs/compatibility.md": compatibility(),
+    }
 
 
 def catalogue() -> str:
@@ -43,6 +47,14 @@ def configuration() -> str:
         lines.append(f"| `{ENV_PREFIX}{name.upper()}` | {shown} | {field.description}{example} |")
     lines += ["", _CONNECTIONS]
     return "\n".join(lines)
+
+
+def compatibility() -> str:
+    """Return the compatibility matrix."""
+    from docs.matrix import MATRIX, page
+    from fink_k8s.core.releases import releases_from
+
+    return NOTE + "\n" + page(releases_from(MATRIX.read_text()))
 
 
 _ONCE = """\
