@@ -10,6 +10,9 @@ up tonight's ZTF stream.
 **Safe to repeat:** yes. What is already so is left alone, and a stream that runs is adopted: one
 night never has two drivers. Other values for a night that runs are refused.
 
+**Which code runs:** this project's job, or Fink's own code where the form names its source; see
+`fink_image`. Where the stage `image` is skipped, the image itself says which program is in it.
+
 **Success:** the query lives and its first batch of alerts is committed to the raw store. A topic
 without alerts is healthy, but has no first batch: skip the stage `first_batch` for a quiet one.
 

@@ -104,6 +104,10 @@ class Store:
         """Return the numbers of the batches that are committed, in order."""
         return self._numbers(checkpoint_path(self._prefix, night) + "/commits")
 
+    def planned(self, night: str) -> list[int]:
+        """Return the numbers of the batches that were begun and are still on record, in order."""
+        return self._numbers(checkpoint_path(self._prefix, night) + "/offsets")
+
     def files(self, night: str) -> list[str]:
         """Return the files of committed batches that the sink's manifest lists, as `root` has them.
 

@@ -1,10 +1,12 @@
 """Every Kubernetes object that the project makes, as plain dicts from pure functions."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from fink_k8s.core.images import OWN_MAIN_FILE, Login
 from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels, topic_pattern
 from fink_k8s.core.prometheus import SCRAPED, prometheus_conf
 from fink_k8s.core.requests import StreamRequest
@@ -14,8 +16,8 @@ from fink_k8s.core.stores import CLAIM_MOUNT
 
 Manifest = dict[str, Any]
 
-JOB_FILE = "local:///opt/fink/stream2raw/bin/stream2raw.py"
 SPARK_UID = 185
+ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
 POD_CPU = "300m"
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
@@ -27,7 +29,7 @@ _STORE_VOLUME = "store"
 
 def make_namespace(settings: Settings) -> Manifest:
     """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
-    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    enforce = {ENFORCE: RESTRICTED}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -41,6 +43,19 @@ def make_service_account(settings: Settings) -> Manifest:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": _in_namespace(settings, settings.service_account),
+    }
+
+
+def make_pull_secret(settings: Settings, login: Login) -> Manifest:
+    """Return the Secret by which kubelets log in to the registry; nothing but them reads it."""
+    token = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+    config = {"auths": {login.host: {"auth": token}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _in_namespace(settings, settings.image_pull_secret),
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()},
     }
 
 
@@ -97,9 +112,15 @@ def make_claim(settings: Settings, size: str) -> Manifest:
 
 
 def make_spark_application(
-    request: StreamRequest, settings: Settings, image: str, spark_version: str
+    request: StreamRequest,
+    settings: Settings,
+    image: str,
+    spark_version: str,
+    main_file: str = OWN_MAIN_FILE,
 ) -> Manifest:
     """Return the SparkApplication of one night; the same arguments give the same bytes.
+
+    An image without digest is one that was built into minikube's Docker, so nothing is pulled.
 
     The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
     the same name.
@@ -110,9 +131,9 @@ def make_spark_application(
         "pythonVersion": "3",
         "mode": "cluster",
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": "IfNotPresent" if "@" in image else "Never",
         "sparkVersion": spark_version,
-        "mainApplicationFile": JOB_FILE,
+        "mainApplicationFile": f"local://{main_file}",
         "arguments": _arguments(request, settings),
         "restartPolicy": {
             "type": "OnFailure",
@@ -140,6 +161,8 @@ def make_spark_application(
             "memory": request.executor_memory,
         },
     }
+    if settings.image_pull_secret:
+        spec["imagePullSecrets"] = [settings.image_pull_secret]
     return {
         "apiVersion": "sparkoperator.k8s.io/v1beta2",
         "kind": "SparkApplication",
@@ -155,12 +178,16 @@ def make_spark_application(
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the sha256 of a spec's canonical JSON, in hex."""
-    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def canonical_json(spec: Mapping[str, Any]) -> str:
+    """Return a spec as the one JSON text that stands for it."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"))
 
 
 def hash_of(manifest: Mapping[str, Any]) -> str:
-    """Return the spec's hash that an application carries; empty for one made by other hands."""
+    """Return the spec's hash that an application or a driver carries; empty for other hands'."""
     annotations = manifest["metadata"].get("annotations") or {}
     return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
 

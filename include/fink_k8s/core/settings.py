@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
+from fink_k8s.core.sources import folder_from, places_from
 from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
 
 ENV_PREFIX = "FINK_"
@@ -32,6 +33,8 @@ _REPOSITORY = re.compile(
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
+_JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+_JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
 
 def default_cache_dir() -> Path:
@@ -92,13 +95,50 @@ class Settings(BaseSettings):
     )
     image_base: str = Field(
         "",
-        description="Base image with Java and Python, with tag or digest.",
-        examples=["localhost:5000/fink/base:bookworm"],
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
+        examples=["localhost:5000/fink/base:java{java}"],
+    )
+    image_pull_secret: str = Field(
+        "",
+        description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
+        "stage `rbac` makes it of the connection `docker_default`.",
+        examples=["fink-registry"],
+    )
+    image_requirements: str = Field(
+        "",
+        description="File on the worker: the Python packages that every image gets, as pip's "
+        "requirements.",
+        examples=["/opt/fink/requirements.txt"],
+    )
+    sources: str = Field(
+        "",
+        description="Where Fink's code may come from: folders of the worker (of folders and "
+        "tarballs) and git addresses, with commas between; what lies below them is allowed.",
+        examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
+    )
+    dockerfiles: str = Field(
+        "",
+        description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
+        "what that copies.",
+        examples=["/opt/fink/dockerfiles"],
+    )
+    extra_jars: str = Field(
+        "",
+        description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
+        "between.",
+    )
+    wheels: str = Field(
+        "",
+        description="Folder of the worker with wheels of Python packages that the package index "
+        "has no wheel of.",
+        examples=["/opt/fink/wheels"],
     )
     spark_url: str = Field(
         "",
-        description="Where Spark distributions come from: a directory of the official archive's "
-        "layout, or the address or file of a PyPI source archive.",
+        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
+        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
@@ -146,15 +186,58 @@ class Settings(BaseSettings):
     @field_validator("image_base")
     @classmethod
     def _check_base(cls, value: str) -> str:
-        if value and not is_image_reference(value):
-            raise ValueError("is no image reference; give host[:port]/path:tag or ...@sha256:...")
+        if value and not is_image_reference(_filled_in(value, "java", "17")):
+            raise ValueError(
+                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+                "where the Java of the release belongs"
+            )
         return value
+
+    @field_validator("spark_url")
+    @classmethod
+    def _check_spark_url(cls, value: str) -> str:
+        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
+            raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        return value
+
+    def image_base_of(self, java: int) -> str:
+        """Return the base image for a Java."""
+        return _filled_in(self.image_base, "java", str(java))
+
+    def spark_url_of(self, version: str) -> str:
+        """Return the address of a Spark's archive."""
+        return _filled_in(self.spark_url, "version", version)
 
     @property
     def store(self) -> StoreAddress:
         """Return the parts of `store_prefix`, which must be configured."""
         self.need("store_prefix")
         return store_address_from(self.store_prefix)
+
+    @field_validator("image_pull_secret")
+    @classmethod
+    def _check_pull_secret(cls, value: str) -> str:
+        return value if value == "" else kubernetes_name(value, field="name")
+
+    @field_validator("image_requirements", "dockerfiles", "wheels")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        return value if value == "" else str(folder_from(value))
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: str) -> str:
+        places_from(value)
+        return value
+
+    @field_validator("extra_jars")
+    @classmethod
+    def _check_extra_jars(cls, value: str) -> str:
+        if value and _JARS.fullmatch(value) is None:
+            raise ValueError(
+                "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
+            )
+        return value
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.
@@ -213,6 +296,10 @@ def is_image_reference(text: str) -> bool:
 def is_image_tag(text: str) -> bool:
     """Tell whether `text` can be an image's tag."""
     return _TAG.fullmatch(text) is not None
+
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
 
 
 def _endpoint_from(text: str) -> str:

@@ -1,3 +1,4 @@
+import base64
 import copy
 import json
 import os
@@ -6,6 +7,7 @@ import pytest
 
 from fink_k8s.core import manifests
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.images import Login
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
@@ -404,3 +406,40 @@ def test_a_part_that_is_not_there_differs(settings, lost):
 )
 def test_an_application_of_other_hands_has_no_hash(metadata):
     assert manifests.hash_of({"metadata": metadata}) == ""
+
+
+def test_the_pull_secret_is_what_a_kubelet_reads():
+    secret = manifests.make_pull_secret(
+        settings_of(image_pull_secret="fink-registry"), Login("registry:5000", "fink", "canary")
+    )
+    config = base64.b64decode(secret["data"][".dockerconfigjson"])
+    assert json.loads(config) == {"auths": {"registry:5000": {"auth": "ZmluazpjYW5hcnk="}}}
+    assert {key: secret[key] for key in ("kind", "type", "metadata")} == {
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "fink-registry", "namespace": "streams", "labels": PLATFORM},
+    }
+
+
+def test_a_stream_names_the_pull_secret_and_never_its_content():
+    spec = application(settings_of(image_pull_secret="fink-registry"))["spec"]
+    assert spec["imagePullSecrets"] == ["fink-registry"]
+    assert "imagePullSecrets" not in application(settings_of())["spec"]
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"), [(IMAGE, "IfNotPresent"), ("fink/stream2raw:job-0a1b", "Never")]
+)
+def test_an_image_without_digest_is_minikubes_own_and_never_pulled(settings, image, policy):
+    request = StreamRequest(**REQUEST)
+    spec = manifests.make_spark_application(request, settings, image, "3.5.7")["spec"]
+    assert (spec["image"], spec["imagePullPolicy"]) == (image, policy)
+
+
+def test_the_program_is_the_images(settings):
+    request = StreamRequest(**REQUEST)
+    arguments = (request, settings, IMAGE, "3.5.7", "/opt/fink/bin/stream2raw.py")
+    spec = manifests.make_spark_application(*arguments)["spec"]
+    assert spec["mainApplicationFile"] == "local:///opt/fink/bin/stream2raw.py"
+    ours = manifests.make_spark_application(*arguments[:-1])["spec"]
+    assert spec["arguments"] == ours["arguments"]

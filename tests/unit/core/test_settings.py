@@ -275,3 +275,33 @@ def test_what_names_no_single_image_is_no_reference(reference):
 )
 def test_a_tag_is_one_word(tag, good):
     assert is_image_tag(tag) is good
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("FINK_SOURCES", "opt/fink", "must be an absolute path"),
+        ("FINK_SOURCES", "https://u:secret-canary@host/x", "no password"),
+        ("FINK_DOCKERFILES", "../x", "must be an absolute path"),
+        ("FINK_WHEELS", "wheels", "must be an absolute path"),
+        ("FINK_IMAGE_REQUIREMENTS", "/a/../b", "must be an absolute path"),
+        ("FINK_IMAGE_PULL_SECRET", "Not_A_Name", "is no Kubernetes name"),
+        ("FINK_EXTRA_JARS", "g:a:1", "group:artifact:version@sha256:"),
+        ("FINK_EXTRA_JARS", "g:a:1@sha256:abc", "group:artifact:version@sha256:"),
+        ("FINK_EXTRA_JARS", f"g:a@{DIGEST}", "group:artifact:version@sha256:"),
+    ],
+)
+def test_a_place_or_jar_that_breaks_a_rule_is_named(environment, variable, value, rule):
+    environment.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=variable) as caught:
+        load_settings()
+    assert rule in str(caught.value)
+    assert "secret-canary" not in str(caught.value)
+
+
+def test_places_and_jars_are_taken_as_they_are_written(environment):
+    environment.setenv("FINK_SOURCES", "/opt/fink,https://github.com/astrolabsoftware")
+    environment.setenv("FINK_EXTRA_JARS", f"g:a:1@{DIGEST}, g:b:2@{DIGEST}")
+    settings = load_settings()
+    assert settings.sources == "/opt/fink,https://github.com/astrolabsoftware"
+    assert settings.extra_jars == f"g:a:1@{DIGEST}, g:b:2@{DIGEST}"

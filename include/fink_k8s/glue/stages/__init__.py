@@ -7,6 +7,7 @@ A stage that the form skips ends as `skipped` and the chain goes on: every task'
 from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.preflight import check_prerequisites
 from fink_k8s.glue.stages.rbac import rbac
+from fink_k8s.glue.stages.stop import stop_streams
 from fink_k8s.glue.stages.store import prepare_store
 from fink_k8s.glue.stages.submit import submit_stream, wait_for_first_batch, wait_until_healthy
 
@@ -15,6 +16,7 @@ __all__ = [
     "image",
     "prepare_store",
     "rbac",
+    "stop_streams",
     "submit_stream",
     "wait_for_first_batch",
     "wait_until_healthy",
