@@ -158,7 +158,10 @@ class Store:
         return total
 
     def _rows(self, path: str) -> int:
-        return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        try:
+            return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
     def _offsets(self, path: str) -> dict[tuple[str, str], int]:
         text = self._read(path)
@@ -178,8 +181,11 @@ class Store:
             raise Unavailable(f"store {folder} cannot be read: {str(error)[:200]}") from error
 
     def _read(self, path: str) -> str:
-        with self._files.open_input_file(self._path(path)) as file:
-            return str(file.read(), "utf-8")
+        try:
+            with self._files.open_input_file(self._path(path)) as file:
+                return str(file.read(), "utf-8")
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
     def _path(self, address: str) -> str:
         """Return where an address of the job's is in the file system.
@@ -192,6 +198,7 @@ class Store:
             return address
         here = given.path.removeprefix(base.path)
         is_below = given.path.startswith(base.path) and here[:1] in ("", "/")
+        is_below = is_below and ".." not in here.split("/")
         if (given.scheme, given.netloc) != (base.scheme, base.netloc) or not is_below:
             raise Refused(
                 f"the sink's manifest lists {address}, which is not below {self._prefix}; was the "

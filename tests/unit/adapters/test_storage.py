@@ -244,8 +244,12 @@ def test_what_is_still_being_set_aside_does_not_count(store, bucket):
 def test_a_manifest_that_leads_elsewhere_is_refused(store, bucket):
     bucket.start({"0": 0})
     bucket.batch(0, {"0": 5}, rows=5)
-    for path in ("s3a://other/ztf/part-0.parquet", "s3a://fink/ztf2/part-0.parquet",
-                 "file:///fink/ztf/part-0.parquet"):  # fmt: skip
+    for path in (
+        "s3a://other/ztf/part-0.parquet",
+        "s3a://fink/ztf2/part-0.parquet",
+        "s3a://fink/ztf/../other/part-0.parquet",
+        "file:///fink/ztf/part-0.parquet",
+    ):
         entry = json.dumps({"path": path, "action": "add"})
         bucket.write(f"raw/{NIGHT}/_spark_metadata/0", f"v1\n{entry}")
         with pytest.raises(Refused, match=f"{path}, which is not below s3a://fink/ztf"):
@@ -281,6 +285,15 @@ def test_a_whole_claim_is_a_store(tmp_path):
 def test_a_claim_that_nobody_here_sees_is_out_of_sight():
     with pytest.raises(OutOfSight, match=r"FINK_STORE_MOUNT is not set.* claim claim"):
         claim_store("")
+
+
+def test_what_is_listed_and_gone_is_named(tmp_path):
+    claim = Bucket(tmp_path, "file:///var/lib/fink/fink/ztf")
+    claim.start({"0": 0})
+    claim.batch(0, {"0": 5}, rows=5)
+    (tmp_path / f"fink/ztf/raw/{NIGHT}/part-0.parquet").unlink()
+    with pytest.raises(Unavailable, match=r"part-0\.parquet cannot be read"):
+        claim_store(tmp_path).counts(NIGHT)
 
 
 def test_a_mount_that_is_not_there_is_named(tmp_path):
