@@ -1,7 +1,12 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
+import hashlib
+import tarfile
 from copy import deepcopy
 
+import httpx
+
+from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
 from fink_k8s.core.names import labels_of, parse_stream_name
 
@@ -25,9 +30,12 @@ class FakeCluster:
         self.log = ""
         self.metrics = None
         self.minor = "1.34"
+        self.token = "canary-of-the-account"
+        self.verifies_tls = True
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
+        self.all_classes = []
         for one in objects:
             self.put(one)
 
@@ -38,6 +46,8 @@ class FakeCluster:
         return self.minor
 
     def find(self, kind, name, namespace=""):
+        if kind == "Pod":
+            return next((p for p in self.pods(namespace) if p["metadata"]["name"] == name), None)
         key = (kind, namespace, name)
         if key in self.dying:
             self.dying[key] -= 1
@@ -62,6 +72,9 @@ class FakeCluster:
     def nodes(self):
         return self.all_nodes
 
+    def storage_classes(self):
+        return self.all_classes
+
     def pods(self, namespace="", selector=""):
         wanted = dict(term.split("=") for term in selector.split(",") if term)
         return [
@@ -83,6 +96,9 @@ class FakeCluster:
         return deepcopy(manifest)
 
     def delete(self, kind, name, namespace=""):
+        if pod := kind == "Pod" and self.find(kind, name, namespace):
+            self.all_pods.remove(pod)
+            return True
         key = (kind, namespace, name)
         if key not in self.objects:
             return False
@@ -119,6 +135,19 @@ class FakeCluster:
     def may(self, user, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
+    def access(self):
+        return Access(
+            server="https://k8s:6443",
+            token=self.token,
+            authority="",
+            certificate="",
+            key="",
+            is_verified=self.verifies_tls,
+        )
+
+    def may_i(self, verb, resource, namespace):
+        return (verb, resource, namespace) in self.rights
+
     def driver_metrics(self, namespace, pod):
         return self.metrics
 
@@ -141,14 +170,17 @@ class FakeAnswer(list):
         pass
 
 
-def driver_pod(stream, phase, namespace="spark"):
-    """Return a driver pod as the manifest labels it."""
+def driver_pod(stream, phase, namespace="spark", by_operator=True):
+    """Return a driver pod as the manifest labels it, by the operator or by spark-submit."""
+    operators = {"sparkoperator.k8s.io/launched-by-spark-operator": "true"} if by_operator else {}
+    labels = {**labels_of(*parse_stream_name(stream)), "spark-role": "driver", **operators}
+    name = f"{stream}-driver"
     return {
         "metadata": {
-            "name": f"{stream}-driver",
+            "name": name,
             "namespace": namespace,
-            "uid": f"uid of {stream}-driver",
-            "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
+            "uid": f"uid of {name}",
+            "labels": labels,
         },
         "spec": {"containers": []},
         "status": {"phase": phase},
@@ -170,3 +202,87 @@ class FakeFiles:
 
     def write(self, file, text):
         self.texts[file] = text
+
+
+def digest_of(text):
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+class FakeRegistry:
+    """A registry as its HEAD requests show it: image -> digest."""
+
+    def __init__(self, images):
+        self.images = dict(images)
+        self.status = None
+        self.asked = []
+
+    def head(self, address, **_):
+        self.asked.append(address)
+        host, _, rest = address.partition("://")[2].partition("/v2/")
+        name, _, tag = rest.partition("/manifests/")
+        digest = self.images.get(f"{host}/{name}:{tag}")
+        status = self.status or (200 if digest else 404)
+        return httpx.Response(status, headers={"docker-content-digest": digest or ""})
+
+
+class FakeDocker:
+    """A Docker engine with its own images, beside a registry."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.local = {}
+        self.labels = {}
+        self.contexts = {}
+        self.said = "3.11 2.36 x86_64"
+        self.done = []
+
+    def images(self, name, quiet):
+        return ["id"] if name in self.local else []
+
+    def pull(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.local[image] = self.registry.images[image]
+        self.done.append(("pull", image))
+        return [{"status": "Downloaded"}]
+
+    def build(self, fileobj, tag, buildargs, **options):
+        assert set(buildargs.values()) <= set(self.local)
+        assert options["network_mode"] == "none"
+        self.local[tag] = digest_of(tag)
+        self.labels[tag] = options["labels"]
+        with tarfile.open(fileobj=fileobj) as context:
+            self.contexts[tag] = context.getnames()
+        self.done.append(("build", tag))
+        return [{"stream": "Step 1/3 : FROM base\n"}]
+
+    def inspect_image(self, image):
+        return {"Id": self.local[image], "Config": {"Labels": self.labels.get(image)}}
+
+    def create_host_config(self, network_mode):
+        assert network_mode == "none"
+        return {}
+
+    def create_container(self, image, entrypoint, host_config):
+        assert image in self.local
+        return entrypoint
+
+    def start(self, container):
+        self.done.append(("run", container[0]))
+
+    def wait(self, container, timeout):
+        return {"StatusCode": 0}
+
+    def logs(self, container, stdout, stderr):
+        return self.said.encode()
+
+    def remove_container(self, container, force):
+        self.done.append(("remove", container[0]))
+
+    def tag(self, image, repository, tag):
+        self.local[f"{repository}:{tag}"] = self.local[image]
+
+    def push(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.registry.images[image] = self.local[image]
+        self.done.append(("push", image))
+        return [{"status": "Pushed"}]

@@ -98,20 +98,44 @@ def test_a_dag_file_is_a_table_of_contents(file):
 
 
 def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
-    order = [task.task_id for task in bag.dags["fink_deploy"].topological_sort()]
-    assert order == [
-        "check_prerequisites",
-        "rbac.grant_rights",
-        "rbac.check_rights",
-        "image.fetch_spark",
-        "image.build_image",
-        "submit.render_application",
-        "submit.submit_application",
-        "wait_until_healthy",
-        "wait_for_first_batch",
+    """Tasks side by side are two ways of the same step."""
+    order = [
+        {"check_prerequisites"},
+        {"rbac.grant_rights"},
+        {"rbac.check_rights"},
+        {"prepare_store"},
+        {"image.fetch_spark"},
+        {"image.build_image"},
+        {"submit.render_application"},
+        {"submit.submit_application", "submit.spark_submit"},
+        {"wait_until_healthy"},
+        {"wait_for_first_batch"},
     ]
+    tasks = bag.dags["fink_deploy"].task_dict
+    assert set().union(*order) == set(tasks)
     for before, after in pairwise(order):
-        assert before in bag.dags["fink_deploy"].get_task(after).upstream_task_ids
+        for task in after:
+            assert before <= tasks[task].upstream_task_ids
+
+
+@pytest.mark.parametrize("way", [None, *requests.SubmitWith])
+def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    tasks = {
+        requests.SubmitWith.SPARK_OPERATOR: "submit.submit_application",
+        requests.SubmitWith.SPARK_SUBMIT: "submit.spark_submit",
+    }
+    ran = []
+    for one, task_id in tasks.items():
+        try:
+            bag.dags["fink_deploy"].get_task(task_id)._pre_execute_hook(
+                {"params": {"submit_with": way}}
+            )
+            ran.append(one)
+        except AirflowSkipException:
+            continue
+    assert ran == [way or requests.SubmitWith.SPARK_OPERATOR]
 
 
 def test_fink_stop_is_the_chain_that_its_page_promises(bag):
@@ -126,12 +150,13 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
     skipped = set()
     for task in bag.dags["fink_deploy"].tasks:
         try:
-            if task._pre_execute_hook:
+            if task._pre_execute_hook and not task.task_id.startswith("submit."):
                 task._pre_execute_hook({"params": {"skip": [stage]}})
         except AirflowSkipException:
             skipped.add(task.task_id.partition(".")[0])
     expected = {
         requests.Stage.PREFLIGHT: "check_prerequisites",
+        requests.Stage.STORE: "prepare_store",
         requests.Stage.HEALTHY: "wait_until_healthy",
         requests.Stage.FIRST_BATCH: "wait_for_first_batch",
     }

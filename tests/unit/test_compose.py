@@ -18,7 +18,8 @@ AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "wor
 RUNS_TASKS = ("scheduler", "worker")
 LIVES = [name for name in SERVICES if name != "init"]
 SECRET = re.compile(r"PASSWORD|SECRET|_KEY|TOKEN")
-NAMES_A_SECRET = {"FINK_STORE_SECRET"}  # the name of a Kubernetes Secret, no secret itself
+# Names of Kubernetes Secrets, no secrets themselves.
+NAMES_A_SECRET = {"FINK_IMAGE_PULL_SECRET", "FINK_STORE_SECRET"}
 
 
 def environment(service):

@@ -23,6 +23,7 @@ _PATHS = {
     "Service": "/api/v1/namespaces/{ns}/services",
     "ConfigMap": "/api/v1/namespaces/{ns}/configmaps",
     "PersistentVolumeClaim": "/api/v1/namespaces/{ns}/persistentvolumeclaims",
+    "Secret": "/api/v1/namespaces/{ns}/secrets",
     "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings",
@@ -85,6 +86,10 @@ class Cluster:
     def nodes(self) -> list[Object]:
         """Return the nodes."""
         return list(self._get("/api/v1/nodes")["items"])
+
+    def storage_classes(self) -> list[Object]:
+        """Return the storage classes."""
+        return list(self._get("/apis/storage.k8s.io/v1/storageclasses")["items"])
 
     def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
         """Return the pods of a namespace, or of all."""

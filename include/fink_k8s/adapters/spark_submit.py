@@ -59,7 +59,11 @@ class Prepared:
 
 
 def inspect(streams: Cluster, namespace: str) -> Iterator[Finding]:
-    """Yield what the preflight finds of this way: Java, and the rights of Airflow's own account."""
+    """Yield what the preflight finds of this way: Java, Airflow's own credentials and rights."""
+    try:
+        make_kubeconfig(streams.access())
+    except InvalidRequest as error:
+        yield Finding(Level.ERROR, str(error))
     java = find_java(os.environ)
     yield (
         Finding(Level.OK, f"spark-submit has Java: {java}")
@@ -113,6 +117,8 @@ def prepared(submit: SparkSubmit, access: Access, home: Path) -> Iterator[Prepar
             "SPARK_HOME": str(home),
             "PATH": f"{home / 'bin'}:{environment.get('PATH', os.defpath)}",
             "KUBECONFIG": str(kubeconfig),
+            # Of the pods; it would be the worker's own user.
+            "SPARK_USER": "spark",
         }
         yield Prepared(f"k8s://{access.server}", {**submit.conf, **files}, environment)
 

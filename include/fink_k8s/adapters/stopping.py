@@ -13,14 +13,13 @@ from fink_k8s.adapters.streams import KIND, DriverLog
 from fink_k8s.core.belonging import stream_of
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.names import parse_stream_name
+from fink_k8s.core.remains import Object, Remains
 from fink_k8s.core.stop_outcome import Kept
 from fink_k8s.core.stop_request import StopHow, StopManner
 from fink_k8s.core.stopping import (
     Action,
     Course,
     DriverEnd,
-    Object,
-    Remains,
     Step,
     grace_of,
     next_step,
@@ -128,24 +127,22 @@ def pursue(
 
 
 def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains) -> None:
-    grace = grace_of(action, manner)
+    def end(pods: Sequence[Object]) -> None:
+        for pod in pods:
+            cluster.end(pod, grace_of(action, manner, pod))
+
     match action:
         case Action.ASK:
-            kills = manner.how is StopHow.AT_ONCE
             # The driver first: the application's deletion would give it a grace of its own.
-            _end_all(cluster, remains.pods if kills else remains.drivers, grace)
+            end(remains.pods if manner.how is StopHow.AT_ONCE else remains.drivers)
             if remains.application:
                 cluster.end(remains.application)
         case Action.KILL | Action.FORCE:
-            _end_all(cluster, remains.pods, grace)
+            end(remains.pods)
         case Action.SWEEP:
-            _end_all(cluster, remains.pods, grace)
-            _end_all(cluster, remains.others)
-
-
-def _end_all(cluster: Cluster, things: Sequence[Object], grace: int | None = None) -> None:
-    for thing in things:
-        cluster.end(thing, grace)
+            end(remains.pods)
+            for thing in remains.others:
+                cluster.end(thing)
 
 
 def kept_of(

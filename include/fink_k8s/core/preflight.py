@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fink_k8s.core.manifests import POD_CPU
+from fink_k8s.core.manifests import ENFORCE, POD_CPU, RESTRICTED
 from fink_k8s.core.releases import Release, Verdict
 from fink_k8s.core.requests import StreamRequest, SubmitWith
+from fink_k8s.core.spark_submit import meets_restricted
 
 Object = Mapping[str, Any]
 Room = tuple[float, int]
@@ -90,6 +91,25 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
             )
         )
     return findings
+
+
+def check_pod_security(release: Release, namespace: Object | None) -> list[Finding]:
+    """Check that pods of plain spark-submit will be admitted to the namespace.
+
+    `namespace` is the object, None for one that the stage rbac will make, with `restricted`.
+    """
+    labels = {ENFORCE: RESTRICTED} if namespace is None else namespace["metadata"].get("labels")
+    if meets_restricted(release.spark) or (labels or {}).get(ENFORCE) != RESTRICTED:
+        return []
+    return [
+        Finding(
+            Level.ERROR,
+            f"the namespace enforces Pod Security restricted, which pods of Spark {release.spark} "
+            "cannot meet by themselves: its Kubernetes client knows no seccompProfile",
+            "set submit_with to spark-operator, whose webhook adds it, use a newer release, or a "
+            "namespace that enforces baseline",
+        )
+    ]
 
 
 def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:

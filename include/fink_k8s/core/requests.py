@@ -9,20 +9,26 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, topic_from
 from fink_k8s.core.settings import is_image_tag
+from fink_k8s.core.sources import is_git_address, relative_path_from, revision_from, source_from
 
+_CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
+Coordinates = Annotated[
+    str, Field(pattern=r"^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+$", max_length=200)
+]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
 
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
 _PLATFORM: dict[str, JsonValue] = {"section": "Cluster, rights and image"}
+_CONTENT: dict[str, JsonValue] = {"section": "What the image is made of"}
 
 
 class Stage(StrEnum):
@@ -30,6 +36,7 @@ class Stage(StrEnum):
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
+    STORE = "store"
     IMAGE = "image"
     HEALTHY = "healthy"
     FIRST_BATCH = "first_batch"
@@ -54,6 +61,23 @@ class StartingOffsets(StrEnum):
 
     EARLIEST = "earliest"
     LATEST = "latest"
+
+
+class ImageAction(StrEnum):
+    """What is done with the image, and in which Docker engine."""
+
+    BUILD_AND_PUSH = "build-and-push"
+    BUILD = "build"
+    PUSH = "push"
+    MINIKUBE = "build-in-minikube"
+
+
+class Requirements(StrEnum):
+    """Which of Fink's own requirements go into an image with Fink's code."""
+
+    NONE = "none"
+    NOSCIENCE = "noscience"
+    SCIENCE = "science"
 
 
 class Request(BaseModel):
@@ -167,7 +191,7 @@ class StreamRequest(Request):
 
 
 class ImageRequest(Request):
-    """Which release `fink_image` builds."""
+    """What `fink_image` builds."""
 
     release: str = Field(
         "",
@@ -177,26 +201,85 @@ class ImageRequest(Request):
         max_length=40,
         json_schema_extra=_PLATFORM,
     )
-
-
-class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
-    """The whole bring-up."""
-
-    skip: list[Stage] = Field(
-        default_factory=list,
-        title="Stages to skip",
-        description="What is there already: rights that someone else granted, an image, ...",
-        max_length=len(Stage),
-        json_schema_extra=_PLATFORM,
-    )
     image_tag: str = Field(
         "",
         title="Image tag",
-        description="Only where the stage `image` is skipped: the tag, or `sha256:...`, to run.",
+        description="Empty for the release's, `<fink>_<spark>`. Where the stage `image` is "
+        "skipped, this tag, or `sha256:...`, is what runs.",
         pattern=r"^[A-Za-z0-9_:.-]*$",
         max_length=128,
         json_schema_extra=_PLATFORM,
     )
+    image_action: ImageAction = Field(
+        ImageAction.BUILD_AND_PUSH,
+        title="Build, push",
+        description="`build` and `push` are the two halves, for two runs of fink_image. "
+        "`build-in-minikube`: in the Docker that `minikube docker-env` names; nothing is pushed, "
+        "and the stream runs the image by its tag.",
+        json_schema_extra=_PLATFORM,
+    )
+    fink_source: str = Field(
+        "",
+        title="Fink's own code",
+        description="Empty for this project's job. Else a git address, or a folder or tarball, "
+        "that FINK_SOURCES allows; e.g. `https://github.com/astrolabsoftware/fink-broker`.",
+        pattern=r"^[A-Za-z0-9@:/._+-]*$",
+        max_length=300,
+        json_schema_extra=_CONTENT,
+    )
+    fink_revision: str = Field(
+        "",
+        title="Revision",
+        description="Of a git address: branch, tag or commit.",
+        pattern=r"^[A-Za-z0-9_./+-]*$",
+        max_length=200,
+        json_schema_extra=_CONTENT,
+    )
+    fink_requirements: Requirements = Field(
+        Requirements.NOSCIENCE,
+        title="Fink's requirements",
+        description="Which Python packages of Fink's own requirements go with its code: "
+        "`noscience`: requirements.txt; `science`: requirements-science*.txt too.",
+        json_schema_extra=_CONTENT,
+    )
+    fink_requirements_folder: str = Field(
+        "deps",
+        title="Folder of the requirements",
+        description="In Fink's code; e.g. `deps/ztf` in that of today.",
+        pattern=r"^[A-Za-z0-9_./+-]+$",
+        max_length=200,
+        json_schema_extra=_CONTENT,
+    )
+    main_file: str = Field(
+        "",
+        title="Program",
+        description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
+        "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
+        pattern=r"^(/?[A-Za-z0-9_./+-]+\.py)?$",
+        max_length=200,
+        json_schema_extra=_CONTENT,
+    )
+    dockerfile: str = Field(
+        "",
+        title="Dockerfile of your own",
+        description="Name of a folder below FINK_DOCKERFILES; its Dockerfile makes the last "
+        "stage, from `${SPARK_IMAGE}`.",
+        pattern=r"^[A-Za-z0-9_./+-]*$",
+        max_length=100,
+        json_schema_extra=_CONTENT,
+    )
+    extra_jars: list[Coordinates] = Field(
+        default_factory=list,
+        title="Extra jars",
+        description="`group:artifact:version` of jars that FINK_EXTRA_JARS pins.",
+        max_length=50,
+        json_schema_extra=_CONTENT,
+    )
+
+    @property
+    def builds_image(self) -> bool:
+        """Tell whether the stage `image` runs."""
+        return True
 
     @field_validator("image_tag")
     @classmethod
@@ -206,6 +289,99 @@ class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
         if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
             raise ValueError("is no digest; give sha256: and 64 hex digits")
         return value
+
+    @field_validator("fink_source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        return value if value == "" else _checked(source_from, value)
+
+    @field_validator("fink_revision")
+    @classmethod
+    def _check_revision(cls, value: str) -> str:
+        return value if value == "" else _checked(revision_from, value)
+
+    @field_validator("fink_requirements_folder", "dockerfile")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        return value if value == "" else _checked(relative_path_from, value)
+
+    @field_validator("main_file")
+    @classmethod
+    def _check_main_file(cls, value: str) -> str:
+        if value:
+            _checked(relative_path_from, value.removeprefix("/"))
+        return value
+
+    @model_validator(mode="after")
+    def _check_image(self) -> Self:
+        if self.image_tag.startswith("sha256:") and self.builds_image:
+            raise ValueError("image_tag is a digest; give a tag, or skip the stage image")
+        is_git = is_git_address(self.fink_source)
+        if is_git and not self.fink_revision:
+            raise ValueError("fink_revision is empty; give the branch, tag or commit to build")
+        if self.fink_revision and not is_git:
+            raise ValueError(
+                "fink_revision is given, but fink_source is no git address; leave one out"
+            )
+        if self.main_file.startswith("/"):
+            if self.builds_image and not self.dockerfile:
+                raise ValueError("main_file is absolute; give its path in Fink's code")
+        elif self.main_file and not self.fink_source:
+            raise ValueError("main_file is relative; give fink_source as well, or its whole path")
+        return self
+
+
+class StoreRequest(Request):
+    """Whether the store's claim is made, and how large."""
+
+    create_claim: bool = Field(
+        False,
+        title="Make the claim",
+        description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
+        "unless it is there. It is never changed or deleted.",
+        json_schema_extra=_PLATFORM,
+    )
+    claim_size: str = Field(
+        "100Gi",
+        title="Size of the claim",
+        description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
+        pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
+        max_length=8,
+        json_schema_extra=_PLATFORM,
+    )
+
+    @field_validator("claim_size")
+    @classmethod
+    def _check_size(cls, value: str) -> str:
+        if _CLAIM_SIZE.fullmatch(value) is None:
+            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
+        return value
+
+
+class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
+    """The whole bring-up."""
+
+    skip: list[Stage] = Field(
+        default_factory=list,
+        title="Stages to skip",
+        description="What is there already: rights that someone else granted, an image, ...",
+        max_length=len(Stage),
+        json_schema_extra=_PLATFORM,
+    )
+
+    @property
+    def builds_image(self) -> bool:
+        """Tell whether the stage `image` runs."""
+        return Stage.IMAGE not in self.skip
+
+    @model_validator(mode="after")
+    def _check_runnable(self) -> Self:
+        if self.image_action is ImageAction.BUILD and self.builds_image:
+            raise ValueError(
+                "image_action build leaves nothing that the cluster can pull; choose another, or "
+                "trigger fink_image"
+            )
+        return self
 
 
 def _checked(rule: Callable[[str], str], value: str) -> str:

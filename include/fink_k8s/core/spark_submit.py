@@ -106,6 +106,8 @@ _RESERVED = (
 )
 # Spark 2.4 has no pod templates; its clusters (Kubernetes 1.15) have no Pod Security to fail.
 _LOST_BEFORE_3 = {"podSecurityContext", "securityContext", "terminationGracePeriodSeconds"}
+# Spark's Kubernetes client before 3.2 is older than this field of pods, and drops it.
+_SECCOMP_SINCE = (3, 2)
 _NO_RESTART = "restartPolicy: without the operator nobody starts a dead driver again"
 
 DRIVER_TEMPLATE = "spark.kubernetes.driver.podTemplateFile"
@@ -151,9 +153,11 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
     conf[f"spark.kubernetes.driver.annotation.{ANNOTATION_SPEC_HASH}"] = hash_of(manifest)
     unsaid = [_NO_RESTART] if "restartPolicy" in spec else []
     templates = {}
-    if spec["sparkVersion"].partition(".")[0] < "3":
+    if _minor(spec["sparkVersion"]) < (3, 0):
         unsaid += _unsaid_before_3([*driver.templated, *executor.templated])
     else:
+        if not meets_restricted(spec["sparkVersion"]):
+            unsaid.append("seccompProfile: this Spark's Kubernetes client does not know it")
         # With the whole spec, a later run can tell what differs from its own.
         annotations = {ANNOTATION_SPEC: canonical_json(spec)}
         templates = {
@@ -170,6 +174,11 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
         templates=templates,
         unsaid=tuple(unsaid),
     )
+
+
+def meets_restricted(spark_version: str) -> bool:
+    """Tell whether pods that this Spark makes by itself can meet Pod Security `restricted`."""
+    return _minor(spark_version) >= _SECCOMP_SINCE
 
 
 def check_spark_conf(spec: Mapping[str, Any]) -> None:
@@ -323,6 +332,11 @@ def _conf_of_volume(
     if "readOnly" in mount:
         conf[f"{prefix}mount.readOnly"] = _text(mount["readOnly"])
     return conf | _family(f"{prefix}options.", volume[source])
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
 
 
 def _unsaid_before_3(templated: Iterable[str]) -> list[str]:

@@ -35,7 +35,7 @@ class StopManner(Request):
         120,
         title="Time limit (s)",
         description="How long a graceful end may take. After it the run fails and says what still "
-        "lives, unless the next field is set.",
+        "lives, and when Kubernetes kills it, a minute later at the soonest.",
         ge=5,
         le=1200,
         json_schema_extra=_HOW,
@@ -43,7 +43,7 @@ class StopManner(Request):
     then_at_once: bool = Field(
         False,
         title="Then at once",
-        description="Kill what has not ended gracefully within the time limit.",
+        description="Have what has not ended gracefully killed at the time limit.",
         json_schema_extra=_HOW,
     )
     force_lost: bool = Field(

@@ -6,35 +6,39 @@ take the executors and the driver's service away under the batch in hand. What h
 (executors, config maps, services) goes when it has gone.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import pairwise
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fink_k8s.core.belonging import is_driver
-from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.remains import (
+    Object,
+    Remains,
+    grace_end_of,
+    is_alive,
+    is_going,
+    is_vouched_for,
+)
 from fink_k8s.core.states import Phase, phase_of
 from fink_k8s.core.stop_request import StopHow, StopManner
 
-Object = Mapping[str, Any]
-
-# A driver that is not to be killed must not be killed by the kubelet either: a day, as good as
-# for ever. A later stop can shorten it, never lengthen it.
-PATIENT_GRACE_S = 86_400
+# Kubernetes knows no SIGTERM without a SIGKILL to come, and a kubelet does not shorten a period of
+# grace that has begun (kubernetes#113606, seen with 1.34): so it is long enough for every limit to
+# pass without a kill, and not so long that a hung driver lives for hours.
+RESERVE_S = 60
 # SIGKILL by the node that runs the pod, which confirms it; 0 would only strike the pod out.
 AT_ONCE_GRACE_S = 1
 FORCED_GRACE_S = 0
 # How long the cluster's garbage collector, a live node and the operator take at most.
 SWEEP_AFTER = timedelta(seconds=6)
 LOST_AFTER = timedelta(seconds=30)
+# The node controller takes a silent node's pods for not ready after 50 s.
+FORCE_LIMIT = timedelta(seconds=120)
 REST_LIMIT = timedelta(seconds=45)
 SUBMISSION_TIME = timedelta(seconds=8)
-_PREFIX_FLAG = "-online_data_prefix"
 
 
 class Action(StrEnum):
@@ -60,50 +64,6 @@ class Step:
     def is_last(self) -> bool:
         """Tell whether the stop is over, one way or the other."""
         return self.action in {Action.DONE, Action.GIVE_UP}
-
-
-@dataclass(frozen=True)
-class Remains:
-    """What the cluster holds of one stream at one moment, as the API gives it, with `kind`."""
-
-    application: Object | None = None
-    pods: Sequence[Object] = ()
-    others: Sequence[Object] = ()
-
-    @property
-    def all(self) -> list[Object]:
-        """Return every object."""
-        return [*([self.application] if self.application else []), *self.pods, *self.others]
-
-    @property
-    def drivers(self) -> list[Object]:
-        """Return the drivers' pods, alive or not."""
-        return [pod for pod in self.pods if is_driver(pod)]
-
-    @property
-    def unasked(self) -> bool:
-        """Tell whether an application or a driver is there that is not being deleted."""
-        heads = [*([self.application] if self.application else []), *self.drivers]
-        return not all(_is_going(head) for head in heads)
-
-    @property
-    def store_prefix(self) -> str:
-        """Return where the stream writes, by its own arguments; empty where none tell."""
-        spec = (self.application or {}).get("spec") or {}
-        words = [*(spec.get("arguments") or ())]
-        for driver in self.drivers:
-            for container in driver.get("spec", {}).get("containers") or ():
-                words += container.get("args") or ()
-        return next((after for word, after in pairwise(words) if word == _PREFIX_FLAG), "")
-
-    @property
-    def state(self) -> str:
-        """Return the application's state, or what the driver's pod amounts to; '' where new."""
-        return Evidence(self.application, self.pods).state
-
-    def __str__(self) -> str:
-        """Name every object, with what there is to know of its state."""
-        return ", ".join(map(_described, self.all)) or "nothing"
 
 
 class DriverEnd(BaseModel):
@@ -132,6 +92,7 @@ class Course(BaseModel):
     killed: datetime | None = None
     forced: datetime | None = None
     swept: datetime | None = None
+    grace_ends: datetime | None = None
     driverless_since: datetime | None = None
     end: DriverEnd = DriverEnd()
 
@@ -155,9 +116,12 @@ class Course(BaseModel):
         changes: dict[str, Any] = {"found": tuple(sorted({*self.found, *names}))}
         if remains.drivers:
             changes |= {"driverless_since": None}
-            changes |= {"was_alive": self.was_alive or any(map(_is_alive, remains.drivers))}
+            changes |= {"was_alive": self.was_alive or any(map(is_alive, remains.drivers))}
         elif self.driverless_since is None:
             changes |= {"driverless_since": now}
+        # Who deletes again moves the moment forward in the API, but not in the kubelet.
+        graces = [grace_end_of(pod) for pod in remains.pods if is_going(pod)]
+        changes["grace_ends"] = max(filter(None, [self.grace_ends, *graces]), default=None)
         return self.model_copy(update=changes)
 
     def doing(self, action: Action, manner: StopManner, now: datetime) -> Self:
@@ -203,16 +167,19 @@ def next_step(course: Course, manner: StopManner, remains: Remains, now: datetim
     return _step_without_driver(course, manner, remains, now)
 
 
-def grace_of(action: Action, manner: StopManner) -> int:
-    """Return the seconds that a driver is given by `action`.
+def grace_of(action: Action, manner: StopManner, pod: Object) -> int:
+    """Return the seconds after which Kubernetes kills `pod`, when `action` is done to it.
 
     Where the limit is to be kept by force, Kubernetes itself keeps it, whatever becomes of us.
     """
     if action is Action.FORCE:
         return FORCED_GRACE_S
-    if action is Action.KILL or manner.how is StopHow.AT_ONCE:
+    if action in {Action.KILL, Action.SWEEP} or manner.how is StopHow.AT_ONCE:
         return AT_ONCE_GRACE_S
-    return manner.limit_s if manner.then_at_once else PATIENT_GRACE_S
+    if manner.then_at_once:
+        return manner.limit_s
+    own = pod.get("spec", {}).get("terminationGracePeriodSeconds") or 0
+    return max(manner.limit_s + RESERVE_S, own)
 
 
 def _step_with_driver(course: Course, manner: StopManner, remains: Remains, now: datetime) -> Step:
@@ -225,9 +192,10 @@ def _step_with_driver(course: Course, manner: StopManner, remains: Remains, now:
         return Step(
             Action.GIVE_UP,
             f"{course.stream} has not ended gracefully within {manner.limit_s} s; still there: "
-            f"{remains}. It goes on ending and is not started again; trigger fink_stop again to "
-            "wait longer, or with how=at-once to kill it (the batch in hand is then run again at "
-            f"the next start).{_hint_of_lost_node(remains)}",
+            f"{remains}. It goes on ending and is not started again; Kubernetes kills it at "
+            f"{_clock(course.grace_ends)} unless it ends before (a batch in hand is then run again "
+            f"at the next start). Trigger fink_stop again to see it gone."
+            f"{_hint_of_lost_node(remains)}",
         )
     return _step_with_lost(course, manner, remains, now, since=course.killed)
 
@@ -258,19 +226,25 @@ def _step_with_lost(
     course: Course, manner: StopManner, remains: Remains, now: datetime, since: datetime
 ) -> Step:
     """Judge what should have gone at once, and is there still."""
-    if now - since < LOST_AFTER:
-        return Step(Action.WAIT, f"being ended: {remains}")
-    if manner.force_lost and remains.pods and course.forced is None:
-        return Step(Action.FORCE, f"its node does not confirm: {remains}")
+    due = max(filter(None, [since, course.grace_ends]))
+    if now - due < LOST_AFTER:
+        return Step(Action.WAIT, f"killed by {_clock(due)} at the latest: {remains}")
     if course.forced and now - course.forced < LOST_AFTER:
         return Step(Action.WAIT, f"struck out: {remains}")
+    if manner.force_lost and remains.pods and course.forced is None:
+        if not any(map(is_vouched_for, remains.pods)):
+            return Step(Action.FORCE, f"no node vouches for it: {remains}")
+        if now - due < FORCE_LIMIT:
+            return Step(Action.WAIT, f"its node still vouches for it: {remains}")
     nodes = sorted({str(pod.get("spec", {}).get("nodeName", "none")) for pod in remains.pods})
-    where = f" Node {', '.join(nodes)} does not confirm their end." if nodes else ""
+    where = f" Node {', '.join(nodes)} does not confirm their end:" if nodes else ""
+    if any(map(is_vouched_for, remains.pods)) and manner.force_lost:
+        where += " it still vouches for them, so they were not struck out:"
     return Step(
         Action.GIVE_UP,
-        f"{course.stream} was ended, but {remains} is still there after "
-        f"{LOST_AFTER.total_seconds():.0f} s.{where} Bring the node back; only if it is off for "
-        "good, trigger fink_stop with force_lost, else two drivers may write one night",
+        f"{course.stream} was ended, but is still there after {(now - since).total_seconds():.0f} "
+        f"s: {remains}.{where} see kubectl get nodes, and bring it back. Only if it is off for "
+        "good, trigger fink_stop with force_lost; else two drivers may write one night",
     )
 
 
@@ -295,36 +269,16 @@ def _is_another(course: Course, application: Object | None) -> bool:
 
 
 def _hint_of_lost_node(remains: Remains) -> str:
-    """Say so where a driver is no longer vouched for by its node, though it runs."""
+    """Say so where a driver is no longer vouched for by its node."""
     for pod in remains.drivers:
-        status = pod.get("status", {})
-        states = [one.get("state", {}) for one in status.get("containerStatuses") or ()]
-        ready = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-        if ready.get("Ready") == "False" and any("running" in state for state in states):
-            node = pod.get("spec", {}).get("nodeName", "")
+        node = pod.get("spec", {}).get("nodeName", "")
+        if node and not is_vouched_for(pod):
             return f" Node {node} seems to be away: see kubectl get node {node}"
     return ""
 
 
-def _described(thing: Object) -> str:
-    metadata = thing["metadata"]
-    words = []
-    if thing["kind"] == "SparkApplication":
-        words.append(Evidence(thing).state or "new")
-    elif thing["kind"] == "Pod":
-        words.append(str(thing.get("status", {}).get("phase", "")))
-    if _is_going(thing):
-        words.append("being deleted")
-    return f"{thing['kind']} {metadata['name']}" + (f" ({', '.join(words)})" if words else "")
-
-
-def _is_alive(pod: Object) -> bool:
-    """Tell whether a container of the pod was started, and has not ended."""
-    return pod.get("status", {}).get("phase") in {"Running", "Unknown"}
-
-
-def _is_going(thing: Object) -> bool:
-    return bool(thing["metadata"].get("deletionTimestamp"))
+def _clock(moment: datetime | None) -> str:
+    return f"{moment:%H:%M:%S} UTC" if moment else "the end of its period of grace"
 
 
 def _uid_of(thing: Object | None) -> str:

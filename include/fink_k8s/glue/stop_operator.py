@@ -23,8 +23,8 @@ from fink_k8s.glue.stop_trigger import StopTrigger, event_of
 # Most streams end sooner than a trigger could take over; then their end is seen from the first
 # moment on, exit code and all.
 WORKER_SECONDS = 12.0
-# What a stop takes beside the driver's own time, generously; only a broken triggerer takes longer.
-MARGIN = timedelta(minutes=5)
+# Above the longest limit and its reserve; only a broken triggerer takes longer.
+LONGEST_WAIT = timedelta(minutes=28)
 
 
 class StopStreamOperator(BaseOperator):
@@ -73,7 +73,7 @@ class StopStreamOperator(BaseOperator):
                     manner.model_dump(mode="json"),
                 ),
                 method_name="resume",
-                timeout=timedelta(seconds=manner.limit_s) + MARGIN,
+                timeout=LONGEST_WAIT,
             )
         return self.resume(context, event_of(course, step))
 

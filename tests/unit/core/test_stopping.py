@@ -5,25 +5,27 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.names import labels_of
+from fink_k8s.core.remains import Remains
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import (
     AT_ONCE_GRACE_S,
+    FORCE_LIMIT,
     FORCED_GRACE_S,
     LOST_AFTER,
-    PATIENT_GRACE_S,
+    RESERVE_S,
     REST_LIMIT,
     SUBMISSION_TIME,
     SWEEP_AFTER,
     Action,
     Course,
     DriverEnd,
-    Remains,
     grace_of,
     next_step,
 )
 
 STREAM = "stream2raw-ztf-20060101"
 NOW = datetime(2026, 1, 1, 20, tzinfo=UTC)
+SOON, LATER = "2026-01-01T20:00:00Z", "2026-01-01T20:02:00Z"
 NEVER = Remains()
 PATIENT = StopManner(limit_s=60)
 THEN_KILL = StopManner(limit_s=60, then_at_once=True)
@@ -33,19 +35,21 @@ STATES = ["", "SUBMITTED", "RUNNING", "COMPLETED", "FAILED", "SUBMISSION_FAILED"
           "A_STATE_TO_COME"]  # fmt: skip
 
 
-def application(state="RUNNING", uid="a", *, going=False, finalizers=None):
+def application(state="RUNNING", uid="a", *, going=False, finalizers=None, until=SOON):
     metadata = {"name": STREAM, "namespace": "spark", "uid": uid, "finalizers": finalizers}
     if going:
-        metadata["deletionTimestamp"] = "2026-01-01T20:00:00Z"
+        metadata["deletionTimestamp"] = until
     status = {"applicationState": {"state": state}} if state else {}
     return {"kind": "SparkApplication", "metadata": metadata, "status": status}
 
 
-def pod(name=f"{STREAM}-driver", phase="Running", role="driver", *, going=False, **spec):
+def pod(
+    name=f"{STREAM}-driver", phase="Running", role="driver", *, going=False, until=SOON, **spec
+):
     labels = {**labels_of("ztf", "20060101"), "spark-role": role}
     metadata = {"name": name, "namespace": "spark", "uid": f"uid of {name}", "labels": labels}
     if going:
-        metadata["deletionTimestamp"] = "2026-01-01T20:00:00Z"
+        metadata["deletionTimestamp"] = until
     return {"kind": "Pod", "metadata": metadata, "spec": spec, "status": {"phase": phase}}
 
 
@@ -55,6 +59,7 @@ CONFIG_MAP = {
     "metadata": {"name": "spark-drv-1-conf-map", "namespace": "spark", "uid": "c"},
 }
 DRIVER_ENDS = Remains(None, [pod(going=True, nodeName="n1"), EXECUTOR], [CONFIG_MAP])
+DRIVER_LASTS = Remains(None, [pod(going=True, until=LATER, nodeName="n1"), EXECUTOR], [CONFIG_MAP])
 APPLICATION_HELD = Remains(application(going=True, finalizers=["foregroundDeletion"]))
 RESTS = Remains(None, [EXECUTOR], [CONFIG_MAP])
 
@@ -128,9 +133,9 @@ def test_what_someone_else_is_deleting_is_still_asked_once_and_then_waited_for()
 
 def test_a_driver_that_does_not_obey_is_named_and_left_when_nothing_else_is_asked():
     there = Remains(application(), [pod()])
-    row = (0, there), (59, DRIVER_ENDS), (60, DRIVER_ENDS)
+    row = (0, there), (59, DRIVER_LASTS), (60, DRIVER_LASTS)
     assert play(PATIENT, *row) == ["ask", "wait", "give-up"]
-    for words in (f"{STREAM}-driver (Running, being deleted)", "within 60 s", "how=at-once"):
+    for words in (f"{STREAM}-driver (Running, being deleted)", "within 60 s", "at 20:02:00 UTC"):
         assert words in play.last.reason
 
 
@@ -142,10 +147,7 @@ def test_a_driver_that_does_not_obey_is_killed_after_the_limit_when_that_is_aske
 
 def test_a_node_that_vouches_no_longer_for_its_driver_is_named():
     lost = pod(going=True, nodeName="n1")
-    lost["status"] |= {
-        "conditions": [{"type": "Ready", "status": "False"}],
-        "containerStatuses": [{"state": {"running": {}}}],
-    }
+    lost["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
     play(PATIENT, (0, Remains(None, [pod()])), (60, Remains(None, [lost])))
     assert "Node n1 seems to be away" in play.last.reason
 
@@ -156,6 +158,23 @@ def test_a_node_that_does_not_confirm_is_named_and_nothing_is_forced():
     assert play(AT_ONCE, *row) == ["ask", "wait", "give-up"]
     assert "Node n1 does not confirm" in play.last.reason
     assert "force_lost" in play.last.reason
+
+
+def test_at_once_waits_for_a_grace_that_has_begun_as_kubelets_do_not_shorten_it():
+    late = 120 + LOST_AFTER.total_seconds()
+    row = (0, DRIVER_LASTS), (1, DRIVER_ENDS), (late - 1, DRIVER_ENDS), (late, DRIVER_ENDS)
+    assert play(AT_ONCE, *row) == ["ask", "wait", "wait", "give-up"]
+
+
+def test_what_its_node_vouches_for_is_never_struck_out():
+    alive = pod(going=True, nodeName="n1")
+    alive["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    lives, late = Remains(None, [alive]), LOST_AFTER.total_seconds()
+    forced = AT_ONCE.model_copy(update={"force_lost": True})
+    row = (0, lives), (late, lives), (FORCE_LIMIT.total_seconds(), lives)
+    assert play(forced, *row) == ["ask", "wait", "give-up"]
+    assert "still vouches for them" in play.last.reason
+    assert play(forced, *row[:2], (late + 1, DRIVER_ENDS)) == ["ask", "wait", "force"]
 
 
 def test_a_lost_pod_is_struck_out_only_when_that_is_asked():
@@ -209,11 +228,18 @@ def test_a_stream_that_is_started_anew_meanwhile_is_left_alone(before):
 
 
 def test_the_grace_is_kept_by_kubernetes_where_it_is_to_be_kept_by_force():
-    assert grace_of(Action.ASK, PATIENT) == PATIENT_GRACE_S
-    assert grace_of(Action.ASK, THEN_KILL) == 60
-    assert grace_of(Action.ASK, AT_ONCE) == AT_ONCE_GRACE_S
-    assert grace_of(Action.KILL, THEN_KILL) == AT_ONCE_GRACE_S
-    assert grace_of(Action.FORCE, AT_ONCE) == FORCED_GRACE_S
+    driver = pod(terminationGracePeriodSeconds=30)
+    assert grace_of(Action.ASK, THEN_KILL, driver) == 60
+    assert grace_of(Action.ASK, AT_ONCE, driver) == AT_ONCE_GRACE_S
+    assert grace_of(Action.KILL, THEN_KILL, driver) == AT_ONCE_GRACE_S
+    assert grace_of(Action.SWEEP, PATIENT, driver) == AT_ONCE_GRACE_S
+    assert grace_of(Action.FORCE, AT_ONCE, driver) == FORCED_GRACE_S
+
+
+@pytest.mark.parametrize(("own", "grace"), [(None, 120), (30, 120), (300, 300)])
+def test_a_patient_stop_never_gives_less_grace_than_its_limit_or_the_pods_own(own, grace):
+    assert PATIENT.limit_s + RESERVE_S == 120
+    assert grace_of(Action.ASK, PATIENT, pod(terminationGracePeriodSeconds=own)) == grace
 
 
 def test_a_course_comes_back_from_the_triggerer_as_it_went():

@@ -83,7 +83,7 @@ def test_what_does_not_end_fails_the_task_for_good_and_is_named(cluster):
         update={"asked": trigger.course.asked.replace(year=2006)}
     )
     (event,) = events_of(trigger)
-    with pytest.raises(AirflowFailException, match=f"{DRIVER}.*how=at-once"):
+    with pytest.raises(AirflowFailException, match=f"{DRIVER}.*Kubernetes kills it"):
         operator().resume({}, event)
 
 

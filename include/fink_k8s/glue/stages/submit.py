@@ -6,11 +6,11 @@ from typing import Any
 from airflow.sdk import get_current_context, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.requests import Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.operators import SubmitStreamOperator
+from fink_k8s.glue.running_image import image_to_run
 from fink_k8s.glue.sensors import FirstBatchSensor, StreamHealthSensor
 from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
 from fink_k8s.glue.steps import deploy_request, release_of, skip_if_asked, step
@@ -22,19 +22,15 @@ _STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['na
 @step()
 def render_application() -> dict[str, Any]:
     """Make the SparkApplication of the request, with the image by digest."""
-    from fink_k8s.adapters.images import resolve
-
     request = deploy_request()
     settings = load_settings()
     settings.need("kafka_servers", "store_prefix", "image_repository")
     # None where the stage was skipped.
     built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")
-    if built and request.image_tag:
-        raise InvalidRequest("image_tag is set, but stage image built one; skip that stage")
     release = release_of(request.release)
-    reference = built or resolve(settings.image_repository, request.image_tag or release.tag)
-    manifest = make_spark_application(request, settings, reference, release.spark)
-    print(f"{manifest['metadata']['name']}: {reference}")
+    image, main_file = image_to_run(request, settings, release, built)
+    manifest = make_spark_application(request, settings, image, release.spark, main_file)
+    print(f"{manifest['metadata']['name']}: {main_file} of {image}")
     return manifest
 
 
