@@ -55,8 +55,8 @@ _CONNECTIONS = """\
 | connection | for what | rights |
 |---|---|---|
 | `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
-| `kubernetes_admin` | stages `preflight` and `rbac` | grant roles, read nodes and deployments |
-| `fink_store` (type aws) | read the raw store: counts, commits | login and password are the keys |
+| `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, make claims, read nodes |
+| `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
 | `docker_default` (type docker) | push images | only where the registry has a login |
 
 `DOCKER_HOST` names the Docker engine of the stage `image`; the default is the local socket.

@@ -11,7 +11,8 @@ class FakeCluster:
     """What `fink_k8s.adapters.cluster.Cluster` offers, over a dict of objects.
 
     `rights` holds what any account may do, as (verb, resource, namespace). A deleted object is
-    seen `lingers` more times, as one with finalizers is.
+    seen `lingers` more times, as one with finalizers is. `ended` records (name, grace) of what was
+    ended; pods named in `stubborn` go only when they are struck out with a grace of 0.
     """
 
     def __init__(self, *objects, pods=(), rights=(), lingers=0):
@@ -20,6 +21,8 @@ class FakeCluster:
         self.rights = set(rights)
         self.lingers = lingers
         self.dying = {}
+        self.ended = []
+        self.stubborn = set()
         self.log = ""
         self.metrics = None
         self.minor = "1.34"
@@ -28,6 +31,7 @@ class FakeCluster:
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
+        self.all_classes = []
         for one in objects:
             self.put(one)
 
@@ -47,6 +51,14 @@ class FakeCluster:
                 del self.dying[key], self.objects[key]
         return deepcopy(self.objects.get(key))
 
+    def find_all(self, kind, namespace):
+        there = [*self.objects.values(), *({**pod, "kind": "Pod"} for pod in self.all_pods)]
+        return [
+            deepcopy(one)
+            for one in there
+            if (one["kind"], one["metadata"].get("namespace")) == (kind, namespace)
+        ]
+
     def crd_exists(self):
         return self.has_crd
 
@@ -55,6 +67,9 @@ class FakeCluster:
 
     def nodes(self):
         return self.all_nodes
+
+    def storage_classes(self):
+        return self.all_classes
 
     def pods(self, namespace="", selector=""):
         wanted = dict(term.split("=") for term in selector.split(",") if term)
@@ -86,6 +101,33 @@ class FakeCluster:
         self.dying[key] = self.lingers
         return True
 
+    def end(self, there, grace_seconds=None):
+        name = there["metadata"]["name"]
+        self.ended.append((name, grace_seconds))
+        if there["kind"] != "Pod":
+            one = self.objects.get(self._key(there))
+            if one is None or one["metadata"].get("uid") != there["metadata"].get("uid"):
+                return False
+            if one["metadata"].get("finalizers"):
+                one["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+            else:
+                del self.objects[self._key(there)]
+            return True
+        for pod in self.all_pods:
+            if pod["metadata"]["name"] == name:
+                if name in self.stubborn and grace_seconds != 0:
+                    pod["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+                else:
+                    self.all_pods.remove(pod)
+                return True
+        return False
+
+    def follow_log(self, namespace, pod):
+        return FakeAnswer(self.log.encode().splitlines())
+
+    def watch_pod(self, namespace, pod):
+        return FakeAnswer([])
+
     def may(self, user, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
@@ -114,12 +156,28 @@ class FakeCluster:
         return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
+class FakeAnswer(list):
+    """An open answer of the API server: lines, then the end."""
+
+    def close(self):
+        pass
+
+    def shutdown(self):
+        pass
+
+
 def driver_pod(stream, phase, namespace="spark", by_operator=True):
     """Return a driver pod as the manifest labels it, by the operator or by spark-submit."""
     operators = {"sparkoperator.k8s.io/launched-by-spark-operator": "true"} if by_operator else {}
     labels = {**labels_of(*parse_stream_name(stream)), "spark-role": "driver", **operators}
+    name = f"{stream}-driver"
     return {
-        "metadata": {"name": f"{stream}-driver", "namespace": namespace, "labels": labels},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"uid of {name}",
+            "labels": labels,
+        },
         "spec": {"containers": []},
         "status": {"phase": phase},
     }

@@ -5,9 +5,11 @@ from itertools import pairwise
 
 import pytest
 from airflow.sdk import TriggerRule
+from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
 from fink_k8s.core import requests
+from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
 
@@ -18,7 +20,10 @@ REQUESTS = {
     "fink_deploy": requests.DeployRequest,
     "fink_rbac": requests.RbacRequest,
     "fink_image": requests.ImageRequest,
+    "fink_stop": StopRequest,
 }
+# What ends something must be named: an empty form is refused, with the fields to fill in.
+REFUSED_WHEN_EMPTY = {"fink_stop": "give streams, or night"}
 
 
 @pytest.fixture(params=DAG_IDS)
@@ -61,8 +66,12 @@ def test_every_field_of_the_form_is_explained(dag):
         assert dag.params.get_param(name).description, name
 
 
-def test_the_form_can_be_sent_as_it_opens(dag):
+def test_the_form_can_be_sent_as_it_opens_or_says_what_it_lacks(dag):
     dag.params.validate()
+    if words := REFUSED_WHEN_EMPTY.get(dag.dag_id):
+        with pytest.raises(AirflowFailException, match=words):
+            request_from(dag.params.dump(), REQUESTS[dag.dag_id])
+        return
     request = request_from(dag.params.dump(), REQUESTS[dag.dag_id])
     assert request == REQUESTS[dag.dag_id]()
 
@@ -94,6 +103,7 @@ def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
         {"check_prerequisites"},
         {"rbac.grant_rights"},
         {"rbac.check_rights"},
+        {"prepare_store"},
         {"image.fetch_spark"},
         {"image.build_image"},
         {"submit.render_application"},
@@ -128,6 +138,11 @@ def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
     assert ran == [way or requests.SubmitWith.SPARK_OPERATOR]
 
 
+def test_fink_stop_is_the_chain_that_its_page_promises(bag):
+    order = [task.task_id for task in bag.dags["fink_stop"].topological_sort()]
+    assert order == ["stop.find_streams", "stop.stop_stream", "stop.report"]
+
+
 @pytest.mark.parametrize("stage", [*requests.Stage])
 def test_each_stage_can_be_skipped_from_the_form(bag, stage):
     from airflow.sdk.exceptions import AirflowSkipException
@@ -141,6 +156,7 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
             skipped.add(task.task_id.partition(".")[0])
     expected = {
         requests.Stage.PREFLIGHT: "check_prerequisites",
+        requests.Stage.STORE: "prepare_store",
         requests.Stage.HEALTHY: "wait_until_healthy",
         requests.Stage.FIRST_BATCH: "wait_for_first_batch",
     }

@@ -17,13 +17,13 @@ NAMESPACE = "spark"
 DEPLOY = "fink_deploy"
 
 
-def unused_night(number: int = 0) -> str:
+def unused_night(nth: int = 0) -> str:
     """Return a night that no earlier test run on this testbed has stored anything of.
 
-    Each module of one run takes a `number` of its own.
+    Modules of one run tell their nights apart by `nth`, from 0 to 9.
     """
-    days = (int(time.time()) // 60 + 1000 * number) % 9000
-    return f"{date(2001, 1, 1) + timedelta(days=days):%Y%m%d}"
+    minute = int(time.time()) // 60
+    return f"{date(2010, 1, 1) + timedelta(days=(10 * minute + nth) % 5000):%Y%m%d}"
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,14 @@ def ensure_image(
     """
     settings.need("image_repository", "image_base")
     repository = settings.image_repository
+    base = settings.image_base_of(release.java)
     spark = Stage(
         "spark",
         include / "image/spark/Dockerfile",
         {"spark": home, "jars": jars, "entrypoint.sh": include / "image/entrypoint.sh"},
         "BASE",
-        settings.image_base,
-        registry_digest(settings.image_base) or settings.image_base,
+        base,
+        registry_digest(base) or base,
     )
     job = Stage(
         "job",

@@ -51,7 +51,7 @@ class DriverLog:
     """The last lines of a stream's drivers, followed while they run.
 
     The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log has to be read while it is written.
+    log has to be read while it is written. Subclasses follow something else of the same drivers.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -85,10 +85,13 @@ class DriverLog:
                 self._answer.shutdown()
             self._answer = None
 
+    def _open(self, pod: str) -> Any:
+        return self._cluster.follow_log(self._namespace, pod)
+
     def _read(self, pod: str) -> None:
         # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
         with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
-            answer = self._answer = self._cluster.follow_log(self._namespace, pod)
+            answer = self._answer = self._open(pod)
             with contextlib.closing(answer):
                 for line in answer:
                     self._lines.append(line.decode(errors="replace").rstrip())
@@ -136,12 +139,6 @@ class Holder:
             return dict(self.there["spec"])
         annotations = self.there["metadata"].get("annotations") or {}
         return dict(json.loads(annotations.get(ANNOTATION_SPEC, "{}")))
-
-    @property
-    def end_command(self) -> str:
-        """Return what ends it by hand."""
-        namespace = self.there["metadata"]["namespace"]
-        return f"kubectl -n {namespace} delete {self.kind.lower()} {self.name}"
 
 
 def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
@@ -222,12 +219,12 @@ def _check_same(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWit
         raise Refused(
             f"stream {name} runs already, submitted with {holder.submitted_with}, and two drivers "
             f"must not write one night; set submit_with to {holder.submitted_with} to adopt it, or "
-            f"stop it first: {holder.end_command}"
+            f"stop it first: trigger fink_stop with streams={name}"
         )
     if holder.kind == "Pod" and submit_with is SubmitWith.SPARK_OPERATOR:
         raise Refused(
             f"driver {holder.name} of an earlier application {name} still lives, and two drivers "
-            f"must not write one night; wait, or end it: {holder.end_command}",
+            f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
             retryable=True,
         )
     if hash_of(holder.there) != hash_of(manifest):
@@ -235,7 +232,8 @@ def _check_same(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWit
         changed = ", ".join(differences(there, manifest["spec"])) if there else ""
         raise Conflict(
             f"stream {name} already runs with another spec ({changed or 'fields set by hand'}); "
-            f"trigger with the values it runs with, or stop it first: {holder.end_command}"
+            "trigger with the values it runs with, or stop it first: trigger fink_stop with "
+            f"streams={name}"
         )
 
 

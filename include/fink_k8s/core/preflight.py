@@ -53,8 +53,15 @@ class Finding:
 def check_release(release: Release, version: str) -> Finding:
     """Compare the cluster's version with the compatibility matrix."""
     verdict, sentence = release.check_kubernetes(version)
-    level = {Verdict.REFUSED: Level.ERROR, Verdict.UNTESTED: Level.WARNING}
+    level = {Verdict.REFUSED: Level.ERROR, Verdict.EXPECTED: Level.WARNING}
     return Finding(level.get(verdict, Level.OK), sentence)
+
+
+def check_security(release: Release) -> list[Finding]:
+    """Say where a release has known faults; whoever asks for it may run it."""
+    if fault := release.check_security():
+        return [Finding(Level.WARNING, fault, "run a newer release where you can")]
+    return []
 
 
 def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str) -> list[Finding]:

@@ -15,6 +15,7 @@ from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, topic_from
 from fink_k8s.core.settings import is_image_tag
 
+_CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
@@ -30,6 +31,7 @@ class Stage(StrEnum):
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
+    STORE = "store"
     IMAGE = "image"
     HEALTHY = "healthy"
     FIRST_BATCH = "first_batch"
@@ -179,7 +181,34 @@ class ImageRequest(Request):
     )
 
 
-class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
+class StoreRequest(Request):
+    """Whether the store's claim is made, and how large."""
+
+    create_claim: bool = Field(
+        False,
+        title="Make the claim",
+        description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
+        "unless it is there. It is never changed or deleted.",
+        json_schema_extra=_PLATFORM,
+    )
+    claim_size: str = Field(
+        "100Gi",
+        title="Size of the claim",
+        description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
+        pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
+        max_length=8,
+        json_schema_extra=_PLATFORM,
+    )
+
+    @field_validator("claim_size")
+    @classmethod
+    def _check_size(cls, value: str) -> str:
+        if _CLAIM_SIZE.fullmatch(value) is None:
+            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
+        return value
+
+
+class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     """The whole bring-up."""
 
     skip: list[Stage] = Field(

@@ -53,7 +53,7 @@ def test_another_spec_is_refused_with_the_fields_that_differ():
         ensure_stream(cluster, asked)
     fields = str(caught.value).partition("(")[2].partition(")")[0].split(", ")
     assert fields == ["argument -tinterval", "driver.memory", "executor.instances"]
-    assert f"kubectl -n spark delete sparkapplication {STREAM}" in str(caught.value)
+    assert f"trigger fink_stop with streams={STREAM}" in str(caught.value)
     assert cluster.find(KIND, STREAM, "spark") == there
 
 
@@ -83,7 +83,7 @@ def test_an_ended_stream_that_does_not_go_away_can_be_tried_again():
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown"])
 def test_no_second_driver_while_an_old_one_lives(phase, there):
     cluster = FakeCluster(*there, pods=[driver_pod(STREAM, phase)])
-    with pytest.raises(Refused, match=f"delete pod {STREAM}-driver") as caught:
+    with pytest.raises(Refused, match=f"fink_stop with streams={STREAM}") as caught:
         ensure_stream(cluster, application())
     assert caught.value.retryable
     assert len(cluster.objects) == len(there)
@@ -190,7 +190,7 @@ def test_another_driver_is_refused_with_the_fields_that_differ():
     with pytest.raises(Conflict) as caught:
         by_spark_submit(cluster, executors=3, trigger_interval_s=60)
     assert "(argument -tinterval, executor.instances)" in str(caught.value)
-    assert f"kubectl -n spark delete pod {STREAM}-driver" in str(caught.value)
+    assert f"trigger fink_stop with streams={STREAM}" in str(caught.value)
     assert cluster.all_pods == [driver()]
 
 
@@ -229,7 +229,7 @@ def test_spark_submit_leaves_a_stream_of_the_operator_alone(state):
     cluster = FakeCluster(application(state), pods=[driver(by_operator=True)])
     with pytest.raises(Refused, match="set submit_with to spark-operator to adopt it") as caught:
         by_spark_submit(cluster)
-    assert f"delete sparkapplication {STREAM}" in str(caught.value)
+    assert f"trigger fink_stop with streams={STREAM}" in str(caught.value)
     assert not caught.value.retryable
 
 

@@ -21,11 +21,12 @@ def check_prerequisites() -> list[str]:
     settings = load_settings()
     seen = inspect(
         cluster(ADMIN_CONNECTION),
-        store(settings),
+        lambda: store(settings),
         settings,
         request,
         release_of(request.release),
         makes_namespace=Stage.RBAC not in request.skip,
+        claim_size=request.claim_size if request.create_claim else None,
     )
     if request.submit_with is SubmitWith.SPARK_SUBMIT:
         seen = chain(seen, spark_submit.inspect(cluster(), settings.namespace))
