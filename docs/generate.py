@@ -54,10 +54,15 @@ _CONNECTIONS = """\
 
 | connection | for what | rights |
 |---|---|---|
-| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
+| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml; \
+for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, make claims, read nodes |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
 | `docker_default` (type docker) | push images | only where the registry has a login |
+
+With `submit_with: spark-submit` the worker runs Spark's own program: it needs Java, and takes Spark
+from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection may be a kubeconfig, its content, or that
+of a pod; its credential is a token or a client certificate with an RSA key.
 
 `DOCKER_HOST` names the Docker engine of the stage `image`; the default is the local socket.
 """
