@@ -126,7 +126,7 @@ def test_delete_tells_whether_there_was_one():
     api = Api({})
     assert Cluster(api).delete("ServiceAccount", "spark", "ns")
     assert api.calls[0].method == "DELETE"
-    assert ("propagationPolicy", "Foreground") in api.calls[0].query_params
+    assert api.calls[0].body["propagationPolicy"] == "Foreground"
     assert not Cluster(Api(http(404))).delete("ServiceAccount", "spark", "ns")
 
 
@@ -247,3 +247,30 @@ def test_links_of_a_driver_page_stay_on_our_side():
 def test_a_driver_that_does_not_answer_is_unavailable():
     with pytest.raises(Unavailable):
         Cluster(Api(http(503))).driver_page("ns", "d", "", [], "/ui/s")
+
+
+@pytest.mark.parametrize("grace", [None, 0, 90])
+def test_an_object_is_ended_only_if_it_is_still_the_same_one(grace):
+    pod = {"kind": "Pod", "metadata": {"name": "d", "namespace": "ns", "uid": "u"}}
+    api = Api({})
+    assert Cluster(api).end(pod, grace)
+    [call] = api.calls
+    assert (call.method, call.path) == ("DELETE", "/api/v1/namespaces/ns/pods/d")
+    assert call.body["preconditions"] == {"uid": "u"}
+    assert call.body["propagationPolicy"] == "Background"
+    assert call.body.get("gracePeriodSeconds") == grace
+    assert not Cluster(Api(http(409))).end(pod)
+    assert not Cluster(Api(http(404))).end(pod)
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).end(pod)
+
+
+def test_a_lists_objects_say_their_kind():
+    [found] = Cluster(Api({"items": [{"metadata": {"name": "m"}}]})).find_all("ConfigMap", "ns")
+    assert found == {"kind": "ConfigMap", "metadata": {"name": "m"}}
+
+
+def test_a_pod_is_watched_alone():
+    api = Api("open answer")
+    assert Cluster(api).watch_pod("ns", "d") == "open answer"
+    assert api.calls[0].query_params == [("watch", "true"), ("fieldSelector", "metadata.name=d")]
