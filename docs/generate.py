@@ -66,17 +66,17 @@ _CONNECTIONS = """\
 
 | connection | for what | rights |
 |---|---|---|
-| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml; \
-for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
+| `kubernetes_default` | submit, adopt, watch, stop streams | include/kubernetes/airflow-account.yaml;\
+ for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
 and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
 | `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
 login: host (with its port), login, password |
 
-With `submit_with: spark-submit` the worker runs Spark's own program: it needs Java, and takes Spark
-from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection may be a kubeconfig, its content, or that
-of a pod; its credential is a token or a client certificate with an RSA key.
+With `submit_with: spark-submit` the worker runs Spark's own program: it needs Java, and takes
+Spark from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection may be a kubeconfig, its
+content, or that of a pod; its credential is a token or a client certificate with an RSA key.
 
 `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` name the Docker engine of the stage
 `image`; the default is the local socket. For minikube they are what `minikube docker-env` prints.

@@ -307,3 +307,30 @@ def test_a_right_of_one_s_own_is_asked_of_the_api_server():
     assert call.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     asked = call.body["spec"]["resourceAttributes"]
     assert (asked["verb"], asked["resource"], asked["subresource"]) == ("create", "pods", "exec")
+
+
+@pytest.mark.parametrize("grace", [None, 0, 90])
+def test_an_object_is_ended_only_if_it_is_still_the_same_one(grace):
+    pod = {"kind": "Pod", "metadata": {"name": "d", "namespace": "ns", "uid": "u"}}
+    api = Api({})
+    assert Cluster(api).end(pod, grace)
+    [call] = api.calls
+    assert (call.method, call.path) == ("DELETE", "/api/v1/namespaces/ns/pods/d")
+    assert call.body["preconditions"] == {"uid": "u"}
+    assert call.body["propagationPolicy"] == "Background"
+    assert call.body.get("gracePeriodSeconds") == grace
+    assert not Cluster(Api(http(409))).end(pod)
+    assert not Cluster(Api(http(404))).end(pod)
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).end(pod)
+
+
+def test_a_lists_objects_say_their_kind():
+    [found] = Cluster(Api({"items": [{"metadata": {"name": "m"}}]})).find_all("ConfigMap", "ns")
+    assert found == {"kind": "ConfigMap", "metadata": {"name": "m"}}
+
+
+def test_a_pod_is_watched_alone():
+    api = Api("open answer")
+    assert Cluster(api).watch_pod("ns", "d") == "open answer"
+    assert api.calls[0].query_params == [("watch", "true"), ("fieldSelector", "metadata.name=d")]

@@ -134,6 +134,15 @@ def test_commits_come_in_order_of_their_numbers(store, bucket):
     assert store.committed(NIGHT) == [0, 9, 10]
 
 
+def test_a_batch_that_was_begun_and_not_committed_is_planned_only(store, bucket):
+    assert store.planned(NIGHT) == []
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.batch(1, {"0": 9}, rows=4)
+    (bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/1").unlink()
+    assert (store.planned(NIGHT), store.committed(NIGHT)) == ([0, 1], [0])
+
+
 def test_what_was_read_is_stored_or_set_aside(store, bucket):
     bucket.start({"0": 100, "1": 0})
     bucket.batch(0, {"0": 104, "1": 3}, rows=7)
