@@ -1,8 +1,8 @@
 """
 ### Bring up stream2raw
 
-Checks the cluster, grants the driver's rights, builds and pushes the image, submits the stream of
-one night, and waits until alerts are being stored.
+Checks the cluster, grants the driver's rights, makes the store's claim where asked, builds and
+pushes the image, submits the stream of one night, and waits until alerts are being stored.
 
 **When to run it:** for a new cluster, a new release, or a night by hand. The form's defaults bring
 up tonight's ZTF stream.
@@ -40,6 +40,7 @@ def fink_deploy():
     chain(
         stages.check_prerequisites(),
         stages.rbac(),
+        stages.prepare_store(),
         stages.image(),
         stages.submit_stream(),
         stages.wait_until_healthy(),

@@ -55,9 +55,9 @@ _CONNECTIONS = """\
 | connection | for what | rights |
 |---|---|---|
 | `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
-| `kubernetes_admin` | stages `preflight` and `rbac` | grant roles, read nodes and deployments, \
-make the pull secret |
-| `fink_store` (type aws) | read the raw store: counts, commits | login and password are the keys |
+| `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
+and the pull secret |
+| `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
 | `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
 login: host (with its port), login, password |
 

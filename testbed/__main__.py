@@ -1,10 +1,13 @@
-"""Command line of the testbed: `python -m testbed up | down | status | logs PART | env`."""
+"""Command line of the testbed: `up | down | status | logs PART | env | release TAG`."""
 
 import argparse
 import sys
 import time
 
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.releases import releases_from
 from testbed import bed
+from testbed.places import RELEASES
 from testbed.process import TestbedError
 
 
@@ -20,10 +23,12 @@ def main() -> int:
     ):
         commands.add_parser(name, help=text)
     commands.add_parser("logs", help="print a part's log").add_argument("part")
+    release = commands.add_parser("release", help="bring what a release of the matrix needs")
+    release.add_argument("tag", help="<fink>_<spark>, e.g. 2.4_3.1.3")
     arguments = parser.parse_args()
     try:
         return _run(arguments)
-    except TestbedError as error:
+    except (TestbedError, InvalidRequest) as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1
 
@@ -44,6 +49,8 @@ def _run(arguments: argparse.Namespace) -> int:
             for part, state in states.items():
                 print(f"{part:24} {state}")
             return 0 if all(state.startswith("up") for state in states.values()) else 1
+        case "release":
+            bed.prepare(releases_from(RELEASES.read_text()).get(arguments.tag), say)
         case "env":
             for key, value in bed.environment().items():
                 print(f"{key}={value}")

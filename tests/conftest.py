@@ -29,11 +29,11 @@ def kubernetes(environment):
 @pytest.fixture(scope="session")
 def store(environment):
     """Return the raw store."""
-    from fink_k8s.adapters.storage import Store
+    from fink_k8s.adapters.storage import open_store
+    from fink_k8s.core.settings import load_settings
 
-    return Store(
-        environment["FINK_STORE_PREFIX"],
-        environment["FINK_STORE_ENDPOINT"],
+    return open_store(
+        load_settings(),
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )

@@ -2,7 +2,6 @@
 
 import json
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -19,9 +18,9 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.core.watch import Goal, Watch, utc_now
 from testbed.node import kubectl
 from testbed.places import ROOT
+from tests.operator_away import away
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(180)]
-OPERATOR = "spark-operator"
 REQUEST = StreamRequest(night="20260110", topic="no_alerts_here")
 
 
@@ -65,19 +64,6 @@ def cause_of(cluster, manifest):
     finally:
         log.close()
     pytest.fail(f"no cause within a minute; last: {watch.last}")
-
-
-@contextmanager
-def away(deployment):
-    """Take one of the operator's deployments away for a while."""
-    kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=0")
-    kubectl("-n", OPERATOR, "wait", "--for=delete", "pod", "--timeout=60s",
-            "-l", f"app.kubernetes.io/component={deployment.rpartition('-')[2]}")  # fmt: skip
-    try:
-        yield
-    finally:
-        kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=1")
-        kubectl("-n", OPERATOR, "rollout", "status", f"deployment/{deployment}", "--timeout=90s")
 
 
 def test_no_node_has_room(cluster, settings):

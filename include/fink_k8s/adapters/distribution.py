@@ -40,10 +40,11 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
         say(f"already so: Spark {release.spark} is in the cache")
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
+    address = settings.spark_url_of(release.spark)
     with tempfile.TemporaryDirectory(dir=home.parent) as workshop:
         archive = Path(workshop) / "archive"
-        fetch(settings.spark_url, archive, say)
-        check_sha512(archive, release.pyspark_sha512, settings.spark_url)
+        fetch(address, archive, say)
+        check_sha512(archive, release.pyspark_sha512, address)
         unpack(archive, Path(workshop) / "unpacked")
         arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
         keep(Path(workshop) / "home", home)
@@ -117,7 +118,7 @@ def check_sha512(archive: Path, pinned: str, address: str) -> None:
         raise Refused(
             f"what came from {address} has sha512 {found[:16]}..., the pinned one is "
             f"{pinned[:16]}...; it is another file, a page of an error, or it was tampered with: "
-            "check FINK_SPARK_URL"
+            "check FINK_SPARK_URL, where {version} stands for the release's Spark"
         )
 
 

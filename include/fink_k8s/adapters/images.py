@@ -135,8 +135,8 @@ def _spark_stage(
         include / "image/spark/Dockerfile",
         {"spark": home, "jars": jars, "entrypoint.sh": include / "image/entrypoint.sh"},
         "BASE",
-        settings.image_base,
-        engine.key_of(settings.image_base, action),
+        settings.image_base_of(release.java),
+        engine.key_of(settings.image_base_of(release.java), action),
         _labels(release, "spark"),
     )
 

@@ -79,7 +79,7 @@ def plan_of(request: ImageRequest, settings: Settings, release: Release) -> list
     """
     settings.need("image_repository", "image_base")
     jars = chosen_jars(request, settings, release)
-    layers = [f"Spark {release.spark} on {settings.image_base}"]
+    layers = [f"Spark {release.spark} on {settings.image_base_of(release.java)}"]
     if settings.image_requirements:
         layers.append("the Python packages of FINK_IMAGE_REQUIREMENTS")
     if jars:

@@ -16,6 +16,7 @@ from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, 
 from fink_k8s.core.settings import is_image_tag
 from fink_k8s.core.sources import is_git_address, relative_path_from, revision_from, source_from
 
+_CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
 Coordinates = Annotated[
@@ -35,6 +36,7 @@ class Stage(StrEnum):
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
+    STORE = "store"
     IMAGE = "image"
     HEALTHY = "healthy"
     FIRST_BATCH = "first_batch"
@@ -45,6 +47,13 @@ class RbacMode(StrEnum):
 
     LEAST_PRIVILEGE = "least-privilege"
     CLUSTER_EDIT = "cluster-edit"
+
+
+class SubmitWith(StrEnum):
+    """Who starts the driver."""
+
+    SPARK_OPERATOR = "spark-operator"
+    SPARK_SUBMIT = "spark-submit"
 
 
 class StartingOffsets(StrEnum):
@@ -141,6 +150,14 @@ class StreamRequest(Request):
         ge=1,
         le=64,
         json_schema_extra=_SIZE,
+    )
+    submit_with: SubmitWith = Field(
+        SubmitWith.SPARK_OPERATOR,
+        title="Submit with",
+        description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
+        "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
+        "dies stays dead until it is triggered again.",
+        json_schema_extra=_PLATFORM,
     )
 
     @field_validator("night")
@@ -314,7 +331,34 @@ class ImageRequest(Request):
         return self
 
 
-class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
+class StoreRequest(Request):
+    """Whether the store's claim is made, and how large."""
+
+    create_claim: bool = Field(
+        False,
+        title="Make the claim",
+        description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
+        "unless it is there. It is never changed or deleted.",
+        json_schema_extra=_PLATFORM,
+    )
+    claim_size: str = Field(
+        "100Gi",
+        title="Size of the claim",
+        description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
+        pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
+        max_length=8,
+        json_schema_extra=_PLATFORM,
+    )
+
+    @field_validator("claim_size")
+    @classmethod
+    def _check_size(cls, value: str) -> str:
+        if _CLAIM_SIZE.fullmatch(value) is None:
+            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
+        return value
+
+
+class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     """The whole bring-up."""
 
     skip: list[Stage] = Field(

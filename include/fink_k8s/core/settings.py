@@ -17,15 +17,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
 from fink_k8s.core.sources import folder_from, places_from
+from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
 
 ENV_PREFIX = "FINK_"
-STORE_SCHEMES = ("s3a", "hdfs")
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_PATH = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # The grammar of image references: https://github.com/distribution/reference
 _REPOSITORY = re.compile(
     r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
@@ -59,7 +59,25 @@ class Settings(BaseSettings):
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
     )
     store_prefix: str = Field(
-        "", description="Where raw alerts and checkpoints go.", examples=["s3a://fink"]
+        "",
+        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
+        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
+        "`hdfs://namenode[:port]/path`.",
+        examples=["s3a://fink"],
+    )
+    store_mount: str = Field(
+        "",
+        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
+        "empty where they do not: then counts come from the driver's log.",
+        examples=["/mnt/fink"],
+    )
+    claim_class: str = Field(
+        "", description="Storage class of a claim that is made; empty for the cluster's default."
+    )
+    claim_access_mode: AccessMode = Field(
+        AccessMode.READ_WRITE_MANY,
+        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
+        "where all pods of a stream run on one node.",
     )
     store_endpoint: str = Field(
         "",
@@ -77,8 +95,9 @@ class Settings(BaseSettings):
     )
     image_base: str = Field(
         "",
-        description="Base image with Java and Python, with tag or digest.",
-        examples=["localhost:5000/fink/base:bookworm"],
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
+        examples=["localhost:5000/fink/base:java{java}"],
     )
     image_pull_secret: str = Field(
         "",
@@ -117,8 +136,9 @@ class Settings(BaseSettings):
     )
     spark_url: str = Field(
         "",
-        description="Where Spark distributions come from: a directory of the official archive's "
-        "layout, or the address or file of a PyPI source archive.",
+        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
+        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
@@ -137,7 +157,19 @@ class Settings(BaseSettings):
     @field_validator("store_prefix")
     @classmethod
     def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else store_prefix_from(value)
+        return value if value == "" else str(store_address_from(value))
+
+    @field_validator("store_mount")
+    @classmethod
+    def _check_mount(cls, value: str) -> str:
+        return value if value == "" else mount_from(value)
+
+    @field_validator("claim_class")
+    @classmethod
+    def _check_class(cls, value: str) -> str:
+        if value and _SUBDOMAIN.fullmatch(value) is None:
+            raise ValueError("is no name of a storage class; see kubectl get storageclass")
+        return value
 
     @field_validator("store_endpoint")
     @classmethod
@@ -154,9 +186,33 @@ class Settings(BaseSettings):
     @field_validator("image_base")
     @classmethod
     def _check_base(cls, value: str) -> str:
-        if value and not is_image_reference(value):
-            raise ValueError("is no image reference; give host[:port]/path:tag or ...@sha256:...")
+        if value and not is_image_reference(_filled_in(value, "java", "17")):
+            raise ValueError(
+                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+                "where the Java of the release belongs"
+            )
         return value
+
+    @field_validator("spark_url")
+    @classmethod
+    def _check_spark_url(cls, value: str) -> str:
+        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
+            raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        return value
+
+    def image_base_of(self, java: int) -> str:
+        """Return the base image for a Java."""
+        return _filled_in(self.image_base, "java", str(java))
+
+    def spark_url_of(self, version: str) -> str:
+        """Return the address of a Spark's archive."""
+        return _filled_in(self.spark_url, "version", version)
+
+    @property
+    def store(self) -> StoreAddress:
+        """Return the parts of `store_prefix`, which must be configured."""
+        self.need("store_prefix")
+        return store_address_from(self.store_prefix)
 
     @field_validator("image_pull_secret")
     @classmethod
@@ -225,20 +281,6 @@ def kafka_servers_from(text: str) -> str:
     return text
 
 
-def store_prefix_from(text: str) -> str:
-    """Check the address of a store, `s3a://bucket[/path]` or `hdfs://host[:port]/path`."""
-    if "@" in text:
-        raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
-    scheme, found, rest = text.partition("://")
-    if not found or scheme not in STORE_SCHEMES:
-        raise ValueError("must begin with s3a:// or hdfs://, which all pods reach alike")
-    bucket, slash, path = rest.partition("/")
-    clean = _BUCKET.fullmatch(bucket) and _PATH.fullmatch(slash + path)
-    if not clean or ".." in path.split("/"):
-        raise ValueError("must be scheme://bucket[/path] of letters, digits and . _ = -, no '..'")
-    return text.rstrip("/")
-
-
 def is_image_reference(text: str) -> bool:
     """Tell whether `text` is `repository:tag`, `repository@digest` or both at once."""
     rest, at, digest = text.partition("@")
@@ -254,6 +296,10 @@ def is_image_reference(text: str) -> bool:
 def is_image_tag(text: str) -> bool:
     """Tell whether `text` can be an image's tag."""
     return _TAG.fullmatch(text) is not None
+
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
 
 
 def _endpoint_from(text: str) -> str:

@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.storage import Store
+from fink_k8s.adapters.storage import Store, open_store
 from fink_k8s.core.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.images import Login
 from fink_k8s.core.settings import Settings
@@ -18,7 +18,7 @@ from fink_k8s.core.settings import Settings
 STREAMS_CONNECTION = "kubernetes_default"
 """The account that runs streams: no rights over roles, secrets or other namespaces."""
 ADMIN_CONNECTION = "kubernetes_admin"
-"""The account that grants rights; only the stages `preflight` and `rbac` use it."""
+"""The account that grants rights; only the stages `preflight`, `rbac` and `store` use it."""
 STORE_CONNECTION = "fink_store"
 DOCKER_CONNECTION = "docker_default"
 
@@ -29,15 +29,15 @@ def cluster(conn_id: str = STREAMS_CONNECTION) -> Cluster:
 
 
 def store(settings: Settings) -> Store:
-    """Return the raw store, with the keys of the connection `fink_store`."""
-    settings.need("store_prefix")
+    """Return the raw store; one that speaks S3 with the keys of the connection `fink_store`.
+
+    Raises:
+        OutOfSight: Airflow has no way to it.
+    """
+    if not settings.store.is_s3:
+        return open_store(settings)
     keys = BaseHook.get_connection(STORE_CONNECTION)
-    return Store(
-        settings.store_prefix,
-        settings.store_endpoint,
-        access_key=keys.login or "",
-        secret_key=keys.password or "",
-    )
+    return open_store(settings, access_key=keys.login or "", secret_key=keys.password or "")
 
 
 def docker_client() -> Any:

@@ -126,7 +126,7 @@ def test_delete_tells_whether_there_was_one():
     api = Api({})
     assert Cluster(api).delete("ServiceAccount", "spark", "ns")
     assert api.calls[0].method == "DELETE"
-    assert ("propagationPolicy", "Foreground") in api.calls[0].query_params
+    assert api.calls[0].body["propagationPolicy"] == "Foreground"
     assert not Cluster(Api(http(404))).delete("ServiceAccount", "spark", "ns")
 
 

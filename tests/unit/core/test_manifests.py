@@ -263,9 +263,71 @@ def test_an_s3_store_is_spoken_to_as_its_endpoint_asks(endpoint, ssl):
     assert conf.get("spark.hadoop.fs.s3a.endpoint", "") == endpoint
 
 
-def test_hdfs_needs_nothing_of_s3():
-    spec = application(settings_of(store_prefix="hdfs://namenode:8020/fink"))["spec"]
+STORES = {"hdfs://namenode:8020/fink": "hdfs://namenode:8020/fink",
+          "pvc://fink-raw/ztf": "file:///var/lib/fink/ztf"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("prefix", "given"), STORES.items())
+def test_another_store_needs_nothing_of_s3(prefix, given):
+    made = application(settings_of(store_prefix=prefix))
+    assert flags(made)["-online_data_prefix"] == given
+    spec = made["spec"]
     assert not [key for key in spec["sparkConf"] if "s3a" in key]
+    assert not {"env"} & {*spec["driver"], *spec["executor"]}
+    assert "secret" not in json.dumps(spec).lower()
+
+
+def test_a_claim_is_mounted_at_one_path_in_driver_and_executors():
+    spec = application(settings_of(store_prefix="pvc://fink-raw/ztf"))["spec"]
+    scratch = application(settings_of(store_prefix="hdfs://namenode/fink"))["spec"]
+    assert spec["volumes"] == [
+        *scratch["volumes"],
+        {"name": "store", "persistentVolumeClaim": {"claimName": "fink-raw"}},
+    ]
+    for role in ("driver", "executor"):
+        assert spec[role]["volumeMounts"] == [
+            *scratch[role]["volumeMounts"],
+            {"name": "store", "mountPath": "/var/lib/fink"},
+        ]
+        assert spec[role]["podSecurityContext"]["fsGroup"] == 185
+
+
+def test_a_claim_is_what_the_installation_says():
+    settings = settings_of(
+        store_prefix="pvc://fink-raw/ztf", claim_class="nfs", claim_access_mode="ReadWriteOnce"
+    )
+    assert manifests.make_claim(settings, "20Gi") == {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "fink-raw",
+            "namespace": "streams",
+            "labels": {**PLATFORM, "app.kubernetes.io/component": "store"},
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "20Gi"}},
+            "storageClassName": "nfs",
+        },
+    }
+
+
+def test_a_claim_of_the_clusters_default_class_names_none():
+    claim = manifests.make_claim(settings_of(store_prefix="pvc://fink-raw"), "1Ti")
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "1Ti"}},
+    }
+
+
+def test_the_driver_is_annotated_for_prometheus_and_the_executors_are_not(settings):
+    spec = application(settings)["spec"]
+    assert spec["driver"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics/prometheus/",
+        "prometheus.io/port": "4040",
+    }
+    assert "annotations" not in spec["executor"]
 
 
 def test_all_conf_is_text(settings):

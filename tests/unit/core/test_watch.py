@@ -64,7 +64,7 @@ def test_a_running_driver_reaches_running_but_not_healthy(metrics):
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (Evidence(None), "there is no such application"),
+        (Evidence(None), "there is no such stream"),
         (evidence("FAILED"), "[driver-failed]"),
         (evidence("COMPLETED"), "the stream has ended"),
     ],
