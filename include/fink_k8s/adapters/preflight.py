@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fink_k8s.adapters.alerts import check_topic
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.image_sources import ensure_source
+from fink_k8s.adapters.images import own_dockerfile
 from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import holders
 from fink_k8s.core import claims, preflight
@@ -91,6 +92,8 @@ def inspect_image(
             source = ensure_source(settings, request, say=lambda line: None)
             at = f" at {source.revision}" if source.revision else ", a folder as it is now"
             yield Finding(Level.OK, f"Fink's code: {source.origin}{at}")
+        if request.dockerfile:
+            yield Finding(Level.OK, f"Dockerfile: {own_dockerfile(settings, request)}")
 
     def on_login() -> Iterator[Finding]:
         host = settings.image_repository.partition("/")[0]
