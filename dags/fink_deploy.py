@@ -14,7 +14,9 @@ night never has two drivers. Other values for a night that runs are refused.
 without alerts is healthy, but has no first batch: skip the stage `first_batch` for a quiet one.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The stream itself is left as it is, whatever happens to this run.
+The task `diagnose_failure` then gathers all that can be known of the stream, as `fink_diagnose`
+does, and names the bundle's address. The stream itself is left as it is, whatever happens to
+this run.
 """
 
 from airflow.sdk import chain, dag
@@ -41,6 +43,7 @@ def fink_deploy():
         stages.submit_stream(),
         stages.wait_until_healthy(),
         stages.wait_for_first_batch(),
+        stages.diagnose_on_failure(),
     )
 
 

@@ -18,6 +18,7 @@ REQUESTS = {
     "fink_deploy": requests.DeployRequest,
     "fink_rbac": requests.RbacRequest,
     "fink_image": requests.ImageRequest,
+    "fink_diagnose": requests.DiagnoseRequest,
 }
 
 
@@ -51,7 +52,9 @@ def test_every_task_has_a_limit_an_owner_and_the_rule_that_lets_stages_be_skippe
     for task in dag.tasks:
         assert task.execution_timeout, task.task_id
         assert task.owner == "fink"
-        assert task.trigger_rule == TriggerRule.NONE_FAILED
+        # A teardown's state is not the run's: what diagnoses a failure must not turn it green.
+        rule = TriggerRule.ONE_FAILED if task.is_teardown else TriggerRule.NONE_FAILED
+        assert task.trigger_rule == rule
 
 
 def test_every_field_of_the_form_is_explained(dag):
@@ -100,9 +103,17 @@ def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
         "submit.submit_application",
         "wait_until_healthy",
         "wait_for_first_batch",
+        "diagnose_failure",
     ]
     for before, after in pairwise(order):
         assert before in bag.dags["fink_deploy"].get_task(after).upstream_task_ids
+
+
+def test_the_diagnosis_of_a_failed_run_leaves_it_failed(bag):
+    task = bag.dags["fink_deploy"].get_task("diagnose_failure")
+    assert task.is_teardown
+    assert not task.on_failure_fail_dagrun
+    assert task.retries == 0
 
 
 @pytest.mark.parametrize("stage", [*requests.Stage])
