@@ -23,7 +23,9 @@ way is refused in the other. Without the operator a driver that died stays dead 
 triggered again, or its task `spark_submit` cleared: that starts it anew on the same checkpoint.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The stream itself is left as it is, whatever happens to this run.
+The task `diagnose_failure` then gathers all that can be known of the stream, as `fink_diagnose`
+does, and names the bundle's address. The stream itself is left as it is, whatever happens to
+this run.
 """
 
 from airflow.sdk import chain, dag
@@ -51,6 +53,7 @@ def fink_deploy():
         stages.submit_stream(),
         stages.wait_until_healthy(),
         stages.wait_for_first_batch(),
+        stages.diagnose_on_failure(),
     )
 
 

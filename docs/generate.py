@@ -66,8 +66,8 @@ _CONNECTIONS = """\
 
 | connection | for what | rights |
 |---|---|---|
-| `kubernetes_default` | submit, adopt, watch, stop streams | include/kubernetes/airflow-account.yaml;\
- for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
+| `kubernetes_default` | submit, adopt, watch, stop streams | include/kubernetes/\
+airflow-account.yaml; for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
 and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,27 @@ def store(environment):
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+@pytest.fixture(scope="session")
+def settings(environment):
+    """Return the testbed's settings."""
+    from fink_k8s.core.settings import load_settings
+
+    return load_settings()
+
+
+@pytest.fixture
+def bed(kubernetes, settings, store):
+    """Return the testbed's systems in one; streams put into `ended` are deleted afterwards."""
+    from fink_k8s.adapters.cluster import Cluster
+    from fink_k8s.adapters.rights import ensure_rights
+    from fink_k8s.core.requests import RbacMode
+    from tests.integration.trouble import delete
+
+    cluster = Cluster(kubernetes)
+    ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, lambda line: None)
+    bed = SimpleNamespace(cluster=cluster, settings=settings, store=store, ended=[])
+    yield bed
+    for stream in bed.ended:
+        delete(bed, stream)

@@ -12,7 +12,14 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.names import Survey, default_topic, night_from, stream_name, topic_from
+from fink_k8s.core.names import (
+    Survey,
+    default_topic,
+    night_from,
+    parse_stream_name,
+    stream_name,
+    topic_from,
+)
 from fink_k8s.core.settings import is_image_tag
 from fink_k8s.core.sources import is_git_address, relative_path_from, revision_from, source_from
 
@@ -356,6 +363,52 @@ class StoreRequest(Request):
         if _CLAIM_SIZE.fullmatch(value) is None:
             raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
         return value
+
+
+class DiagnoseRequest(Request):
+    """Which stream `fink_diagnose` looks at; none named means each one that is not well."""
+
+    stream: str = Field(
+        "",
+        title="Stream",
+        description="Its name, e.g. `stream2raw-ztf-20260101`; or give survey and night.",
+        pattern=r"^[a-z0-9-]*$",
+        max_length=63,
+    )
+    survey: Survey = Field(Survey.ZTF, title="Survey", description="Whose alerts.")
+    night: str = Field(
+        "",
+        title="Night",
+        description="YYYYMMDD; with no stream and no night, all streams that are not well.",
+        pattern=r"^([0-9]{8})?$",
+        max_length=8,
+    )
+
+    @field_validator("stream")
+    @classmethod
+    def _check_stream(cls, value: str) -> str:
+        if value:
+            _checked(lambda text: night_from(parse_stream_name(text)[1]), value)
+        return value
+
+    @field_validator("night")
+    @classmethod
+    def _check_night(cls, value: str) -> str:
+        return value if value == "" else _checked(night_from, value)
+
+    @model_validator(mode="after")
+    def _check_one(self) -> Self:
+        if self.stream and self.night and self.stream != stream_name(self.survey, self.night):
+            raise ValueError(
+                f"stream {self.stream} is not that of survey {self.survey} and night {self.night}; "
+                "give one of the two"
+            )
+        return self
+
+    @property
+    def asked_stream(self) -> str:
+        """Return the name of the one stream that is asked for; empty for all."""
+        return self.stream or (stream_name(self.survey, self.night) if self.night else "")
 
 
 class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):

@@ -40,6 +40,15 @@ def store(settings: Settings) -> Store:
     return open_store(settings, access_key=keys.login or "", secret_key=keys.password or "")
 
 
+def store_secrets() -> list[str]:
+    """Return the values of the store's keys, which are to be hidden wherever they turn up."""
+    try:
+        keys = BaseHook.get_connection(STORE_CONNECTION)
+    except AirflowNotFoundException:
+        return []
+    return [key for key in (keys.login, keys.password) if key]
+
+
 def docker_client() -> Any:
     """Return a client of the Docker API, logged in where the connection has a password.
 

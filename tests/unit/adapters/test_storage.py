@@ -1,4 +1,6 @@
 import json
+import shutil
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,7 @@ from pyarrow import fs
 
 from fink_k8s.adapters.storage import open_store
 from fink_k8s.core.counts import NightCounts
+from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.settings import Settings
 
@@ -336,3 +339,61 @@ def test_hdfs_is_opened_at_its_name_node(monkeypatch):
     asked = []
     assert hdfs_store(monkeypatch, asked).check() is None
     assert asked == [("namenode", 8020)]
+
+
+def test_a_night_that_nobody_has_written_has_no_position(store):
+    assert store.position(NIGHT, "alerts") == Position()
+
+
+def test_the_position_is_where_the_last_committed_batch_ended(bucket, store):
+    bucket.start({"0": 5, "1": 0})
+    bucket.batch(0, {"0": 15, "1": 4}, 12)
+    bucket.batch(1, {"0": 25, "1": 8}, 14)
+    bucket.quarantine(1, 2)
+    # A batch in hand counts as planned alone.
+    bucket.write(f"raw_checkpoint/{NIGHT}/offsets/2", "v1\n{}\n{}")
+    position = store.position(NIGHT, "alerts")
+    assert (position.planned, position.committed, position.written) == (2, 1, 1)
+    assert (position.next, position.read, position.set_aside) == ({0: 25, 1: 8}, 28, 2)
+    assert datetime.now(UTC) - position.committed_at < timedelta(minutes=5)
+    # The offsets are those of the topic that is asked for.
+    assert store.position(NIGHT, "another").next == {}
+
+
+@pytest.mark.parametrize(
+    ("gone", "seen"),
+    [
+        ("raw_checkpoint", Position(written=0)),
+        ("raw", Position(0, 0, written=-1)),
+    ],
+)
+def test_a_pair_of_which_one_half_is_gone_has_a_position_too(bucket, store, gone, seen):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 10}, 10)
+    shutil.rmtree(bucket.root / f"fink/ztf/{gone}/{NIGHT}")
+    found = store.position(NIGHT, "alerts")
+    assert (found.planned, found.committed, found.written) == (
+        seen.planned, seen.committed, seen.written,
+    )  # fmt: skip
+
+
+def test_a_manifest_that_was_compacted_counts_by_its_number(bucket, store):
+    bucket.start({"0": 0})
+    bucket.batch(9, {"0": 10}, 10)
+    (bucket.root / f"fink/ztf/raw/{NIGHT}/_spark_metadata/9").unlink()
+    bucket.manifest("9.compact", 9)
+    assert store.position(NIGHT, "alerts").written == 9
+
+
+def test_a_bundle_is_written_below_the_prefix(bucket, store):
+    address = store.write("diagnosis/s/1", {"report.md": "words", "logs/a.log": "ü"})
+    assert address == f"{PREFIX}/diagnosis/s/1"
+    folder = bucket.root / "fink/ztf/diagnosis/s/1"
+    assert (folder / "report.md").read_text() == "words"
+    assert (folder / "logs/a.log").read_text(encoding="utf-8") == "ü"
+
+
+def test_a_store_that_takes_nothing_is_told(bucket, store):
+    bucket.write("diagnosis", "a file where a folder is due")
+    with pytest.raises(Unavailable, match="cannot be written"):
+        store.write("diagnosis/s/1", {"report.md": "words"})
