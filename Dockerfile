@@ -6,8 +6,10 @@ FROM ${AIRFLOW_IMAGE}
 
 USER 0
 # Java is for spark-submit, Maven brings the image's jars. The distribution pins their versions.
+# Slim images have no manual pages, and Maven's package wants their folder.
 # hadolint ignore=DL3008
-RUN apt-get update -qq \
+RUN mkdir -p /usr/share/man/man1 \
+    && apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         default-jre-headless maven \
     && rm -rf /var/lib/apt/lists/* \

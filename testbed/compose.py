@@ -193,9 +193,7 @@ def _add_airflow(context: Path) -> None:
     """Install Airflow alone, as the official slim image has it, into the build's context."""
     home = context / "local"
     site = home / f"lib/python{PYTHON}/site-packages"
-    wanted: list[str | Path] = [
-        "apache-airflow", "pip", "--constraint", ROOT / "requirements.txt",
-    ]  # fmt: skip
+    wanted = ["apache-airflow", "pip", f"--constraint={ROOT / 'requirements.txt'}"]
     run("uv", "pip", "install", "--quiet", "--python", PYTHON, "--target", site, *wanted)
     # A virtual environment at the place where it will stand, of the base image's own Python.
     shutil.move(site / "bin", home / "bin")

@@ -19,6 +19,31 @@ def environment():
 
 
 @pytest.fixture(scope="session")
+def matrix():
+    """Return the compatibility matrix."""
+    from fink_k8s.core.releases import releases_from
+    from testbed.places import RELEASES
+
+    return releases_from(RELEASES.read_text())
+
+
+@pytest.fixture(scope="session")
+def release(matrix):
+    """Return the current release."""
+    return matrix.get()
+
+
+@pytest.fixture(scope="session")
+def spark_parts(environment, release):
+    """Return the current release's SPARK_HOME and its folder of jars."""
+    from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+    from fink_k8s.core.settings import load_settings
+
+    settings = load_settings()
+    return ensure_distribution(settings, release, print), ensure_jars(settings, release, print)
+
+
+@pytest.fixture(scope="session")
 def kubernetes(environment):
     """Return a client of the cluster, as its administrator."""
     from kubernetes import config

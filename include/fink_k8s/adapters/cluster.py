@@ -180,7 +180,7 @@ class Cluster:
         bearer = settings.auth_settings().get("BearerToken", {}).get("value", "")
         return Access(
             server=settings.host,
-            token=bearer.removeprefix("Bearer "),
+            token=bearer.rpartition(" ")[2],
             authority=settings.ssl_ca_cert or "",
             certificate=settings.cert_file or "",
             key=settings.key_file or "",

@@ -1,8 +1,12 @@
+import base64
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import urllib3
+from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.errors import (
@@ -247,3 +251,59 @@ def test_links_of_a_driver_page_stay_on_our_side():
 def test_a_driver_that_does_not_answer_is_unavailable():
     with pytest.raises(Unavailable):
         Cluster(Api(http(503))).driver_page("ns", "d", "", [], "/ui/s")
+
+
+CERTIFICATE = base64.b64encode(b"of the authority").decode()
+
+
+def kubeconfig(**user):
+    server = {"server": "https://k8s:6443", "certificate-authority-data": CERTIFICATE}
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": server}],
+        "users": [{"name": "u", "user": user}],
+    }
+
+
+def access_of(**user):
+    settings = client.Configuration()
+    config.load_kube_config_from_dict(kubeconfig(**user), client_configuration=settings)
+    return Cluster(client.ApiClient(settings)).access()
+
+
+def test_the_access_of_a_kubeconfig_with_a_token():
+    access = access_of(token="canary")
+    assert (access.server, access.token, access.key) == ("https://k8s:6443", "canary", "")
+    assert Path(access.authority).read_bytes() == b"of the authority"
+    assert access.is_verified
+
+
+def test_the_access_of_a_kubeconfig_with_a_certificate():
+    access = access_of(**{"client-certificate-data": CERTIFICATE, "client-key-data": CERTIFICATE})
+    assert access.token == ""
+    assert Path(access.key).read_bytes() == Path(access.certificate).read_bytes()
+
+
+def test_the_access_of_a_pod_is_its_token_of_now(tmp_path):
+    """Its kubelet writes a new token every hour."""
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    authority.write_text("of the authority")
+    settings = client.Configuration()
+    place = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    loader = InClusterConfigLoader(str(token), str(authority), environ=place)
+    loader.load_and_set(settings)
+    cluster = Cluster(client.ApiClient(settings))
+    assert cluster.access().server == "https://10.96.0.1:443"
+    assert cluster.access().token == "first"
+    assert cluster.access().authority == str(authority)
+
+
+def test_a_right_of_one_s_own_is_asked_of_the_api_server():
+    api = Api({"status": {"allowed": True}})
+    assert Cluster(api).may_i("create", "pods/exec", "ns")
+    [call] = api.calls
+    assert call.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = call.body["spec"]["resourceAttributes"]
+    assert (asked["verb"], asked["resource"], asked["subresource"]) == ("create", "pods", "exec")

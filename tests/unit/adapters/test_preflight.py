@@ -17,7 +17,16 @@ SETTINGS = Settings(
     store_prefix="s3a://fink",
 )
 REQUEST = StreamRequest(night="20250101", topic="alerts")
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=(
+        {"highest": "1.34", "verdict": "tested", "reason": "it ran"},
+        {"verdict": "expected", "reason": "nothing speaks against it"},
+    ),
+)
 
 
 class FakeStore:

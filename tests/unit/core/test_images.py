@@ -9,7 +9,12 @@ from fink_k8s.core.settings import Settings
 SHA = "a" * 64
 AVRO = Jar(artifact="org.apache.spark:spark-avro_2.12:3.5.7", sha256="b" * 64)
 RELEASE = Release(
-    fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",), jars=(AVRO,)
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "ran"},),
+    jars=(AVRO,),
 )
 GIT = "https://github.com/astrolabsoftware/fink-broker"
 
