@@ -51,6 +51,8 @@ def down(say: Callable[[str], None]) -> None:
     Raises:
         TestbedError: something is left; the message names it.
     """
+    if running("docker"):
+        servers.remove_containers()
     node.down()
     for name in (*reversed(servers.PARTS), *recorded()):
         stop(name)

@@ -111,6 +111,16 @@ def all_builds() -> dict[str, Build]:
     return {build.name: build for build in builds}
 
 
+def compose() -> Build:
+    """Return the build of Docker Compose, for a machine without it; not part of `ensure_all`."""
+    module = "github.com/docker/compose/v2"
+    version = re.search(rf"{module} (v\S+)", (GO / "compose/go.mod").read_text())
+    if version is None:
+        raise TestbedError(f"testbed/go/compose/go.mod does not require {module}")
+    flag = f"-X {module}/internal.Version={version[1]}"
+    return _go_build("compose", f"{module}/cmd", flag, minutes=3)
+
+
 def base_build(java: int) -> Build:
     """Return the build of the base image's root file system with that Java.
 

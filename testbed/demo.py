@@ -170,12 +170,16 @@ def count_alerts(
     say: Any,
 ) -> None:
     """Wait until all that was sent has been read, and compare the counts."""
-    from fink_k8s.adapters.storage import Store
+    from fink_k8s.adapters.storage import open_store
+    from fink_k8s.core.settings import Settings
 
     environment = bed.environment()
-    store = Store(
-        environment["FINK_STORE_PREFIX"],
-        environment["FINK_STORE_ENDPOINT"],
+    settings = Settings(
+        store_prefix=environment["FINK_STORE_PREFIX"],
+        store_endpoint=environment["FINK_STORE_ENDPOINT"],
+    )
+    store = open_store(
+        settings,
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )

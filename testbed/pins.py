@@ -46,6 +46,10 @@ BRIDGE: Final = "cni0"
 BRIDGE_ADDRESS: Final = "10.244.0.1"
 POD_SUBNET: Final = "10.244.0.0/24"
 POD_RANGE: Final = ("10.244.0.10", "10.244.0.199")
+# A team's Airflow by Docker Compose.
+COMPOSE_BRIDGE: Final = "fink-compose"
+COMPOSE_SUBNET: Final = "10.201.0.0/24"
+COMPOSE_PORT: Final = 8090
 SERVICE_SUBNET: Final = "10.96.0.0/16"
 REGISTRY: Final = "localhost:5000"
 KAFKA_ADDRESS: Final = "10.244.0.201"

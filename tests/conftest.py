@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,11 +55,35 @@ def kubernetes(environment):
 @pytest.fixture(scope="session")
 def store(environment):
     """Return the raw store."""
-    from fink_k8s.adapters.storage import Store
+    from fink_k8s.adapters.storage import open_store
+    from fink_k8s.core.settings import load_settings
 
-    return Store(
-        environment["FINK_STORE_PREFIX"],
-        environment["FINK_STORE_ENDPOINT"],
+    return open_store(
+        load_settings(),
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+@pytest.fixture(scope="session")
+def settings(environment):
+    """Return the testbed's settings."""
+    from fink_k8s.core.settings import load_settings
+
+    return load_settings()
+
+
+@pytest.fixture
+def bed(kubernetes, settings, store):
+    """Return the testbed's systems in one; streams put into `ended` are deleted afterwards."""
+    from fink_k8s.adapters.cluster import Cluster
+    from fink_k8s.adapters.rights import ensure_rights
+    from fink_k8s.core.requests import RbacMode
+    from tests.integration.trouble import delete
+
+    cluster = Cluster(kubernetes)
+    ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, lambda line: None)
+    bed = SimpleNamespace(cluster=cluster, settings=settings, store=store, ended=[])
+    yield bed
+    for stream in bed.ended:
+        delete(bed, stream)

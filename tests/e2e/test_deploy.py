@@ -1,12 +1,15 @@
 """The chain `fink_deploy` on a real cluster, as one triggers it."""
 
 import json
+import os
+import re
 import time
 from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from pyarrow import fs
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import NightCounts, Store
@@ -14,11 +17,13 @@ from fink_k8s.adapters.streams import observe
 from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.health import Verdict, assess
 from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.prometheus import EXECUTORS_PATH
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import load_settings
 from tests.e2e.driving import (
     DEPLOY,
     NAMESPACE,
+    NOT_NEEDED,
     application,
     drivers,
     kubectl,
@@ -31,6 +36,11 @@ NIGHT = unused_night()
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"e2e_{time.time():.0f}"
 SLEEPER = "stream2raw-ztf-20260109"
+# https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(
+    rf"[a-zA-Z_:][a-zA-Z0-9_:]*({{({LABEL}(, ?)?)*}})? (NaN|[+-]?Inf|-?[0-9.]+(E-?[0-9]+)?)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +79,8 @@ def sleeper(fink, deployed):
 
 
 def test_the_chain_from_nothing_stores_every_alert(deployed, store):
-    assert set(deployed.states().values()) == {"success"}
+    states = deployed.states()
+    assert states == dict.fromkeys(states, "success") | NOT_NEEDED
     assert "@sha256:" in deployed.xcom("image.build_image")
     submitted = deployed.xcom("submit.submit_application")
     # A task that Airflow had to start once more finds what its first try made.
@@ -136,6 +147,16 @@ def test_an_image_that_cannot_be_pulled_is_named_within_a_minute(fink, deployed,
     assert run.states()["submit.submit_application"] == "failed"
     assert "[image-pull]" in run.log("submit.submit_application")
     assert first_cause_after(run, "submit.submit_application") < 60
+    assert_diagnosed(run, "diagnose_failure", run.xcom("diagnose_failure"), "image-pull")
+    # The diagnosis succeeds, and the run is red all the same.
+    assert (run.state, run.states()["diagnose_failure"]) == ("failed", "success")
+    again = fink.run("fink_diagnose", night="20260103")
+    assert again.state == "success"
+    [result] = again.xcom("diagnose_streams")
+    assert_diagnosed(again, "diagnose_streams", result, "image-pull")
+    everything = fink.run("fink_diagnose")
+    assert result["stream"] in [one["stream"] for one in everything.xcom("diagnose_streams")]
+    assert STREAM not in [one["stream"] for one in everything.xcom("diagnose_streams")]
 
 
 def test_a_missing_right_is_named_within_a_minute(fink, deployed, ended):
@@ -221,6 +242,32 @@ def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
         answer = fink.client.page(link.replace(STREAM, other))
         assert answer.status_code in (404, 502), answer.text
         assert "Spark Jobs" not in answer.text
+    namespaces = "%2e%2e/" * 4
+    for outside in (
+        f"{namespaces}{NAMESPACE}/events",
+        f"{namespaces}spark-operator/pods",
+        f"{namespaces}{NAMESPACE}/pods/{STREAM}-driver/log",
+    ):
+        answer = fink.client.page(f"{link}{outside}")
+        assert (answer.status_code, "no page of the Spark UI" in answer.text) == (404, True)
+
+
+def test_prometheus_finds_the_driver_and_reads_the_query_s_gauges(deployed):
+    metadata = drivers(STREAM)[0]["metadata"]
+    port, path = (metadata["annotations"][f"prometheus.io/{key}"] for key in ("port", "path"))
+    assert metadata["annotations"]["prometheus.io/scrape"] == "true"
+    proxy = f"/api/v1/namespaces/{NAMESPACE}/pods/{metadata['name']}:{port}/proxy"
+    driver, executors = (
+        kubectl("get", "--raw", f"{proxy}{page}").splitlines() for page in (path, EXECUTORS_PATH)
+    )
+    for lines in (driver, executors):
+        series = [line for line in lines if line and not line.startswith("#")]
+        assert [line for line in series if SAMPLE.fullmatch(line) is None] == []
+        names = [line.rpartition(" ")[0] for line in series]
+        assert len(names) == len(set(names))
+    gauge = "metrics_stream2raw_driver_spark_streaming_[a-z0-9_]+_inputRate_total_Value{.*"
+    assert [line for line in driver if re.fullmatch(gauge, line)]
+    assert [line for line in executors if line.startswith("metrics_executor_totalTasks")]
 
 
 def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):
@@ -234,6 +281,35 @@ def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
     assert (first.state, second.state) == ("success", "success")
     assert "already so" in second.log(task)
     assert second.xcom(task) in ([], first.xcom(task))
+
+
+def assert_diagnosed(run, task_id, result, category):
+    """Check that the task named the cause and kept a bundle, in which no key of the store is."""
+    log = run.log(task_id)
+    assert result["category"] == category
+    assert result["line"] in log
+    assert f"bundle: {result['address']}" in log
+    files = read_folder(result["address"])
+    assert result["line"] in files["report.md"]
+    assert "Pulling image" in files["events.json"]
+    assert json.loads(files["pods.json"])[0]["metadata"]["name"].endswith("-driver")
+    for text in (log, *files.values()):
+        assert os.environ["AWS_SECRET_ACCESS_KEY"] not in text
+
+
+def read_folder(address):
+    """Return the texts of a folder of the store, by name."""
+    files = fs.S3FileSystem(
+        access_key=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        endpoint_override=load_settings().store_endpoint,
+    )
+    folder = address.removeprefix("s3a://")
+    return {
+        info.path.removeprefix(f"{folder}/"): files.open_input_file(info.path).read().decode()
+        for info in files.get_file_info(fs.FileSelector(folder, recursive=True))
+        if info.is_file
+    }
 
 
 def wait_for_counts(store: Store, night: str, read: int, wait_seconds: float = 90) -> NightCounts:

@@ -31,8 +31,8 @@ INGESTED = {"brokerIngestTimestamp", "kafka_topic", "kafka_partition", "kafka_of
 class LocalStore(Store):
     """The raw store on a local disk."""
 
-    def __init__(self, prefix):
-        self._prefix, self._endpoint, self._files = prefix, "", fs.LocalFileSystem()
+    def __init__(self, folder):
+        super().__init__(f"file://{folder}", fs.LocalFileSystem(), str(folder), at=str(folder))
 
     def stored_keys(self):
         """Return (partition, offset, candid) of each row of the files that the manifest lists."""
@@ -146,7 +146,7 @@ def test_whole_alerts_are_stored_and_damaged_ones_set_aside(
     job = Job(spark_environment, *night, "-exit_after", 20)
     job.said("ended")
     assert job.process.wait(30) == 0
-    store = LocalStore(f"file://{tmp_path}")
+    store = LocalStore(tmp_path)
     counts = store.counts(NIGHT)
     assert (counts.read, counts.stored, counts.set_aside) == (154, 150, 4)
     assert counts.batches == 2
@@ -167,7 +167,7 @@ def test_killed_and_stopped_and_started_again_it_stores_each_alert_once(
     job = Job(spark_environment, *night)
     job.said("batch")
     assert job.end(signal.SIGKILL) == -signal.SIGKILL
-    store = LocalStore(f"file://{tmp_path}")
+    store = LocalStore(tmp_path)
     assert 0 < store.counts(NIGHT).stored < 600, "it was to be killed in the middle"
 
     job = Job(spark_environment, *night)

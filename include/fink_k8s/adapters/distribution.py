@@ -56,7 +56,7 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
         check_sha512(archive, release.pyspark_sha512, address)
         unpack(archive, Path(workshop) / "unpacked")
         arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
-        _keep(Path(workshop) / "home", home)
+        keep(Path(workshop) / "home", home)
     say(f"Spark {release.spark}: fetched, checked, unpacked")
     return home
 
@@ -70,20 +70,25 @@ def ensure_jars(settings: Settings, release: Release, say: Say) -> Path:
         Refused: a jar is not the pinned one.
         Unavailable: Maven is missing or cannot get a jar.
     """
-    key = hashlib.sha256("".join(jar.sha256 for jar in release.jars).encode()).hexdigest()[:16]
+    return ensure_jars_of(settings, release.jars, say)
+
+
+def ensure_jars_of(settings: Settings, wanted: Sequence[Jar], say: Say) -> Path:
+    """Return a folder with exactly the `wanted` jars; as `ensure_jars` for a release's."""
+    key = hashlib.sha256("".join(jar.sha256 for jar in wanted).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "jars" / key
     if folder.exists():
-        say(f"already so: {len(release.jars)} jars are in the cache")
+        say(f"already so: {len(wanted)} jars are in the cache")
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as workshop:
         jars = Path(workshop) / "jars"
         jars.mkdir()
-        _copy_jars(release.jars, jars, Path(workshop) / "pom.xml")
-        for jar in release.jars:
+        _copy_jars(wanted, jars, Path(workshop) / "pom.xml")
+        for jar in wanted:
             _check_jar(jar, jars)
             say(f"jar {jar.file}: fetched, checked")
-        _keep(jars, folder)
+        keep(jars, folder)
     return folder
 
 
@@ -127,7 +132,7 @@ def check_sha512(archive: Path, pinned: str, address: str) -> None:
         )
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, what: str = "the Spark archive") -> None:
     """Unpack an archive, refusing members that would leave `folder` and devices.
 
     Raises:
@@ -137,9 +142,9 @@ def unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except tarfile.FilterError as error:
-        raise Refused(f"the Spark archive holds a dangerous member: {error}") from error
+        raise Refused(f"{what} holds a dangerous member: {error}") from error
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Refused(f"the Spark archive cannot be unpacked: {error}; fetch it anew") from error
+        raise Refused(f"{what} cannot be unpacked: {error}; fetch it anew") from error
 
 
 def arrange(unpacked: Path, home: Path) -> None:
@@ -164,7 +169,7 @@ def arrange(unpacked: Path, home: Path) -> None:
         (source / "python").rename(home / "python")
 
 
-def _keep(made: Path, place: Path) -> None:
+def keep(made: Path, place: Path) -> None:
     """Move a result to its place; where another run was faster, its result stays."""
     try:
         made.rename(place)

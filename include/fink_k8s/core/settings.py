@@ -16,15 +16,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
+from fink_k8s.core.sources import folder_from, places_from
+from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
 
 ENV_PREFIX = "FINK_"
-STORE_SCHEMES = ("s3a", "hdfs")
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_PATH = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # The grammar of image references: https://github.com/distribution/reference
 _REPOSITORY = re.compile(
     r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
@@ -32,6 +33,8 @@ _REPOSITORY = re.compile(
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
+_JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+_JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
 
 def default_cache_dir() -> Path:
@@ -56,7 +59,25 @@ class Settings(BaseSettings):
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
     )
     store_prefix: str = Field(
-        "", description="Where raw alerts and checkpoints go.", examples=["s3a://fink"]
+        "",
+        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
+        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
+        "`hdfs://namenode[:port]/path`.",
+        examples=["s3a://fink"],
+    )
+    store_mount: str = Field(
+        "",
+        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
+        "empty where they do not: then counts come from the driver's log.",
+        examples=["/mnt/fink"],
+    )
+    claim_class: str = Field(
+        "", description="Storage class of a claim that is made; empty for the cluster's default."
+    )
+    claim_access_mode: AccessMode = Field(
+        AccessMode.READ_WRITE_MANY,
+        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
+        "where all pods of a stream run on one node.",
     )
     store_endpoint: str = Field(
         "",
@@ -78,6 +99,41 @@ class Settings(BaseSettings):
         "for the Java of the release.",
         examples=["localhost:5000/fink/base:java{java}"],
     )
+    image_pull_secret: str = Field(
+        "",
+        description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
+        "stage `rbac` makes it of the connection `docker_default`.",
+        examples=["fink-registry"],
+    )
+    image_requirements: str = Field(
+        "",
+        description="File on the worker: the Python packages that every image gets, as pip's "
+        "requirements.",
+        examples=["/opt/fink/requirements.txt"],
+    )
+    sources: str = Field(
+        "",
+        description="Where Fink's code may come from: folders of the worker (of folders and "
+        "tarballs) and git addresses, with commas between; what lies below them is allowed.",
+        examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
+    )
+    dockerfiles: str = Field(
+        "",
+        description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
+        "what that copies.",
+        examples=["/opt/fink/dockerfiles"],
+    )
+    extra_jars: str = Field(
+        "",
+        description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
+        "between.",
+    )
+    wheels: str = Field(
+        "",
+        description="Folder of the worker with wheels of Python packages that the package index "
+        "has no wheel of.",
+        examples=["/opt/fink/wheels"],
+    )
     spark_url: str = Field(
         "",
         description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
@@ -86,6 +142,12 @@ class Settings(BaseSettings):
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
+    )
+    diagnosis_dir: str = Field(
+        "",
+        description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
+        "`diagnosis/` in the store.",
+        examples=["/var/lib/fink/diagnosis"],
     )
 
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
@@ -101,7 +163,19 @@ class Settings(BaseSettings):
     @field_validator("store_prefix")
     @classmethod
     def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else store_prefix_from(value)
+        return value if value == "" else str(store_address_from(value))
+
+    @field_validator("store_mount")
+    @classmethod
+    def _check_mount(cls, value: str) -> str:
+        return value if value == "" else mount_from(value)
+
+    @field_validator("claim_class")
+    @classmethod
+    def _check_class(cls, value: str) -> str:
+        if value and _SUBDOMAIN.fullmatch(value) is None:
+            raise ValueError("is no name of a storage class; see kubectl get storageclass")
+        return value
 
     @field_validator("store_endpoint")
     @classmethod
@@ -139,6 +213,37 @@ class Settings(BaseSettings):
     def spark_url_of(self, version: str) -> str:
         """Return the address of a Spark's archive."""
         return _filled_in(self.spark_url, "version", version)
+
+    @property
+    def store(self) -> StoreAddress:
+        """Return the parts of `store_prefix`, which must be configured."""
+        self.need("store_prefix")
+        return store_address_from(self.store_prefix)
+
+    @field_validator("image_pull_secret")
+    @classmethod
+    def _check_pull_secret(cls, value: str) -> str:
+        return value if value == "" else kubernetes_name(value, field="name")
+
+    @field_validator("image_requirements", "dockerfiles", "wheels")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        return value if value == "" else str(folder_from(value))
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: str) -> str:
+        places_from(value)
+        return value
+
+    @field_validator("extra_jars")
+    @classmethod
+    def _check_extra_jars(cls, value: str) -> str:
+        if value and _JARS.fullmatch(value) is None:
+            raise ValueError(
+                "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
+            )
+        return value
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.
@@ -180,20 +285,6 @@ def kafka_servers_from(text: str) -> str:
                 "give e.g. kafka-0:9092,kafka-1:9092"
             )
     return text
-
-
-def store_prefix_from(text: str) -> str:
-    """Check the address of a store, `s3a://bucket[/path]` or `hdfs://host[:port]/path`."""
-    if "@" in text:
-        raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
-    scheme, found, rest = text.partition("://")
-    if not found or scheme not in STORE_SCHEMES:
-        raise ValueError("must begin with s3a:// or hdfs://, which all pods reach alike")
-    bucket, slash, path = rest.partition("/")
-    clean = _BUCKET.fullmatch(bucket) and _PATH.fullmatch(slash + path)
-    if not clean or ".." in path.split("/"):
-        raise ValueError("must be scheme://bucket[/path] of letters, digits and . _ = -, no '..'")
-    return text.rstrip("/")
 
 
 def is_image_reference(text: str) -> bool:

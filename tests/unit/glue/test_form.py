@@ -73,7 +73,7 @@ def test_no_reference_is_left_in_the_form(form):
 
 def test_every_default_is_plain_json(form):
     for name, param in form.items():
-        assert param.value is None or type(param.value) in {str, int}, name
+        assert param.value is None or type(param.value) in {str, int, bool}, name
 
 
 @pytest.mark.parametrize(

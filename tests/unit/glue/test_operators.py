@@ -77,5 +77,5 @@ def test_the_health_sensor_holds_no_worker(cluster):
 
 def test_the_health_sensor_fails_at_once_where_there_is_no_stream(cluster):
     sensor = StreamHealthSensor(task_id="health", stream=STREAM, namespace="spark")
-    with pytest.raises(AirflowFailException, match="no such application"):
+    with pytest.raises(AirflowFailException, match="no such stream"):
         sensor.execute({})

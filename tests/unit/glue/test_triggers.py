@@ -72,7 +72,7 @@ def test_a_right_that_is_missing_is_told(events):
 
 def test_a_stream_that_was_deleted_is_told(events):
     (event,) = events("running", NEW, Evidence(None))
-    assert (event["reached"], event["reason"]) == (False, "there is no such application")
+    assert (event["reached"], event["reason"]) == (False, "there is no such stream")
 
 
 def test_it_comes_back_from_the_database_as_it_went():
