@@ -69,7 +69,7 @@ def _trimmed(evidence: Evidence) -> Evidence:
         application=_application(evidence.application),
         pods=[_pod(pod) for pod in evidence.pods],
         metrics=None if evidence.metrics is None else {"gauges": live},
-        events=list(evidence.events)[-EVENTS:],
+        events=[_event(event) for event in list(evidence.events)[-EVENTS:]],
         driver_log=_end_of(evidence.driver_log),
         logs={},
     )
@@ -89,6 +89,13 @@ def _pod(seen: Any) -> Any:
     ]
     spec = {"nodeName": seen["spec"].get("nodeName"), "containers": containers}
     return {"metadata": _metadata(seen["metadata"]), "spec": spec, "status": seen["status"]}
+
+
+def _event(seen: Any) -> Any:
+    kept = ("type", "reason", "involvedObject", "lastTimestamp", "eventTime", "count")
+    event = {key: seen[key] for key in kept if seen.get(key) is not None}
+    message = str(seen.get("message", ""))[:LINE_LENGTH]
+    return {**event, "message": message, "metadata": _metadata(seen["metadata"])}
 
 
 def _metadata(seen: Any) -> Any:

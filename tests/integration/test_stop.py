@@ -28,7 +28,7 @@ from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import Course
 from fink_k8s.core.watch import utc_now
 from testbed.node import kubectl
-from tests.integration.test_causes import away
+from tests.operator_away import away
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(180)]
 

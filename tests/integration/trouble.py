@@ -1,7 +1,6 @@
 """Streams in trouble: made for real, looked at as the trigger and as `fink_diagnose` look."""
 
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -53,13 +52,13 @@ def reason_of(cluster, manifest, seconds=60):
     pytest.fail(f"no cause within {seconds} s; last: {watch.last}")
 
 
-def category_of(bed, manifest, name="", said="", **options):
-    """Look as `fink_diagnose` does; keep what was seen under `name` or the category's."""
+def category_of(bed, manifest, said="", **options):
+    """Look as `fink_diagnose` does; keep what was seen under the category's name."""
     evidence = look_at(bed, manifest["metadata"]["name"], said, **options)
     found = diagnose(evidence)
     print(report_of(manifest["metadata"]["name"], evidence, found))
     if found:
-        record(name or found.category.value, evidence)
+        record(found.category.value, evidence)
     return found.category if found else None
 
 
@@ -70,14 +69,19 @@ def look_at(bed, stream, said="", **options):
     )
 
 
-def wait_for_category(bed, manifest, category, seconds, **options):
-    """Look again and again until `category` is found; return the seconds that took."""
+def wait_for_category(bed, manifest, category, seconds, name="", **options):
+    """Look again and again until `category` is found; return the seconds that took.
+
+    What was seen is kept under `name`, or the category's.
+    """
     begun = time.monotonic()
     found = None
     while time.monotonic() - begun < seconds:
-        found = diagnose(look_at(bed, manifest["metadata"]["name"], **options))
+        evidence = look_at(bed, manifest["metadata"]["name"], **options)
+        found = diagnose(evidence)
         if found and found.category == category:
-            category_of(bed, manifest, **options)
+            print(report_of(manifest["metadata"]["name"], evidence, found))
+            record(name or category.value, evidence)
             return time.monotonic() - begun
         time.sleep(1)
     pytest.fail(f"no {category} within {seconds} s; last: {found}")
@@ -99,16 +103,3 @@ def delete(bed, stream):
             "-l", f"sparkoperator.k8s.io/app-name={stream}")  # fmt: skip
     while bed.cluster.find("SparkApplication", stream, bed.settings.namespace):
         time.sleep(0.5)
-
-
-@contextmanager
-def away(deployment):
-    """Take one of the operator's deployments away for a while."""
-    kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=0")
-    kubectl("-n", OPERATOR, "wait", "--for=delete", "pod", "--timeout=60s",
-            "-l", f"app.kubernetes.io/component={deployment.rpartition('-')[2]}")  # fmt: skip
-    try:
-        yield
-    finally:
-        kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=1")
-        kubectl("-n", OPERATOR, "rollout", "status", f"deployment/{deployment}", "--timeout=90s")

@@ -7,13 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.registry import resolve
 from fink_k8s.adapters.storage import NightCounts, open_store
 from fink_k8s.adapters.streams import ensure_stream
 from fink_k8s.core.manifests import make_claim, make_spark_application
+from fink_k8s.core.releases import releases_from
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stores import AccessMode
 from testbed.airflow import Airflow, AirflowClient
+from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl
 from tests.long.claims import claim_named, volume
 
@@ -77,8 +80,9 @@ def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
     request = StreamRequest(
         night=KILLED, topic=topic, max_offsets_per_trigger=250, trigger_interval_s=1
     )
-    image = f"{settings.image_repository}:4.0_3.5.7"
-    ensure_stream(cluster, make_spark_application(request, settings, image, "3.5.7"))
+    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
+    image = resolve(settings.image_repository, release.tag)
+    ensure_stream(cluster, make_spark_application(request, settings, image, release.spark))
     store = open_store(settings)
 
     uid = wait_for(lambda: store.counts(KILLED).batches >= 2 and drivers(request.stream), 150)[0][

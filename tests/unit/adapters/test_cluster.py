@@ -334,3 +334,26 @@ def test_a_pod_is_watched_alone():
     api = Api("open answer")
     assert Cluster(api).watch_pod("ns", "d") == "open answer"
     assert api.calls[0].query_params == [("watch", "true"), ("fieldSelector", "metadata.name=d")]
+
+
+def test_a_log_is_read_to_its_end_and_of_the_container_before():
+    api = Api(SimpleNamespace(data=b"one\ntwo"))
+    assert Cluster(api).pod_log("ns", "d", 7, previous=True) == "one\ntwo"
+    [call] = api.calls
+    assert call.path == "/api/v1/namespaces/ns/pods/d/log"
+    assert call.query_params == [("tailLines", "7"), ("previous", "true")]
+
+
+def test_a_log_that_cannot_be_read_is_an_error_only_where_one_asks_why():
+    assert Cluster(Api(http(403))).driver_log("ns", "d") == ""
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).pod_log("ns", "d", 7)
+
+
+def test_events_and_applications_are_those_of_the_namespace():
+    api = Api({"items": [1]})
+    assert Cluster(api).events("ns") == Cluster(api).applications("ns") == [1]
+    assert [call.path for call in api.calls] == [
+        "/api/v1/namespaces/ns/events",
+        "/apis/sparkoperator.k8s.io/v1beta2/namespaces/ns/sparkapplications",
+    ]

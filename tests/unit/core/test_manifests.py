@@ -11,6 +11,7 @@ from fink_k8s.core.images import Login
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.spark_submit import spark_submit_from
 
 PLATFORM = {
     "app.kubernetes.io/name": "stream2raw",
@@ -290,6 +291,18 @@ def test_a_claim_is_mounted_at_one_path_in_driver_and_executors():
             {"name": "store", "mountPath": "/var/lib/fink"},
         ]
         assert spec[role]["podSecurityContext"]["fsGroup"] == 185
+
+
+def test_spark_submit_is_told_of_the_claim_and_of_prometheus_as_well():
+    conf = spark_submit_from(application(settings_of(store_prefix="pvc://fink-raw/ztf"))).conf
+    for role in ("driver", "executor"):
+        store = f"spark.kubernetes.{role}.volumes.persistentVolumeClaim.store"
+        assert conf[f"{store}.options.claimName"] == "fink-raw"
+        assert conf[f"{store}.mount.path"] == "/var/lib/fink"
+    annotation = "spark.kubernetes.driver.annotation.prometheus.io"
+    assert conf[f"{annotation}/path"] == "/metrics/prometheus/"
+    sink = "spark.metrics.conf.driver.sink.prometheusServlet.path"
+    assert conf[sink] == "/metrics/prometheus"
 
 
 def test_a_claim_is_what_the_installation_says():
