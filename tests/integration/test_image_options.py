@@ -24,10 +24,11 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.images import ensure_image, labels_of, registry_digest, resolve
 from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.core.errors import InvalidRequest, NotPermitted
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.releases import Jar, releases_from
-from fink_k8s.core.requests import ImageAction, ImageRequest, RbacMode, StreamRequest
+from fink_k8s.core.requests import RbacMode, StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import docker_engine
 from testbed.certificates import Authority
