@@ -12,7 +12,14 @@ from fink_k8s.core.releases import releases_from
 from fink_k8s.core.settings import load_settings
 from testbed import bed, own_images, pins
 from testbed.places import RELEASES, ROOT
-from tests.e2e.driving import DEPLOY, NAMESPACE, NOT_NEEDED, application, kubectl
+from tests.e2e.driving import (
+    DEPLOY,
+    NAMESPACE,
+    NOT_NEEDED,
+    application,
+    kubectl,
+    unused_night,
+)
 from tests.e2e.test_deploy import wait_for_counts
 
 pytestmark = [
