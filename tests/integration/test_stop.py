@@ -5,7 +5,6 @@ ignores it. They are what plain spark-submit leaves in a cluster, without Spark'
 """
 
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -27,6 +26,7 @@ from fink_k8s.core.states import _PHASES
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import Course
 from fink_k8s.core.watch import utc_now
+from testbed import own_images, pins
 from testbed.node import kubectl
 from tests.operator_away import away
 
@@ -85,7 +85,7 @@ def pod_of(stream, namespace, script, name="", role="driver", owner=None, **spec
     """Return a pod as a stream's driver or executor, which runs a shell script."""
     container = {
         "name": f"spark-kubernetes-{role}",
-        "image": os.environ["FINK_IMAGE_BASE"],
+        "image": own_images.BASE.format(java=pins.JAVA),
         "command": ["bash", "-c", script],
         "securityContext": {
             "allowPrivilegeEscalation": False,

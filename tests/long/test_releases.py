@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import date, timedelta
 
 import docker
 import pytest
@@ -13,7 +12,14 @@ from fink_k8s.core.releases import releases_from
 from fink_k8s.core.settings import load_settings
 from testbed import bed, own_images, pins
 from testbed.places import RELEASES, ROOT
-from tests.e2e.driving import DEPLOY, NAMESPACE, NOT_NEEDED, application, kubectl
+from tests.e2e.driving import (
+    DEPLOY,
+    NAMESPACE,
+    NOT_NEEDED,
+    application,
+    kubectl,
+    unused_night,
+)
 from tests.e2e.test_deploy import wait_for_counts
 
 pytestmark = [
@@ -29,15 +35,10 @@ OLD = MATRIX.get("0.7.0_2.4.4")
 SENT, DAMAGED = 400, 8
 
 
-def night_of(index: int) -> str:
-    """Return a night of 2002 that no run of the last hours has used."""
-    return f"{date(2002, 1, 1) + timedelta(days=(int(time.time()) // 60 + index) % 365):%Y%m%d}"
-
-
 @pytest.mark.parametrize("release", TESTED, ids=lambda release: release.tag)
 def test_a_release_stores_every_alert(fink, store, ended, release, record_property):
     bed.prepare(release, print)
-    night = night_of(TESTED.index(release))
+    night = unused_night(5 + TESTED.index(release))
     topic = f"releases_{time.time():.0f}"
     stream = f"stream2raw-ztf-{night}"
     fink.produce(topic, SENT, corrupt=DAMAGED)
@@ -62,7 +63,7 @@ def test_what_the_matrix_calls_tested_is_the_version_that_it_ran_on():
 
 
 def test_the_release_that_cannot_run_here_is_refused_before_anything_is_made(fink):
-    night = night_of(-1)
+    night = unused_night(9)
     run = fink.run(DEPLOY, release=OLD.tag, night=night, topic="no_alerts_here")
     assert run.states()["check_prerequisites"] == "failed"
     assert run.states()["rbac.grant_rights"] == "upstream_failed"
