@@ -218,7 +218,19 @@ class Settings(BaseSettings):
     def store(self) -> StoreAddress:
         """Return the parts of `store_prefix`, which must be configured."""
         self.need("store_prefix")
-        return store_address_from(self.store_prefix)
+        try:
+            return store_address_from(self.store_prefix)
+        except ValueError as error:
+            raise InvalidRequest(f"the address of the store {error}") from error
+
+    def at_store(self, url: str) -> Settings:
+        """Return the settings for the store that a stream writes to by its own word.
+
+        `url` is what its job was given. A claim is only a folder to a job; the one that is
+        configured is known by it.
+        """
+        is_mine = bool(self.store_prefix) and url == self.store.url
+        return self if is_mine or not url else self.model_copy(update={"store_prefix": url})
 
     @field_validator("image_pull_secret")
     @classmethod

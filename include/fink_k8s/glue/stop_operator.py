@@ -84,9 +84,8 @@ class StopStreamOperator(BaseOperator):
             raise failure_of(str(event["reason"]), retryable=False)
         seconds = (utc_now() - course.began).total_seconds()
         with airflow_failures():
-            settings = load_settings()
-            prefix = course.store_prefix or settings.store_prefix
-            settings = settings.model_copy(update={"store_prefix": prefix})
+            settings = load_settings().at_store(course.store_prefix)
+            prefix = settings.store_prefix
             target = cluster(self.conn_id)
             kept = kept_of(target, settings.namespace, course.stream, _store_of(settings), prefix)
         outcome = outcome_of(course, kept, seconds)

@@ -159,6 +159,28 @@ def test_a_claim_is_made_as_the_installation_says(environment, mode):
     assert settings.claim_access_mode == mode
 
 
+@pytest.mark.parametrize(
+    ("prefix", "url", "at"),
+    [
+        ("pvc://raw/ztf", "file:///var/lib/fink/ztf", "pvc://raw/ztf"),
+        ("pvc://raw/ztf", "file:///var/lib/fink/other", "file:///var/lib/fink/other"),
+        ("pvc://raw/ztf", "s3a://fink", "s3a://fink"),
+        ("s3a://fink", "s3a://fink/other", "s3a://fink/other"),
+        ("s3a://fink", "", "s3a://fink"),
+        ("", "s3a://fink", "s3a://fink"),
+        ("", "", ""),
+    ],
+)
+def test_a_stream_s_own_word_tells_its_store(prefix, url, at):
+    assert Settings(store_prefix=prefix).at_store(url).store_prefix == at
+
+
+def test_a_folder_of_another_claim_is_no_store_of_this_installation():
+    settings = Settings(store_prefix="pvc://raw").at_store("file:///var/lib/fink/other")
+    with pytest.raises(InvalidRequest, match="must begin with"):
+        _ = settings.store
+
+
 def test_an_address_that_is_not_set_has_no_parts():
     with pytest.raises(InvalidRequest, match="FINK_STORE_PREFIX is not set"):
         _ = Settings().store

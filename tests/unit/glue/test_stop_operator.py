@@ -56,6 +56,14 @@ def test_a_quick_end_needs_no_triggerer_and_the_outcome_goes_to_xcom(cluster):
     assert "there is no way to its store" in outcome["line"]
 
 
+def test_what_is_kept_on_a_claim_is_named_by_the_claim(cluster, monkeypatch):
+    monkeypatch.setenv("FINK_STORE_PREFIX", "pvc://raw/ztf")
+    words = ["-online_data_prefix", "file:///var/lib/fink/ztf"]
+    cluster.all_pods[0]["spec"]["containers"] = [{"args": words}]
+    outcome = operator().execute({})
+    assert outcome["kept"]["data"] == "pvc://raw/ztf/raw/20060101"
+
+
 def test_of_nothing_it_is_a_success(cluster):
     cluster.all_pods.clear()
     assert operator().execute({})["ending"] == "already-so"
