@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down up doctor secrets testbed test lint types contracts unit status test-long docs screenshots bench-alerts format requirements
+.PHONY: help setup demo matrix down up doctor secrets testbed test lint types contracts unit status test-long docs screenshots bench-alerts format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,13 +23,16 @@ setup: .venv/installed  ## make the virtual environment
 	uv pip sync --quiet --python $(PYTHON) --require-hashes requirements-dev.txt
 	@touch $@
 
-demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy
-	$(PYTHON) -m testbed.demo
+demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy; RELEASE=2.4_3.1.3 another Spark
+	$(PYTHON) -m testbed.demo $(if $(RELEASE),--release $(RELEASE))
 
 down:  ## stop what `make up`, `make demo` or `make testbed` left running; data volumes stay
 	@if test -n "$$(docker ps --quiet --filter label=com.docker.compose.project=fink-k8s 2>/dev/null)"; then \
 	  docker compose --profile '*' down --remove-orphans; fi
 	@if test -x $(PYTHON); then $(PYTHON) -m testbed.demo --down; $(PYTHON) -m testbed down; fi
+
+matrix: setup  ## which Fink runs on which Spark and Kubernetes; KUBERNETES=1.30 the verdicts on one
+	@$(PYTHON) -m docs.matrix $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
 
 secrets:  ## make .env, and a random value for each secret in it that is empty
 	@test -f .env || install -m 600 .env.example .env

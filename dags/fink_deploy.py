@@ -16,8 +16,16 @@ night never has two drivers. Other values for a night that runs are refused.
 **Success:** the query lives and its first batch of alerts is committed to the raw store. A topic
 without alerts is healthy, but has no first batch: skip the stage `first_batch` for a quiet one.
 
+**Two ways to submit:** with the Spark Operator, which starts a dead driver again; or by plain
+`spark-submit` from the worker (`submit_with`), for a cluster without the operator. The stream is
+the same one: whatever watches, adopts or stops it does not see a difference, and what runs in one
+way is refused in the other. Without the operator a driver that died stays dead until this DAG is
+triggered again, or its task `spark_submit` cleared: that starts it anew on the same checkpoint.
+
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The stream itself is left as it is, whatever happens to this run.
+The task `diagnose_failure` then gathers all that can be known of the stream, as `fink_diagnose`
+does, and names the bundle's address. The stream itself is left as it is, whatever happens to
+this run.
 """
 
 from airflow.sdk import chain, dag
@@ -45,6 +53,7 @@ def fink_deploy():
         stages.submit_stream(),
         stages.wait_until_healthy(),
         stages.wait_for_first_batch(),
+        stages.diagnose_on_failure(),
     )
 
 

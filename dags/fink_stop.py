@@ -16,9 +16,10 @@ on where it ended.
 **Success:** nothing of the streams is left in the cluster. The task `report` has one line a stream:
 what it was, how it ended, what is gone, what was left on purpose.
 
-**If it fails:** the log's last line names what is still there, why, and what to do. Nothing is
-killed unless the form asks for it. A killed run undoes nothing: a driver that was asked goes on
-ending.
+**If it fails:** the log's last line names what is still there, why, and what to do. A driver that
+does not obey is killed at the time limit if the form asks for it, else by Kubernetes a minute later
+at the soonest: it knows no request without an end. A killed run undoes nothing: a driver that was
+asked goes on ending.
 """
 
 from airflow.sdk import dag

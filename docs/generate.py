@@ -13,7 +13,11 @@ NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 
 def pages() -> Mapping[Path, str]:
     """Return each generated page's path and text."""
-    return {ROOT / "docs/dags.md": catalogue(), ROOT / "docs/configuration.md": configuration()}
+    return {
+        ROOT / "docs/dags.md": catalogue(),
+        ROOT / "docs/configuration.md": configuration(),
+        ROOT / "docs/compatibility.md": compatibility(),
+    }
 
 
 def catalogue() -> str:
@@ -45,6 +49,14 @@ def configuration() -> str:
     return "\n".join(lines)
 
 
+def compatibility() -> str:
+    """Return the compatibility matrix."""
+    from docs.matrix import MATRIX, page
+    from fink_k8s.core.releases import releases_from
+
+    return NOTE + "\n" + page(releases_from(MATRIX.read_text()))
+
+
 _ONCE = """\
 An installation is configured once, by environment variables of every Airflow component; nothing
 of it is in a trigger form.
@@ -54,12 +66,17 @@ _CONNECTIONS = """\
 
 | connection | for what | rights |
 |---|---|---|
-| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
+| `kubernetes_default` | submit, adopt, watch, stop streams | include/kubernetes/\
+airflow-account.yaml; for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
 and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
 | `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
 login: host (with its port), login, password |
+
+With `submit_with: spark-submit` the worker runs Spark's own program: it needs Java, and takes
+Spark from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection may be a kubeconfig, its
+content, or that of a pod; its credential is a token or a client certificate with an RSA key.
 
 `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` name the Docker engine of the stage
 `image`; the default is the local socket. For minikube they are what `minikube docker-env` prints.
@@ -79,8 +96,9 @@ A form names sources, Dockerfiles and jars; only what the settings allow is take
 - `FINK_EXTRA_JARS=group:artifact:version@sha256:...`: Maven brings them.
 - `FINK_WHEELS=/opt/fink/wheels`: Python packages are taken as wheels only, since a source archive
   would run its own code on the worker. Where Fink's requirements name an address
-  (`git+https://...`) or a package that has no wheel, build one yourself (`pip wheel --no-deps`)
-  into this folder. Other indexes that a requirements file names are left out, as the log says.
+  (`git+https://...`) or a package that has no wheel (`avro-python3`), build one yourself
+  (`pip wheel --no-deps`) into this folder. Other indexes that a requirements file names are left
+  out, as the log says.
 """
 
 

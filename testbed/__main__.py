@@ -3,9 +3,8 @@
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
-from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.releases import releases_from
 from testbed import bed
 from testbed.places import RELEASES
 from testbed.process import TestbedError
@@ -28,7 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return _run(arguments)
-    except (TestbedError, InvalidRequest) as error:
+    except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         return 1
 
@@ -50,13 +49,25 @@ def _run(arguments: argparse.Namespace) -> int:
                 print(f"{part:24} {state}")
             return 0 if all(state.startswith("up") for state in states.values()) else 1
         case "release":
-            bed.prepare(releases_from(RELEASES.read_text()).get(arguments.tag), say)
+            _prepare(arguments.tag, say)
         case "env":
             for key, value in bed.environment().items():
                 print(f"{key}={value}")
         case "logs":
             print(bed.log_of(arguments.part).read_text(errors="replace"), end="")
     return 0
+
+
+def _prepare(tag: str, say: Callable[[str], None]) -> None:
+    # The testbed comes up without the project on its path; only the matrix is the project's.
+    from fink_k8s.core.errors import InvalidRequest
+    from fink_k8s.core.releases import releases_from
+
+    try:
+        release = releases_from(RELEASES.read_text()).get(tag)
+    except InvalidRequest as error:
+        raise TestbedError(str(error)) from error
+    bed.prepare(release, say)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fink_k8s.core.releases import Release
 from testbed import builds, network, node, own_images, pins, servers, spark_operator
 from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, KUBECONFIG_AIRFLOW, STATE, cache
 from testbed.process import TestbedError, recorded, running, stop
+
+if TYPE_CHECKING:
+    from fink_k8s.core.releases import Release
 
 # What a cluster remembers ends with it; images that were built and pushed stay.
 FORGOTTEN = ("etcd", "kubelet", "kafka", "s3", "containerd", "pod-logs")
@@ -98,7 +101,7 @@ def environment() -> Mapping[str, str]:
     }
 
 
-def prepare(release: Release, say: Callable[[str], None]) -> None:
+def prepare(release: "Release", say: Callable[[str], None]) -> None:
     """Bring what the testbed lacks for a release other than the current one: base and archive.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,31 @@ def environment():
     if "TESTBED_STATE" not in os.environ:
         pytest.fail("the testbed is not up: run these tests by `make test`")
     return os.environ
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    """Return the compatibility matrix."""
+    from fink_k8s.core.releases import releases_from
+    from testbed.places import RELEASES
+
+    return releases_from(RELEASES.read_text())
+
+
+@pytest.fixture(scope="session")
+def release(matrix):
+    """Return the current release."""
+    return matrix.get()
+
+
+@pytest.fixture(scope="session")
+def spark_parts(environment, release):
+    """Return the current release's SPARK_HOME and its folder of jars."""
+    from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+    from fink_k8s.core.settings import load_settings
+
+    settings = load_settings()
+    return ensure_distribution(settings, release, print), ensure_jars(settings, release, print)
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +63,27 @@ def store(environment):
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
+
+
+@pytest.fixture(scope="session")
+def settings(environment):
+    """Return the testbed's settings."""
+    from fink_k8s.core.settings import load_settings
+
+    return load_settings()
+
+
+@pytest.fixture
+def bed(kubernetes, settings, store):
+    """Return the testbed's systems in one; streams put into `ended` are deleted afterwards."""
+    from fink_k8s.adapters.cluster import Cluster
+    from fink_k8s.adapters.rights import ensure_rights
+    from fink_k8s.core.requests import RbacMode
+    from tests.integration.trouble import delete
+
+    cluster = Cluster(kubernetes)
+    ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, lambda line: None)
+    bed = SimpleNamespace(cluster=cluster, settings=settings, store=store, ended=[])
+    yield bed
+    for stream in bed.ended:
+        delete(bed, stream)

@@ -28,6 +28,8 @@ class FakeCluster:
         self.ended = []
         self.stubborn = set()
         self.log = ""
+        self.logs = {}
+        self.all_events = []
         self.metrics = None
         self.minor = "1.34"
         self.token = "canary-of-the-account"
@@ -153,6 +155,16 @@ class FakeCluster:
 
     def driver_log(self, namespace, pod, lines=40):
         return self.log
+
+    def pod_log(self, namespace, pod, lines, *, previous=False):
+        return self.logs.get((pod, previous), self.log)
+
+    def applications(self, namespace):
+        return [one for (kind, ns, _), one in self.objects.items()
+                if (kind, ns) == ("SparkApplication", namespace)]  # fmt: skip
+
+    def events(self, namespace):
+        return self.all_events
 
     @staticmethod
     def _key(manifest):

@@ -8,7 +8,7 @@ from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
-from fink_k8s.core import requests
+from fink_k8s.core import image_request, requests
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
@@ -19,7 +19,8 @@ HEADINGS = ("**When to run it:**", "**Safe to repeat:**", "**Success:**", "**If 
 REQUESTS = {
     "fink_deploy": requests.DeployRequest,
     "fink_rbac": requests.RbacRequest,
-    "fink_image": requests.ImageRequest,
+    "fink_image": image_request.ImageRequest,
+    "fink_diagnose": requests.DiagnoseRequest,
     "fink_stop": StopRequest,
 }
 # What ends something must be named: an empty form is refused, with the fields to fill in.
@@ -56,7 +57,9 @@ def test_every_task_has_a_limit_an_owner_and_the_rule_that_lets_stages_be_skippe
     for task in dag.tasks:
         assert task.execution_timeout, task.task_id
         assert task.owner == "fink"
-        assert task.trigger_rule == TriggerRule.NONE_FAILED
+        # A teardown's state is not the run's: what diagnoses a failure must not turn it green.
+        rule = TriggerRule.ONE_FAILED if task.is_teardown else TriggerRule.NONE_FAILED
+        assert task.trigger_rule == rule
 
 
 def test_every_field_of_the_form_is_explained(dag):
@@ -110,6 +113,7 @@ def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
         {"submit.submit_application", "submit.spark_submit"},
         {"wait_until_healthy"},
         {"wait_for_first_batch"},
+        {"diagnose_failure"},
     ]
     tasks = bag.dags["fink_deploy"].task_dict
     assert set().union(*order) == set(tasks)
@@ -141,6 +145,13 @@ def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
 def test_fink_stop_is_the_chain_that_its_page_promises(bag):
     order = [task.task_id for task in bag.dags["fink_stop"].topological_sort()]
     assert order == ["stop.find_streams", "stop.stop_stream", "stop.report"]
+
+
+def test_the_diagnosis_of_a_failed_run_leaves_it_failed(bag):
+    task = bag.dags["fink_deploy"].get_task("diagnose_failure")
+    assert task.is_teardown
+    assert not task.on_failure_fail_dagrun
+    assert task.retries == 0
 
 
 @pytest.mark.parametrize("stage", [*requests.Stage])

@@ -15,6 +15,8 @@ from testbed.airflow import AirflowClient
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "spark"
 DEPLOY = "fink_deploy"
+# What a run of it that goes well, with the form's own way of submission, has no need of.
+NOT_NEEDED = {"submit.spark_submit": "skipped", "diagnose_failure": "skipped"}
 
 
 def unused_night(nth: int = 0) -> str:

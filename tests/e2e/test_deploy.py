@@ -1,6 +1,7 @@
 """The chain `fink_deploy` on a real cluster, as one triggers it."""
 
 import json
+import os
 import re
 import time
 from datetime import datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pyarrow import fs
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import NightCounts, Store
@@ -21,6 +23,7 @@ from fink_k8s.core.settings import load_settings
 from tests.e2e.driving import (
     DEPLOY,
     NAMESPACE,
+    NOT_NEEDED,
     application,
     drivers,
     kubectl,
@@ -76,7 +79,8 @@ def sleeper(fink, deployed):
 
 
 def test_the_chain_from_nothing_stores_every_alert(deployed, store):
-    assert set(deployed.states().values()) == {"success"}
+    states = deployed.states()
+    assert states == dict.fromkeys(states, "success") | NOT_NEEDED
     assert "@sha256:" in deployed.xcom("image.build_image")
     submitted = deployed.xcom("submit.submit_application")
     # A task that Airflow had to start once more finds what its first try made.
@@ -143,6 +147,16 @@ def test_an_image_that_cannot_be_pulled_is_named_within_a_minute(fink, deployed,
     assert run.states()["submit.submit_application"] == "failed"
     assert "[image-pull]" in run.log("submit.submit_application")
     assert first_cause_after(run, "submit.submit_application") < 60
+    assert_diagnosed(run, "diagnose_failure", run.xcom("diagnose_failure"), "image-pull")
+    # The diagnosis succeeds, and the run is red all the same.
+    assert (run.state, run.states()["diagnose_failure"]) == ("failed", "success")
+    again = fink.run("fink_diagnose", night="20260103")
+    assert again.state == "success"
+    [result] = again.xcom("diagnose_streams")
+    assert_diagnosed(again, "diagnose_streams", result, "image-pull")
+    everything = fink.run("fink_diagnose")
+    assert result["stream"] in [one["stream"] for one in everything.xcom("diagnose_streams")]
+    assert STREAM not in [one["stream"] for one in everything.xcom("diagnose_streams")]
 
 
 def test_a_missing_right_is_named_within_a_minute(fink, deployed, ended):
@@ -267,6 +281,35 @@ def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
     assert (first.state, second.state) == ("success", "success")
     assert "already so" in second.log(task)
     assert second.xcom(task) in ([], first.xcom(task))
+
+
+def assert_diagnosed(run, task_id, result, category):
+    """Check that the task named the cause and kept a bundle, in which no key of the store is."""
+    log = run.log(task_id)
+    assert result["category"] == category
+    assert result["line"] in log
+    assert f"bundle: {result['address']}" in log
+    files = read_folder(result["address"])
+    assert result["line"] in files["report.md"]
+    assert "Pulling image" in files["events.json"]
+    assert json.loads(files["pods.json"])[0]["metadata"]["name"].endswith("-driver")
+    for text in (log, *files.values()):
+        assert os.environ["AWS_SECRET_ACCESS_KEY"] not in text
+
+
+def read_folder(address):
+    """Return the texts of a folder of the store, by name."""
+    files = fs.S3FileSystem(
+        access_key=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        endpoint_override=load_settings().store_endpoint,
+    )
+    folder = address.removeprefix("s3a://")
+    return {
+        info.path.removeprefix(f"{folder}/"): files.open_input_file(info.path).read().decode()
+        for info in files.get_file_info(fs.FileSelector(folder, recursive=True))
+        if info.is_file
+    }
 
 
 def wait_for_counts(store: Store, night: str, read: int, wait_seconds: float = 90) -> NightCounts:

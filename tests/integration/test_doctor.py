@@ -22,7 +22,7 @@ def missing_in(variables):
     done = subprocess.run(
         [sys.executable, DOCTOR], env=variables, capture_output=True, text=True, timeout=200
     )
-    print(done.stdout, done.stderr)  # noqa: T201 - shown where the test fails
+    print(done.stdout, done.stderr)
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     found = {}

@@ -1,24 +1,34 @@
 """The options of the image stage, on a real Docker engine and real registries."""
 
+import base64
 import crypt
 import io
 import json
 import subprocess
 import tarfile
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.images import ensure_image, labels_of, registry_digest, resolve
 from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.core.errors import InvalidRequest, NotPermitted
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.releases import Jar, releases_from
-from fink_k8s.core.requests import ImageAction, ImageRequest, RbacMode, StreamRequest
+from fink_k8s.core.requests import RbacMode, StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import docker_engine
 from testbed.certificates import Authority
@@ -28,6 +38,7 @@ from testbed.process import start, stop, wait_for
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(180)]
 
+TOKENS = "127.0.0.1:5011"
 PRIVATE = "127.0.0.1:5010"
 REMOTE = "127.0.0.1:23760"
 LOGIN = Login(PRIVATE, "fink", "canary-of-the-registry")
@@ -73,7 +84,6 @@ def things(tmp_path_factory):
     (code / "bin/later.py").write_text("")
     git(code, "add", ".")
     commit(code, "second")
-    git(code, "rm", "--quiet", "--cached", "-r", "deps")  # so that the folder differs from v1
     return top
 
 
@@ -99,12 +109,19 @@ def build(docker, things):
         }
     )
 
-    def build(docker=docker, include=ROOT / "include", login=None, settings=None, **form):
+    def build(
+        docker=docker,
+        include=ROOT / "include",
+        login=None,
+        settings=None,
+        release=RELEASE,
+        **form,
+    ):
         said = []
         chosen = standard.model_copy(update=settings or {})
         home, jars = things / "home", things / "jars"
         request = ImageRequest(**form)
-        arguments = (docker, chosen, RELEASE, home, jars, include, said.append, request, login)
+        arguments = (docker, chosen, release, home, jars, include, said.append, request, login)
         return ensure_image(*arguments), said
 
     return build
@@ -182,11 +199,10 @@ def test_a_dockerfile_of_ones_own_and_an_extra_jar(build, docker):
         sha256=next(jar.sha256 for jar in RELEASE.jars if "commons-pool2" in jar.artifact),
     )
     settings = {"extra_jars": f"{small.artifact}@sha256:{small.sha256}"}
+    form = {"dockerfile": "mine", "extra_jars": [small.artifact]}
+    # A release without jars of its own, so that this one is an extra jar.
     plain = RELEASE.model_copy(update={"jars": ()})
-    assert small in RELEASE.jars
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{__name__}.RELEASE", plain)  # so that the jar is an extra one
-        result, _ = build(settings=settings, dockerfile="mine", extra_jars=[small.artifact])
+    result, _ = build(settings=settings, release=plain, **form)
     assert result.built[-2:] == ("base", "own")
     assert files_of(docker, result.reference, "/opt/mine.conf") == {"mine.conf": "mine"}
     assert f"jars/{small.file}" in files_of(docker, result.reference, "/opt/spark/jars")
@@ -402,3 +418,92 @@ def test_into_minikubes_docker_by_its_three_variables_and_nothing_is_pushed(
 def test_minikubes_docker_is_closed_to_who_has_no_certificate(minikube):
     with pytest.raises(httpx.TransportError):
         httpx.get(f"https://{REMOTE}/_ping", verify=False)
+
+
+class TokenService(BaseHTTPRequestHandler):
+    """The authorization service of a registry: signed tokens for whoever knows the password.
+
+    https://distribution.github.io/distribution/spec/auth/jwt/
+    """
+
+    key = certificate = None
+
+    def do_GET(self):
+        expected = base64.b64encode(f"{LOGIN.user}:{LOGIN.password}".encode()).decode()
+        if self.headers.get("Authorization") != f"Basic {expected}":
+            self.send_response(401)
+            self.end_headers()
+            return
+        query = parse_qs(urlsplit(self.path).query)
+        # e.g. repository:fink/tiny:pull,push
+        asked = [scope.split(":") for scope in query.get("scope", [])]
+        access = [
+            {"type": kind, "name": name, "actions": actions.split(",")}
+            for kind, name, actions in asked
+        ]
+        now = int(time.time())
+        claims = {"iss": "test", "sub": LOGIN.user, "aud": query["service"][0], "exp": now + 300,
+                  "nbf": now - 10, "iat": now, "jti": str(now), "access": access}  # fmt: skip
+        body = json.dumps({"token": self.signed(claims)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def signed(self, claims):
+        chain = base64.b64encode(self.certificate.public_bytes(Encoding.DER)).decode()
+        header = {"typ": "JWT", "alg": "ES256", "x5c": [chain]}
+        text = ".".join(_url(json.dumps(part).encode()) for part in (header, claims))
+        r, s = decode_dss_signature(self.key.sign(text.encode(), ec.ECDSA(SHA256())))
+        return f"{text}.{_url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+    def log_message(self, *_):
+        """Say nothing on the test's output."""
+
+
+def _url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@pytest.fixture(scope="module")
+def with_tokens(tmp_path_factory):
+    """A registry that takes tokens of an authorization service, as the large public ones do."""
+    folder = tmp_path_factory.mktemp("tokens")
+    authority = Authority(folder / "pki")
+    certificate, key = authority.issue("tokens", "tokens")
+    TokenService.certificate = load_pem_x509_certificate(certificate.read_bytes())
+    TokenService.key = load_pem_private_key(key.read_bytes(), None)
+    service = ThreadingHTTPServer(("127.0.0.1", 0), TokenService)
+    Thread(target=service.serve_forever, daemon=True).start()
+    (folder / "config.yaml").write_text(json.dumps({
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "auth": {"token": {
+            "realm": f"http://127.0.0.1:{service.server_port}/token", "service": "test",
+            "issuer": "test", "rootcertbundle": str(authority.certificate_file),
+        }},
+        "http": {"addr": TOKENS},
+    }))  # fmt: skip
+    start("token-registry", ["docker-registry", "serve", folder / "config.yaml"])
+    try:
+        wait_for("it", lambda: httpx.get(f"http://{TOKENS}/v2/").status_code == 401, 30)
+        yield Login(TOKENS, LOGIN.user, LOGIN.password)
+    finally:
+        stop("token-registry")
+        service.shutdown()
+
+
+def test_a_registry_that_takes_tokens_is_asked_with_one(with_tokens, environment):
+    import docker
+
+    engine = docker.APIClient(environment["DOCKER_HOST"], timeout=60)
+    engine.login(LOGIN.user, LOGIN.password, registry=TOKENS)
+    engine.pull(*tiny_base().rsplit(":", 1))
+    engine.tag(tiny_base(), f"{TOKENS}/fink/tiny", "1")
+    assert "digest: sha256:" in engine.push(f"{TOKENS}/fink/tiny", "1")
+    reference = resolve(f"{TOKENS}/fink/tiny", "1", with_tokens)
+    assert labels_of(reference, with_tokens) == {}
+    assert registry_digest(f"{TOKENS}/fink/tiny:2", with_tokens) is None
+    for login in (None, Login(TOKENS, LOGIN.user, "wrong")):
+        with pytest.raises(NotPermitted, match="answers 401"):
+            resolve(f"{TOKENS}/fink/tiny", "1", login)

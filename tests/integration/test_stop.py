@@ -28,7 +28,7 @@ from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import Course
 from fink_k8s.core.watch import utc_now
 from testbed.node import kubectl
-from tests.integration.test_causes import away
+from tests.operator_away import away
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(180)]
 
@@ -58,13 +58,27 @@ def cluster(environment, namespace):
 
 
 @pytest.fixture
-def stream(namespace):
-    """Return a stream's name that nothing has; whatever is made of it goes at the end."""
-    name = f"stream2raw-ztf-2006{1 + int(time.time()) % 12:02d}{1 + uuid4().int % 28:02d}"
-    yield name
-    selector = f"fink.night={name[-8:]}"
-    kubectl("-n", namespace, "delete", "pods", "-l", selector, "--grace-period=1", "--wait=false")
-    kubectl("-n", namespace, "delete", "sparkapplication", name, "--ignore-not-found")
+def streams(namespace):
+    """Return names of streams that nothing has; whatever is made of them goes at the end."""
+    first = uuid4().int
+    names = [f"stream2raw-ztf-2006{1 + first % 12:02d}{1 + (first + n) % 28:02d}" for n in range(3)]
+    yield names
+    for name in names:
+        selector = f"fink.night={name[-8:]}"
+        kubectl("-n", namespace, "delete", "sparkapplication", name, "--ignore-not-found")
+        kubectl("-n", namespace, "delete", "pods", "-l", selector, "--grace-period=1",
+                "--wait=false")  # fmt: skip
+
+
+@pytest.fixture
+def stream(streams):
+    return streams[0]
+
+
+def at_once(function, *rows):
+    """Call a function over rows of arguments, all at the same time; return the results."""
+    with ThreadPoolExecutor(len(rows[0])) as pool:
+        return list(pool.map(function, *rows))
 
 
 def pod_of(stream, namespace, script, name="", role="driver", owner=None, **spec):
@@ -115,7 +129,7 @@ def made(*manifests):
     ]
 
 
-def wait_for(what, seconds=40):
+def wait_for(what, seconds=90):
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline
@@ -192,32 +206,28 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
     assert stop(cluster, namespace, stream)[0].found == ()
 
 
-def test_a_driver_that_ignores_sigterm_is_named_and_outlives_the_limit(
-    cluster, namespace, stream, monkeypatch
+def test_a_driver_that_ignores_sigterm_is_named_and_killed_at_the_limit_only_if_asked(
+    cluster, namespace, streams, monkeypatch
 ):
     monkeypatch.setattr(stopping, "RESERVE_S", 10)
-    driver = pod_of(stream, namespace, IGNORES, terminationGracePeriodSeconds=5)
-    [driver] = made(driver)
-    up(cluster, driver)
-    course, step, seconds = stop(cluster, namespace, stream, limit_s=5)
+    patient, strict, _ = streams
+    deaf = {"terminationGracePeriodSeconds": 5}
+    for driver in made(*(pod_of(one, namespace, IGNORES, **deaf) for one in (patient, strict))):
+        up(cluster, driver)
+    one, other = at_once(
+        lambda stream, then: stop(cluster, namespace, stream, limit_s=5, then_at_once=then),
+        (patient, strict), (False, True),
+    )  # fmt: skip
+    course, step, seconds = one
     assert step.action == "give-up"
-    assert f"Pod {stream}-driver (Running, being deleted)" in step.reason
-    time.sleep(3)
-    [pod] = remains_of(cluster, namespace, stream).pods
+    assert f"Pod {patient}-driver (Running, being deleted)" in step.reason
+    course, step, seconds = other
+    assert (step.action, course.end.exit_code) == ("done", 137)
+    assert seconds >= 5
+    [pod] = remains_of(cluster, namespace, patient).pods
     assert "running" in pod["status"]["containerStatuses"][0]["state"]
-    course, step, seconds = stop(cluster, namespace, stream, how="at-once")
+    course, step, _ = stop(cluster, namespace, patient, how="at-once")
     assert (step.action, course.end.exit_code) == ("done", 137)
-    assert seconds < 15
-
-
-def test_a_driver_that_ignores_sigterm_is_killed_after_the_limit_if_asked(
-    cluster, namespace, stream
-):
-    [driver] = made(pod_of(stream, namespace, IGNORES))
-    up(cluster, driver)
-    course, step, seconds = stop(cluster, namespace, stream, limit_s=5, then_at_once=True)
-    assert (step.action, course.end.exit_code) == ("done", 137)
-    assert 5 <= seconds < 20
 
 
 @pytest.mark.parametrize(
@@ -275,33 +285,30 @@ def test_an_application_that_waits_for_a_finalizer_is_named_and_goes_with_it(
     assert stop(cluster, namespace, stream)[1].action == "done"
 
 
-def test_a_submission_under_way_leaves_no_driver_behind(cluster, namespace, settings, stream):
-    made(application_of(settings, stream))
+def test_what_the_operator_has_begun_is_ended_whatever_it_was_about_to_do(
+    cluster, namespace, settings, streams
+):
+    new, submitted, refused = streams
+    conf = {"spark.kubernetes.driver.pod.featureSteps": "no.such.Step"}
+    made(application_of(settings, submitted), application_of(settings, refused, sparkConf=conf))
+    ends = {"SUBMISSION_FAILED", "FAILED"}
+    wait_for(lambda: state_of(cluster, namespace, refused) in ends)
+    wait_for(lambda: state_of(cluster, namespace, submitted) == "SUBMITTED")
+    wait_for(lambda: remains_of(cluster, namespace, submitted).pods)
+    made(application_of(settings, new))
     time.sleep(1)
-    course, step, _ = stop(cluster, namespace, stream)
-    assert (step.action, course.was) == ("done", "NEW")
-    time.sleep(5)
-    assert remains_of(cluster, namespace, stream).all == []
-
-
-def test_a_driver_that_cannot_start_goes_with_its_application(cluster, namespace, settings, stream):
-    made(application_of(settings, stream))
-    wait_for(lambda: state_of(cluster, namespace, stream) == "SUBMITTED")
-    wait_for(lambda: remains_of(cluster, namespace, stream).pods)
-    course, step, seconds = stop(cluster, namespace, stream)
-    assert (step.action, course.was) == ("done", "SUBMITTED")
-    assert {name.partition(" ")[0] for name in course.found} == {
+    of_new, of_submitted, of_refused = at_once(
+        lambda stream: stop(cluster, namespace, stream), streams
+    )
+    assert [step.action for _, step, _ in (of_new, of_submitted, of_refused)] == ["done"] * 3
+    assert (of_new[0].was, of_submitted[0].was) == ("NEW", "SUBMITTED")
+    assert not any(course.was_alive for course, _, _ in (of_new, of_submitted, of_refused))
+    assert {name.partition(" ")[0] for name in of_submitted[0].found} == {
         "SparkApplication", "Pod", "ConfigMap", "Service"
     }  # fmt: skip
-    assert seconds < 30
-
-
-def test_a_failed_submission_is_cleared_up(cluster, namespace, settings, stream):
-    conf = {"spark.kubernetes.driver.pod.featureSteps": "no.such.Step"}
-    made(application_of(settings, stream, sparkConf=conf))
-    wait_for(lambda: state_of(cluster, namespace, stream) == "SUBMISSION_FAILED")
-    course, step, _ = stop(cluster, namespace, stream)
-    assert (step.action, course.was_alive) == ("done", False)
+    time.sleep(3)
+    for stream in streams:
+        assert remains_of(cluster, namespace, stream).all == []
 
 
 def test_a_driver_ends_though_the_operator_is_away(cluster, namespace, settings, stream):
@@ -324,13 +331,13 @@ def test_every_state_that_an_application_can_say_it_is_in(kubernetes, settings):
     for stream, state in states.items():
         request = StreamRequest(survey="lsst", night=stream[-8:], topic="t")
         made(make_spark_application(request, place, NO_IMAGE, "3.5.7"))
-        status = json.dumps({"status": {"applicationState": {"state": state}}})
+        says = {"applicationState": {"state": state}, "driverInfo": {}}
+        status = json.dumps({"status": says})
         kubectl("-n", place.namespace, "patch", "sparkapplication", stream, "--type=merge",
                 "--subresource=status", "-p", status)  # fmt: skip
     found = streams_in(there, place.namespace)
     assert {stream: remains.state for stream, remains in found.items()} == states
-    with ThreadPoolExecutor(len(states)) as pool:
-        stopped = list(pool.map(lambda stream: stop(there, place.namespace, stream), states))
+    stopped = at_once(lambda stream: stop(there, place.namespace, stream), list(states))
     assert [step.action for _, step, _ in stopped] == ["done"] * len(states)
     assert [course.was for course, _, _ in stopped] == [state or "NEW" for state in _PHASES]
     assert streams_in(there, place.namespace) == {}

@@ -7,13 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.registry import resolve
 from fink_k8s.adapters.storage import NightCounts, open_store
 from fink_k8s.adapters.streams import ensure_stream
 from fink_k8s.core.manifests import make_claim, make_spark_application
+from fink_k8s.core.releases import releases_from
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stores import AccessMode
 from testbed.airflow import Airflow, AirflowClient
+from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl
 from tests.long.claims import claim_named, volume
 
@@ -21,7 +24,7 @@ pytestmark = [
     pytest.mark.long, pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900),
 ]  # fmt: skip
 
-CLAIM = "long-stores"
+CLAIM, OTHER_CLAIM = "long-stores", "long-stores-killed"
 TOPIC = f"stores_{time.time():.0f}"
 FIRST, SECOND, KILLED = "20050102", "20050103", "20050104"
 PRODUCED = 2000
@@ -32,8 +35,16 @@ def folder(environment):
     """The volume of the claim, which is not there yet; streams that use it end with it."""
     with volume(CLAIM) as path:
         yield path
-        for night in (FIRST, SECOND, KILLED):
+        for night in (FIRST, SECOND):
             delete(night)
+
+
+@pytest.fixture
+def other_folder(environment):
+    """The volume of a claim of another name."""
+    with volume(OTHER_CLAIM) as path:
+        yield path
+        delete(KILLED)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +60,47 @@ def fink_with(tmp_path_factory, **environment):
         environment={
             "FINK_STORE_PREFIX": f"pvc://{CLAIM}/ztf",
             "FINK_CLAIM_ACCESS_MODE": "ReadWriteOnce",
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
             **environment,
         },
     )
     airflow.start()
     yield Fink(AirflowClient(airflow))
     airflow.stop()
+
+
+def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
+    other_folder, kubernetes, record_property
+):
+    topic = f"{TOPIC}_killed"
+    Fink.produce(None, topic, PRODUCED, corrupt=20)
+    settings = settings_at(other_folder, OTHER_CLAIM)
+    cluster = Cluster(kubernetes)
+    cluster.apply(make_claim(settings, "1Gi"))
+    request = StreamRequest(
+        night=KILLED, topic=topic, max_offsets_per_trigger=250, trigger_interval_s=1
+    )
+    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
+    image = resolve(settings.image_repository, release.tag)
+    ensure_stream(cluster, make_spark_application(request, settings, image, release.spark))
+    store = open_store(settings)
+
+    uid = wait_for(lambda: store.counts(KILLED).batches >= 2 and drivers(request.stream), 150)[0][
+        "metadata"
+    ]["uid"]
+    kubectl("delete", "pod", f"{request.stream}-driver", "--force", "--grace-period=0")
+    before = store.counts(KILLED)
+    record_property("read before the kill", before.read)
+    assert before.read < PRODUCED, "it was to be killed in the middle"
+
+    counts = wait_for_counts(store, KILLED, read=PRODUCED, wait_seconds=240)
+    record_property("stored", counts.stored)
+    assert counts == NightCounts(counts.batches, PRODUCED, PRODUCED - 20, 20)
+    (driver,) = drivers(request.stream)
+    assert driver["metadata"]["uid"] != uid
+    keys = keys_of(store, KILLED)
+    assert len(keys) == PRODUCED - 20
+    assert set(keys.values()) == {1}
 
 
 class TestWhereTheWorkersSeeTheClaim:
@@ -135,44 +181,10 @@ class TestWhereTheWorkersDoNotSeeTheClaim:
         assert "no row was counted: FINK_STORE_MOUNT" in run.log("wait_for_first_batch")
 
 
-def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
-    folder, kubernetes, record_property
-):
-    delete(SECOND)
-    topic = f"{TOPIC}_killed"
-    Fink.produce(None, topic, PRODUCED, corrupt=20)
-    settings = settings_at(folder)
-    cluster = Cluster(kubernetes)
-    cluster.apply(make_claim(settings, "1Gi"))
-    request = StreamRequest(
-        night=KILLED, topic=topic, max_offsets_per_trigger=250, trigger_interval_s=1
-    )
-    image = f"{settings.image_repository}:4.0_3.5.7"
-    ensure_stream(cluster, make_spark_application(request, settings, image, "3.5.7"))
-    store = open_store(settings)
-
-    uid = wait_for(lambda: store.counts(KILLED).batches >= 2 and drivers(request.stream), 150)[0][
-        "metadata"
-    ]["uid"]
-    kubectl("delete", "pod", f"{request.stream}-driver", "--force", "--grace-period=0")
-    before = store.counts(KILLED)
-    record_property("read before the kill", before.read)
-    assert before.read < PRODUCED, "it was to be killed in the middle"
-
-    counts = wait_for_counts(store, KILLED, read=PRODUCED, wait_seconds=240)
-    record_property("stored", counts.stored)
-    assert counts == NightCounts(counts.batches, PRODUCED, PRODUCED - 20, 20)
-    (driver,) = drivers(request.stream)
-    assert driver["metadata"]["uid"] != uid
-    keys = keys_of(store, KILLED)
-    assert len(keys) == PRODUCED - 20
-    assert set(keys.values()) == {1}
-
-
-def settings_at(folder):
+def settings_at(folder, claim=CLAIM):
     return load_settings().model_copy(
         update={
-            "store_prefix": f"pvc://{CLAIM}/ztf",
+            "store_prefix": f"pvc://{claim}/ztf",
             "store_mount": str(folder),
             "claim_access_mode": AccessMode.READ_WRITE_ONCE,
         }

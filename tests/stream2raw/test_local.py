@@ -18,10 +18,7 @@ import pytest
 from confluent_kafka import Producer
 from pyarrow import fs
 
-from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
 from fink_k8s.adapters.storage import Store
-from fink_k8s.core.releases import releases_from
-from fink_k8s.core.settings import load_settings
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
 from testbed.places import ROOT
@@ -49,11 +46,8 @@ class LocalStore(Store):
 
 
 @pytest.fixture(scope="session")
-def spark_environment(environment, tmp_path_factory):
-    settings = load_settings()
-    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
-    home = ensure_distribution(settings, release, print)
-    jars = ensure_jars(settings, release, print)
+def spark_environment(environment, spark_parts, tmp_path_factory):
+    home, jars = spark_parts
     classes = tmp_path_factory.mktemp("decoder")
     sources = [str(path) for path in (ROOT / "include/stream2raw/java").rglob("*.java")]
     javac = ["javac", "--release", "8", "-d", str(classes), "-cp", f"{home}/jars/*", *sources]

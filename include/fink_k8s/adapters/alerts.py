@@ -1,10 +1,13 @@
-"""Kafka, as preflight sees it: is the broker there, and the topic."""
+"""Kafka, as preflight and diagnosis see it: the broker, the topic, its offsets."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from fink_k8s.core.diagnosis import Topic
 from fink_k8s.core.errors import InvalidRequest, Unavailable
 
 
@@ -15,7 +18,7 @@ def check_topic(servers: str, topic: str, timeout: float = 8) -> int:
         Unavailable: no broker answers.
         InvalidRequest: there is no such topic.
     """
-    topics = _metadata(servers, timeout).topics
+    topics = _metadata(_admin(servers, timeout), servers, timeout).topics
     if topic not in topics:
         raise InvalidRequest(
             f"topic {topic} is not on {servers}; check the night, or make the topic"
@@ -29,18 +32,57 @@ def check_brokers(servers: str, timeout: float = 8) -> int:
     Raises:
         Unavailable: none answers.
     """
-    return len(_metadata(servers, timeout).brokers)
+    return len(_metadata(_admin(servers, timeout), servers, timeout).brokers)
 
 
-def _metadata(servers: str, timeout: float) -> Any:
-    admin = AdminClient({
+def topic_offsets(
+    servers: str, topic: str, overdue: timedelta = timedelta(minutes=5), timeout: float = 8
+) -> Topic:
+    """Return a topic's first and last offsets, and which alerts have waited for `overdue`.
+
+    `timeout` is in seconds. A topic that is not there has no partitions.
+
+    Raises:
+        Unavailable: no broker answers.
+    """
+    admin = _admin(servers, timeout)
+    metadata = _metadata(admin, servers, timeout).topics.get(topic)
+    if metadata is None:
+        return Topic(topic, overdue=overdue)
+    where = [TopicPartition(topic, number) for number in sorted(metadata.partitions)]
+    limit = int((datetime.now(UTC) - overdue).timestamp() * 1000)
+    try:
+        starts = _offsets(admin, where, OffsetSpec.earliest(), timeout)
+        due = _offsets(admin, where, OffsetSpec.for_timestamp(limit), timeout)
+        ends = _offsets(admin, where, OffsetSpec.latest(), timeout)
+    except KafkaException as error:
+        raise _unavailable(servers, error) from error
+    # No alert is younger than the limit: all are older.
+    due = {number: ends[number] if offset < 0 else offset for number, offset in due.items()}
+    return Topic(topic, starts, ends, due, overdue)
+
+
+def _offsets(admin: Any, where: list[Any], spec: Any, timeout: float) -> Mapping[int, int]:
+    asked = admin.list_offsets(dict.fromkeys(where, spec), request_timeout=timeout)
+    return {partition.partition: int(said.result().offset) for partition, said in asked.items()}
+
+
+def _admin(servers: str, timeout: float) -> Any:
+    return AdminClient({
         "bootstrap.servers": servers,
         "socket.timeout.ms": int(timeout * 1000),
         "log_level": 0,  # the error that is raised says it once
     })  # fmt: skip
+
+
+def _metadata(admin: Any, servers: str, timeout: float) -> Any:
     try:
         return admin.list_topics(timeout=timeout)
     except KafkaException as error:
-        raise Unavailable(
-            f"Kafka at {servers} does not answer: {error.args[0].str()}; check FINK_KAFKA_SERVERS"
-        ) from error
+        raise _unavailable(servers, error) from error
+
+
+def _unavailable(servers: str, error: KafkaException) -> Unavailable:
+    return Unavailable(
+        f"Kafka at {servers} does not answer: {error.args[0].str()}; check FINK_KAFKA_SERVERS"
+    )

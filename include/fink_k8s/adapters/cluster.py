@@ -96,6 +96,14 @@ class Cluster:
         where = f"/namespaces/{namespace}" if namespace else ""
         return list(self._get(f"/api/v1{where}/pods", labelSelector=selector)["items"])
 
+    def applications(self, namespace: str) -> list[Object]:
+        """Return the SparkApplications of a namespace."""
+        return list(self._get(_PATHS["SparkApplication"].format(ns=namespace))["items"])
+
+    def events(self, namespace: str) -> list[Object]:
+        """Return the events of a namespace."""
+        return list(self._get(f"/api/v1/namespaces/{namespace}/events")["items"])
+
     def apply(self, manifest: Object) -> bool:
         """Make an object as `manifest` says (server-side apply); tell whether that changed it.
 
@@ -180,7 +188,7 @@ class Cluster:
         bearer = settings.auth_settings().get("BearerToken", {}).get("value", "")
         return Access(
             server=settings.host,
-            token=bearer.removeprefix("Bearer "),
+            token=bearer.rpartition(" ")[2],
             authority=settings.ssl_ca_cert or "",
             certificate=settings.cert_file or "",
             key=settings.key_file or "",
@@ -214,9 +222,14 @@ class Cluster:
     def driver_log(self, namespace: str, pod: str, lines: int = 40) -> str:
         """Return the last lines of a pod's log; empty where there is none."""
         try:
-            data: bytes = self._raw(_log_of(namespace, pod), [("tailLines", str(lines))], {}).data
+            return self.pod_log(namespace, pod, lines)
         except FinkError:
             return ""
+
+    def pod_log(self, namespace: str, pod: str, lines: int, *, previous: bool = False) -> str:
+        """Return the last lines of a pod's log, or of that of its container before this one."""
+        query = [("tailLines", str(lines)), ("previous", str(previous).lower())]
+        data: bytes = self._raw(_log_of(namespace, pod), query, {}).data
         return data.decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str) -> Any:

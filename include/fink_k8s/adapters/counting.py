@@ -12,6 +12,10 @@ from fink_k8s.core.names import driver_pod_name, parse_stream_name
 
 # A line of a batch has some 250 characters: half a megabyte at most.
 _LINES = 2000
+_ELSEWHERE = (
+    "the driver speaks of {} batches, but the store shows none of them: does Airflow look where "
+    "the driver writes? check FINK_STORE_PREFIX, FINK_STORE_ENDPOINT and FINK_STORE_MOUNT"
+)
 
 
 class Source(StrEnum):
@@ -23,7 +27,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Count:
-    """The counts, who gave them, and why not the store where it did not."""
+    """The counts, who gave them, and why they may not be what one expects."""
 
     counts: NightCounts
     source: Source
@@ -46,11 +50,18 @@ def count_night(
 ) -> Count:
     """Count the rows in the store; where nobody here sees it, take the driver's word.
 
-    What the driver says is of this driver alone, and no row of it was seen.
+    What the driver says is of this driver alone, and no row of it was seen. Where the store shows
+    nothing of batches that the driver speaks of, it is probably another store than the driver's.
     """
     _, night = parse_stream_name(stream)
+
+    def said() -> NightCounts:
+        return counts_said(cluster.driver_log(namespace, driver_pod_name(stream), _LINES))
+
     try:
-        return Count(open_store().counts(night), Source.STORE)
+        counts = open_store().counts(night)
     except OutOfSight as error:
-        log = cluster.driver_log(namespace, driver_pod_name(stream), _LINES)
-        return Count(counts_said(log), Source.DRIVER, str(error))
+        return Count(said(), Source.DRIVER, str(error))
+    if counts.batches == 0 and (batches := said().batches):
+        return Count(counts, Source.STORE, _ELSEWHERE.format(batches))
+    return Count(counts, Source.STORE)

@@ -11,15 +11,18 @@ import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from docker.errors import APIError, DockerException
+
 from fink_k8s.adapters.registry import parts_of, registry_digest
 from fink_k8s.core.errors import FinkError, InvalidRequest, Unavailable
+from fink_k8s.core.image_request import ImageAction
 from fink_k8s.core.images import Login
-from fink_k8s.core.requests import ImageAction
 
 Say = Callable[[str], None]
 
@@ -142,7 +145,8 @@ class Engine:
     def push(self, tag: str) -> None:
         """Push a tag; layers that the registry has are not sent again."""
         begun = time.monotonic()
-        _follow(self.docker.push(self.repository, tag=tag, stream=True, decode=True), self.say)
+        with _engine_errors(f"pushing {self.repository}:{tag}"):
+            _follow(self.docker.push(self.repository, tag=tag, stream=True, decode=True), self.say)
         self.say(f"pushed {self.repository}:{tag} in {time.monotonic() - begun:.1f} s")
 
     def output_of(self, image: str, command: Sequence[str]) -> str:
@@ -153,15 +157,14 @@ class Engine:
         """
         docker = self.docker
         host = docker.create_host_config(network_mode="none")
-        container = docker.create_container(image, entrypoint=list(command), host_config=host)
-        try:
-            docker.start(container)
-            status = docker.wait(container, timeout=60)["StatusCode"]
-            text = docker.logs(container, stdout=True, stderr=bool(status)).decode()
-        except Exception as error:  # the client's own errors, of several libraries
-            raise BuildFailed(f"{command[0]} cannot be run in {image}: {error}") from error
-        finally:
-            docker.remove_container(container, force=True)
+        with _engine_errors(f"running {command[0]} in {image}"):
+            container = docker.create_container(image, entrypoint=list(command), host_config=host)
+            try:
+                docker.start(container)
+                status = docker.wait(container, timeout=60)["StatusCode"]
+                text = docker.logs(container, stdout=True, stderr=bool(status)).decode()
+            finally:
+                docker.remove_container(container, force=True)
         if status:
             raise BuildFailed(f"{command[0]} in {image} ended with {status}: {text[-200:]}")
         return str(text)
@@ -183,7 +186,7 @@ class Engine:
         self._pull_if_missing(stage.parent)
         self.say(f"building {image}")
         begun = time.monotonic()
-        with context_of(stage) as context:
+        with context_of(stage) as context, _engine_errors(f"building {image}"):
             _follow(
                 self.docker.build(
                     fileobj=context,
@@ -204,7 +207,8 @@ class Engine:
         if self.has(image):
             return
         repository, tag = parts_of(image)
-        _follow(self.docker.pull(repository, tag=tag, stream=True, decode=True), self.say)
+        with _engine_errors(f"pulling {image}"):
+            _follow(self.docker.pull(repository, tag=tag, stream=True, decode=True), self.say)
 
 
 def context_of(stage: Stage) -> Any:
@@ -226,6 +230,22 @@ def context_of(stage: Stage) -> Any:
                 tar.addfile(info, file)
     out.seek(0, io.SEEK_SET)
     return out
+
+
+@contextmanager
+def _engine_errors(what: str) -> Iterator[None]:
+    """Turn the errors of Docker's client into ours; `what` says what was being done."""
+    try:
+        yield
+    except APIError as error:
+        raise BuildFailed(
+            f"{what}: the Docker engine refuses it: {error.explanation or error}",
+            retryable=error.is_server_error() and "parse" not in str(error),
+        ) from error
+    except (DockerException, OSError) as error:
+        raise Unavailable(
+            f"{what}: the Docker engine does not answer: {error}; see DOCKER_HOST"
+        ) from error
 
 
 def _follow(events: Iterable[Mapping[str, Any]], say: Say) -> None:

@@ -17,6 +17,7 @@ from fink_k8s.adapters.image_sources import Source, ensure_source, requirements_
 from fink_k8s.adapters.python_packages import Target, ensure_packages, target_from
 from fink_k8s.adapters.registry import labels_of, registry_digest, resolve
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import (
     CODE_HOME,
     LABEL_MAIN_FILE,
@@ -27,7 +28,6 @@ from fink_k8s.core.images import (
     tag_of,
 )
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageAction, ImageRequest
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.sources import inside
 
@@ -98,6 +98,29 @@ def ensure_image(
     return ImageResult(f"{engine.repository}@{digest}", tag, tuple(engine.built))
 
 
+def own_dockerfile(settings: Settings, request: ImageRequest) -> Path:
+    """Return the Dockerfile of one's own that the request names.
+
+    Raises:
+        InvalidRequest: it is not there, or does not build on Spark's stage.
+        Refused: it is outside the folder that the settings allow.
+    """
+    folder = inside(
+        request.dockerfile, [Path(settings.dockerfiles)], "dockerfile", "FINK_DOCKERFILES"
+    )
+    dockerfile = folder / "Dockerfile"
+    if not dockerfile.is_file():
+        raise InvalidRequest(
+            f"dockerfile {request.dockerfile} holds no file Dockerfile; put it there"
+        )
+    if "${SPARK_IMAGE}" not in dockerfile.read_text():
+        raise InvalidRequest(
+            f"dockerfile {folder.name} does not build on Spark's stage; begin it with the lines "
+            "ARG SPARK_IMAGE and FROM ${SPARK_IMAGE}"
+        )
+    return dockerfile
+
+
 def _spark_stage(
     engine: Engine,
     settings: Settings,
@@ -160,11 +183,8 @@ def _code_stage(
         labels["org.opencontainers.image.source"] = source.origin
         labels["org.opencontainers.image.revision"] = source.revision
     if request.dockerfile:
-        folder = inside(
-            request.dockerfile, [Path(settings.dockerfiles)], "dockerfile", "FINK_DOCKERFILES"
-        )
-        name, dockerfile = "own", _own_dockerfile(folder)
-        beside = {path.name: path for path in folder.iterdir() if path != dockerfile}
+        name, dockerfile = "own", own_dockerfile(settings, request)
+        beside = {path.name: path for path in dockerfile.parent.iterdir() if path != dockerfile}
         inputs = {**beside, **inputs, "stream2raw": include / "stream2raw"}
         labels["fink.dockerfile"] = request.dockerfile
     return _on(engine, parent, name, dockerfile, inputs, labels)
@@ -181,18 +201,6 @@ def _on(
     """Return a stage on another of ours."""
     image = f"{engine.repository}:{parent.tag}"
     return Stage(name, dockerfile, inputs, "SPARK_IMAGE", image, parent.key, labels or {})
-
-
-def _own_dockerfile(folder: Path) -> Path:
-    dockerfile = folder / "Dockerfile"
-    if not dockerfile.is_file():
-        raise InvalidRequest(f"dockerfile {folder.name} holds no file Dockerfile; put it there")
-    if "${SPARK_IMAGE}" not in dockerfile.read_text():
-        raise InvalidRequest(
-            f"dockerfile {folder.name} does not build on Spark's stage; begin it with the lines "
-            "ARG SPARK_IMAGE and FROM ${SPARK_IMAGE}"
-        )
-    return dockerfile
 
 
 def _target(engine: Engine, settings: Settings, spark: Stage, action: ImageAction) -> Target:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator
 from fink_k8s.adapters.alerts import check_topic
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.image_sources import ensure_source
+from fink_k8s.adapters.images import own_dockerfile
 from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import holders
 from fink_k8s.core import claims, preflight
 from fink_k8s.core.errors import FinkError, OutOfSight
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login, plan_of
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageRequest, StreamRequest, SubmitWith
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.states import is_over
 
@@ -91,6 +93,8 @@ def inspect_image(
             source = ensure_source(settings, request, say=lambda line: None)
             at = f" at {source.revision}" if source.revision else ", a folder as it is now"
             yield Finding(Level.OK, f"Fink's code: {source.origin}{at}")
+        if request.dockerfile:
+            yield Finding(Level.OK, f"Dockerfile: {own_dockerfile(settings, request)}")
 
     def on_login() -> Iterator[Finding]:
         host = settings.image_repository.partition("/")[0]

@@ -77,10 +77,14 @@ def ensure_packages(
     What was brought once is kept: the same requirements for the same Python ask no index again.
 
     Raises:
-        InvalidRequest: a line is no requirement, or names an address that no wheel stands for.
+        InvalidRequest: a file is not there, a line is no requirement, or it names an address that
+            no wheel stands for.
         Unavailable: the index does not answer, or has no wheel of a package.
     """
     wheels = Path(settings.wheels) if settings.wheels else None
+    for file in files:
+        if not file.is_file():
+            raise InvalidRequest(f"requirements {file} are not there; see FINK_IMAGE_REQUIREMENTS")
     texts = [(file.name, requirements_from(file.read_text(), file.name, wheels, say))
              for file in files]  # fmt: skip
     aim = target()

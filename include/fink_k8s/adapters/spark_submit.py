@@ -25,6 +25,8 @@ RIGHTS = (
     ("patch", "services"),
     ("create", "configmaps"),
     ("patch", "configmaps"),
+    ("create", "networkpolicies.networking.k8s.io"),
+    ("patch", "networkpolicies.networking.k8s.io"),
     ("get", "configmaps"),
 )
 # What the JVM is given of the worker's environment: no connection, key or password of Airflow's,

@@ -1,12 +1,16 @@
 """The raw store, read as the proof needs it: commits, manifest, rows by footers, quarantine."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 from fink_k8s.core.counts import NightCounts
+from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.names import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.settings import Settings
@@ -132,6 +136,44 @@ class Store:
         stored = sum(self._rows(path) for path in self._manifest(night, batches[-1]))
         return NightCounts(batches[-1] + 1, read, stored, self._set_aside(night, batches[-1]))
 
+    def position(self, night: str, topic: str) -> Position:
+        """Return how far the night's checkpoint has come, whatever state it is in.
+
+        What is written later is read later: a batch that ends meanwhile is no contradiction.
+        """
+        checkpoint = checkpoint_path(self._prefix, night)
+        batches = self.committed(night)
+        written = self._batches(raw_path(self._prefix, night) + "/_spark_metadata")
+        planned = self._batches(checkpoint + "/offsets")
+        last = batches[-1] if batches else -1
+        position = Position(max(planned, default=-1), last, written=max(written, default=-1))
+        if last not in planned:
+            return position
+        end = self._offsets(f"{checkpoint}/offsets/{last}")
+        start = self._offsets(f"{checkpoint}/sources/0/0")
+        return replace(
+            position,
+            committed_at=self._written_at(f"{checkpoint}/commits/{last}"),
+            next={
+                int(partition): offset for (name, partition), offset in end.items() if name == topic
+            },
+            read=sum(offset - start.get(where, 0) for where, offset in end.items()),
+            set_aside=self._set_aside(night, last),
+        )
+
+    def write(self, folder: str, files: Mapping[str, str]) -> str:
+        """Write texts, by name, below `folder` of the store; return the folder's address."""
+        address = f"{self._prefix.rstrip('/')}/{folder}"
+        for name, text in files.items():
+            path = self._path(f"{address}/{name}")
+            try:
+                self._files.create_dir(path.rpartition("/")[0])
+                with self._files.open_output_stream(path) as file:
+                    file.write(text.encode())
+            except OSError as error:
+                raise Unavailable(f"{address} cannot be written: {str(error)[:200]}") from error
+        return address
+
     def _manifest(self, night: str, last: int) -> list[str]:
         folder = raw_path(self._prefix, night) + "/_spark_metadata"
         compacts = self._numbers(folder, ".compact")
@@ -158,12 +200,23 @@ class Store:
         return total
 
     def _rows(self, path: str) -> int:
-        return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        try:
+            return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
     def _offsets(self, path: str) -> dict[tuple[str, str], int]:
         text = self._read(path)
         loaded = json.loads(text[text.rindex("\n{") if "\n{" in text else text.index("{") :])
         return {(topic, p): int(o) for topic, parts in loaded.items() for p, o in parts.items()}
+
+    def _batches(self, folder: str) -> list[int]:
+        """Return the batches of a log folder, those that a compact file holds by its number."""
+        return sorted({*self._numbers(folder), *self._numbers(folder, ".compact")})
+
+    def _written_at(self, path: str) -> datetime | None:
+        info = self._files.get_file_info(self._path(path))
+        return info.mtime.astimezone(UTC) if info.mtime else None
 
     def _numbers(self, folder: str, suffix: str = "") -> list[int]:
         names = [info.base_name.removesuffix(suffix) for info in self._list(folder)
@@ -178,8 +231,11 @@ class Store:
             raise Unavailable(f"store {folder} cannot be read: {str(error)[:200]}") from error
 
     def _read(self, path: str) -> str:
-        with self._files.open_input_file(self._path(path)) as file:
-            return str(file.read(), "utf-8")
+        try:
+            with self._files.open_input_file(self._path(path)) as file:
+                return str(file.read(), "utf-8")
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
     def _path(self, address: str) -> str:
         """Return where an address of the job's is in the file system.
@@ -192,6 +248,7 @@ class Store:
             return address
         here = given.path.removeprefix(base.path)
         is_below = given.path.startswith(base.path) and here[:1] in ("", "/")
+        is_below = is_below and ".." not in here.split("/")
         if (given.scheme, given.netloc) != (base.scheme, base.netloc) or not is_below:
             raise Refused(
                 f"the sink's manifest lists {address}, which is not below {self._prefix}; was the "

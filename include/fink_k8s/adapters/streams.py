@@ -185,7 +185,7 @@ def ensure_stream(
     Raises:
         Conflict: one is there with another spec; the message names the fields that differ.
         Refused: it runs in the other way, or a driver of an earlier application still lives.
-        Unavailable: one is being deleted or made; the same call works when that is done.
+        Unavailable: one is being deleted; the same call works when it is gone.
     """
     check_spark_conf(manifest["spec"])
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
@@ -241,22 +241,27 @@ def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
     """Tell whether a driver waits in vain for config maps that its submission never made.
 
     spark-submit makes the driver first and what it mounts right after; where it is cut off between
-    the two, the pod stays Pending for ever.
-
-    Raises:
-        Unavailable: the pod is so young that its submission may be at work.
+    the two, the pod stays Pending for ever. A submission that may be at work is waited for.
     """
     pod = holder.there
     if holder.kind != "Pod" or pod["status"].get("phase") != "Pending":
         return False
     namespace = pod["metadata"]["namespace"]
-    mounted = [volume["configMap"] for volume in pod["spec"].get("volumes") or ()
+    mounted = [volume["configMap"]["name"] for volume in pod["spec"].get("volumes") or ()
                if "configMap" in volume]  # fmt: skip
-    if all(cluster.find("ConfigMap", one["name"], namespace) for one in mounted):
+
+    def is_whole() -> bool:
+        return all(cluster.find("ConfigMap", name, namespace) for name in mounted)
+
+    if is_whole():
         return False
-    if utc_now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) < _SUBMITTING:
-        raise Unavailable(f"driver {holder.name} is just being submitted; trigger again")
-    return True
+    age = utc_now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    deadline = time.monotonic() + min(_SUBMITTING, _SUBMITTING - age).total_seconds()
+    while not is_whole():
+        if time.monotonic() >= deadline or cluster.find("Pod", holder.name, namespace) is None:
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:

@@ -66,17 +66,6 @@ def assess(evidence: Evidence) -> Health:
         return Health(Verdict.STARTING, f"application {state}, driver {evidence.driver_phase}")
     if evidence.metrics is None:
         return Health(Verdict.SILENT, "driver Running, its metrics do not answer")
-    if queries := live_queries(evidence):
+    if queries := evidence.live_queries:
         return Health(Verdict.HEALTHY, f"driver Running, {queries} query alive")
     return Health(Verdict.NO_QUERY, "driver Running, no live query")
-
-
-def live_queries(evidence: Evidence) -> int:
-    """Return how many streaming queries the driver's gauges speak of."""
-    gauges = (evidence.metrics or {}).get("gauges", {})
-    names = {
-        name.split(".spark.streaming.", 1)[1].rsplit(".", 1)[0]
-        for name in gauges
-        if ".spark.streaming." in name
-    }
-    return len(names)

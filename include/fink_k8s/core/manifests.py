@@ -142,7 +142,7 @@ def make_spark_application(
             "onSubmissionFailureRetries": 2,
             "onSubmissionFailureRetryInterval": 5,
         },
-        "sparkConf": _spark_conf(settings) | prometheus_conf(spark_version),
+        "sparkConf": _spark_conf(settings, spark_version) | prometheus_conf(spark_version),
         "volumes": _volumes(settings),
         "driver": {
             **_pod(settings, labels),
@@ -231,7 +231,7 @@ def _arguments(request: StreamRequest, settings: Settings) -> list[str]:
     return [word for flag, value in flags.items() for word in (flag, value)]
 
 
-def _spark_conf(settings: Settings) -> dict[str, str]:
+def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
     conf = {
         # The gauges spark.streaming.* tell a live query from a driver that only runs.
         "spark.sql.streaming.metricsEnabled": "true",
@@ -247,12 +247,17 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
             "spark.hadoop.fs.s3a.connection.ssl.enabled": secure,
             # Bulk deletes of directory markers hang for minutes on some S3 servers.
             "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+            # Version 2 of the AWS SDK, from Hadoop 3.4 on, signs for a wrong region without it.
+            "spark.hadoop.fs.s3a.endpoint.region": settings.store_region,
             "spark.hadoop.fs.s3a.aws.credentials.provider": (
                 "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
             ),
         }
         if settings.store_endpoint:
             conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
+        if spark_version.startswith("3.1."):
+            # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
+            conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
     return conf
 
 

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
     )
+    diagnosis_dir: str = Field(
+        "",
+        description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
+        "`diagnosis/` in the store.",
+        examples=["/var/lib/fink/diagnosis"],
+    )
 
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
     @classmethod

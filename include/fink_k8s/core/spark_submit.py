@@ -8,87 +8,15 @@ Sources: the operator's `submission.go` and `sparkpod_defaulter.go`, and
 https://spark.apache.org/docs/latest/running-on-kubernetes.html#configuration
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fink_k8s.core.diagnosis import Category, Diagnosis, diagnose_words
+from fink_k8s.core import spark_fields as fields
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import Manifest, canonical_json, hash_of
 from fink_k8s.core.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, driver_pod_name
 
-# A field of the spec that is one property of Spark, or the beginning of several.
-_PROPERTIES = {
-    "image": "spark.kubernetes.container.image",
-    "imagePullPolicy": "spark.kubernetes.container.image.pullPolicy",
-    "imagePullSecrets": "spark.kubernetes.container.image.pullSecrets",
-    "memoryOverheadFactor": "spark.kubernetes.memoryOverheadFactor",
-    "pythonVersion": "spark.kubernetes.pyspark.pythonVersion",
-}
-_PROPERTY_FAMILIES = {
-    "hadoopConf": "spark.hadoop.",
-    "nodeSelector": "spark.kubernetes.node.selector.",
-    "sparkConf": "",
-}
-_DEPENDENCIES = {
-    "archives": "spark.archives",
-    "excludePackages": "spark.jars.excludes",
-    "files": "spark.files",
-    "jars": "spark.jars",
-    "packages": "spark.jars.packages",
-    "pyFiles": "spark.submit.pyFiles",
-    "repositories": "spark.jars.repositories",
-}
-# The same for driver and executor; `{role}` is which of them.
-_POD_PROPERTIES = {
-    "coreLimit": "spark.kubernetes.{role}.limit.cores",
-    "coreRequest": "spark.kubernetes.{role}.request.cores",
-    "cores": "spark.{role}.cores",
-    "image": "spark.kubernetes.{role}.container.image",
-    "javaOptions": "spark.{role}.extraJavaOptions",
-    "memory": "spark.{role}.memory",
-    "memoryOverhead": "spark.{role}.memoryOverhead",
-    "serviceAccount": "spark.kubernetes.authenticate.{role}.serviceAccountName",
-}
-_EXECUTOR_PROPERTIES = {
-    "deleteOnTermination": "spark.kubernetes.executor.deleteOnTermination",
-    "instances": "spark.executor.instances",
-}
-_POD_FAMILIES = {
-    "annotations": "spark.kubernetes.{role}.annotation.",
-    "labels": "spark.kubernetes.{role}.label.",
-}
-_DRIVER_FAMILIES = {
-    "serviceAnnotations": "spark.kubernetes.driver.service.annotation.",
-    "serviceLabels": "spark.kubernetes.driver.service.label.",
-}
-_ENVIRONMENT = {"driver": "spark.kubernetes.driverEnv.", "executor": "spark.executorEnv."}
-# What the operator's webhook puts into pods stands in the templates: of the pod, of its container.
-_OF_THE_POD = {
-    "affinity": "affinity",
-    "dnsConfig": "dnsConfig",
-    "hostAliases": "hostAliases",
-    "initContainers": "initContainers",
-    "nodeSelector": "nodeSelector",
-    "podSecurityContext": "securityContext",
-    "priorityClassName": "priorityClassName",
-    "schedulerName": "schedulerName",
-    "shareProcessNamespace": "shareProcessNamespace",
-    "terminationGracePeriodSeconds": "terminationGracePeriodSeconds",
-    "tolerations": "tolerations",
-}
-_OF_THE_CONTAINER = ("envFrom", "lifecycle", "ports", "securityContext")
-# The sources of volumes that Spark has properties for, and which of their fields.
-_VOLUME_OPTIONS = {
-    "emptyDir": {"medium", "sizeLimit"},
-    "hostPath": {"path"},
-    "nfs": {"path", "server"},
-    "persistentVolumeClaim": {"claimName"},
-}
-_MOUNT_FIELDS = {"mountPath", "name", "readOnly", "subPath"}
-# Spark knows its scratch space by this name, and only where its properties tell of it.
-_SCRATCH = "spark-local-dir-"
 # Who the stream is and who submits it: the project's own to say, in either way of submission.
 _RESERVED = (
     "spark.app.name",
@@ -202,14 +130,14 @@ def _conf_of_application(spec: Mapping[str, Any]) -> dict[str, str]:
     """Return the properties of all that is not of one pod."""
     conf = {}
     for key, value in spec.items():
-        if key in _PROPERTIES:
-            conf[_PROPERTIES[key]] = _text(value)
-        elif key in _PROPERTY_FAMILIES:
-            conf |= _family(_PROPERTY_FAMILIES[key], value)
+        if key in fields.PROPERTIES:
+            conf[fields.PROPERTIES[key]] = _text(value)
+        elif key in fields.PROPERTY_FAMILIES:
+            conf |= _family(fields.PROPERTY_FAMILIES[key], value)
         elif key == "deps":
             for kind, items in value.items():
-                _known(f"deps.{kind}", kind in _DEPENDENCIES)
-                conf[_DEPENDENCIES[kind]] = _text(items)
+                _known(f"deps.{kind}", kind in fields.DEPENDENCIES)
+                conf[fields.DEPENDENCIES[kind]] = _text(items)
         elif key in {"type", "mode"}:
             wanted = {"type": "Python", "mode": "cluster"}[key]
             _known(f"{key} {value}", value == wanted)
@@ -243,25 +171,25 @@ class _Pod:
 
     def say(self, spec: Mapping[str, Any], labels: Mapping[str, str]) -> "_Pod":
         """Say each field of `spec`; the application's `labels` are the pod's as well."""
-        only = _EXECUTOR_PROPERTIES if self.role == "executor" else {}
-        families = _POD_FAMILIES | (_DRIVER_FAMILIES if self.role == "driver" else {})
+        only = fields.EXECUTOR_PROPERTIES if self.role == "executor" else {}
+        families = fields.POD_FAMILIES | (fields.DRIVER_FAMILIES if self.role == "driver" else {})
         for key, value in {**spec, "labels": {**labels, **(spec.get("labels") or {})}}.items():
-            if template := ({**_POD_PROPERTIES, **only}).get(key):
+            if template := ({**fields.POD_PROPERTIES, **only}).get(key):
                 self.conf[template.format(role=self.role)] = _text(value)
             elif key in families:
                 self.conf |= _family(families[key].format(role=self.role), value)
             elif key == "envVars":
-                self.conf |= _family(_ENVIRONMENT[self.role], value)
+                self.conf |= _family(fields.ENVIRONMENT[self.role], value)
             elif key == "env":
                 self._say_environment(value)
             elif key == "volumeMounts":
                 self._say_volumes(value)
             elif key == "sidecars":
                 self._into(self.sidecars, key, value)
-            elif key in _OF_THE_POD:
-                self.pod[_OF_THE_POD[key]] = value
+            elif key in fields.OF_THE_POD:
+                self.pod[fields.OF_THE_POD[key]] = value
                 self.templated.append(f"{self.role}.{key}")
-            elif key in _OF_THE_CONTAINER:
+            elif key in fields.OF_THE_CONTAINER:
                 self.container[key] = value
                 self.templated.append(f"{self.role}.{key}")
             else:
@@ -282,7 +210,7 @@ class _Pod:
             name = variable["name"]
             reference = (variable.get("valueFrom") or {}).get("secretKeyRef") or {}
             if variable.keys() == {"name", "value"}:
-                self.conf[f"{_ENVIRONMENT[self.role]}{name}"] = variable["value"]
+                self.conf[f"{fields.ENVIRONMENT[self.role]}{name}"] = variable["value"]
             elif reference.keys() == {"name", "key"}:
                 key = f"spark.kubernetes.{self.role}.secretKeyRef.{name}"
                 self.conf[key] = f"{reference['name']}:{reference['key']}"
@@ -302,7 +230,7 @@ class _Pod:
             if names.count(name) == 1 and _has_properties(volume, mount):
                 self.conf |= _conf_of_volume(self.role, volume, mount)
                 continue
-            _known(f"volume {name} of this kind", not name.startswith(_SCRATCH))
+            _known(f"volume {name} of this kind", not name.startswith(fields.SCRATCH))
             self._into(self.container.setdefault("volumeMounts", []), f"volume {name}", [mount])
             if volume not in self.pod.setdefault("volumes", []):
                 self.pod["volumes"].append(volume)
@@ -315,10 +243,11 @@ class _Pod:
 def _has_properties(volume: Mapping[str, Any], mount: Mapping[str, Any]) -> bool:
     """Tell whether Spark's own properties can say all of a volume and its mount."""
     sources = volume.keys() - {"name"}
-    if len(sources) != 1 or not mount.keys() <= _MOUNT_FIELDS:
+    if len(sources) != 1 or not mount.keys() <= fields.MOUNT_FIELDS:
         return False
     [source] = sources
-    return source in _VOLUME_OPTIONS and volume[source].keys() <= _VOLUME_OPTIONS[source]
+    options = fields.VOLUME_OPTIONS.get(source)
+    return options is not None and volume[source].keys() <= options
 
 
 def _conf_of_volume(
@@ -367,38 +296,3 @@ def _known(what: str, is_known: bool) -> None:
             f"{what} cannot be said to spark-submit; take it away, or set submit_with to "
             "spark-operator"
         )
-
-
-def diagnose_submission(output: str) -> Diagnosis:
-    """Return the one cause that spark-submit's output names; the output may be a long stack."""
-    line = _cause_of(output)
-    if "is forbidden: User" in output:
-        return Diagnosis(
-            Category.RIGHT_MISSING,
-            "Airflow's account may not do what spark-submit does with it",
-            line,
-            "Apply include/kubernetes/airflow-spark-submit.yaml, then trigger again",
-        )
-    return diagnose_words(line) or Diagnosis(
-        Category.SUBMISSION_FAILED,
-        "spark-submit failed on the worker",
-        line,
-        "Mend what it names, and trigger again",
-    )
-
-
-def lost_the_race(output: str) -> bool:
-    """Tell whether spark-submit found a driver of that name: someone else was faster."""
-    return "reason=AlreadyExists" in output or "already exists" in _cause_of(output)
-
-
-def _cause_of(output: str) -> str:
-    """Return the root of the exception, or the last line that speaks of an error."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith(("Exception in thread", "Caused by:"))]
-    errors = [line for line in lines if "rror" in line]
-    cause = (causes or errors or lines or ["it said nothing"])[-1]
-    # The API server's own words, where they are in it.
-    if match := re.search(r"Message: (.*?)\.?(?: Received status: .*)?$", cause):
-        cause = match[1]
-    return cause[:600]

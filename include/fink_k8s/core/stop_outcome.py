@@ -142,12 +142,13 @@ def _batches_in_words(course: Course, kept: Kept) -> str:
             "again, so that nothing is lost or doubled."
         )
     if kept.committed is None:
-        return "No batch was begun." if course.found else ""
+        return "No batch was begun: there is neither data nor checkpoint of it."
     return f"Its last batch, {kept.committed}, is committed."
 
 
 def _kept_in_words(kept: Kept) -> str:
-    parts = [f"data {kept.data}", f"checkpoint {kept.checkpoint}"] if kept.data else []
+    may_be_there = kept.data and (kept.unread or kept.planned is not None)
+    parts = [f"data {kept.data}", f"checkpoint {kept.checkpoint}"] if may_be_there else []
     if kept.counts:
         counts = kept.counts
         parts.append(

@@ -187,7 +187,8 @@ def _step_with_driver(course: Course, manner: StopManner, remains: Remains, now:
     if course.killed is None:
         if now - asked < timedelta(seconds=manner.limit_s):
             return Step(Action.WAIT, f"the driver ends its batch: {remains}")
-        if manner.then_at_once:
+        is_lost = not any(map(is_vouched_for, remains.drivers))
+        if manner.then_at_once or (manner.force_lost and is_lost):
             return Step(Action.KILL, f"not ended within {manner.limit_s} s: {remains}")
         return Step(
             Action.GIVE_UP,

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
+from fink_k8s.core.diagnosis.pods import OPERATOR_TIME, operator_away
 from fink_k8s.core.health import Health, Verdict, assess
 
 # A driver without query may answer now and then: it is one and the same death.
@@ -40,8 +42,8 @@ class Watch:
 
     goal: Goal
     patience: timedelta = timedelta(seconds=8)
-    start_time: timedelta = timedelta(seconds=120)
-    operator_time: timedelta = timedelta(seconds=30)
+    start_time: timedelta = START_TIME
+    operator_time: timedelta = OPERATOR_TIME
     last: Health | None = None
     _since: dict[Verdict, datetime] = field(default_factory=dict)
 
@@ -69,20 +71,14 @@ class Watch:
         waited = self._lasted(Verdict.STARTING, now)
         if waited < self.operator_time:
             return None
-        away = Diagnosis(
-            Category.OPERATOR_AWAY,
-            "the Spark Operator does not take the application up",
-            f"it has no state after {waited.total_seconds():.0f} s",
-            "Bring the operator's controller back (helm); the application then starts by itself",
-        )
-        return Outcome(False, str(away), retryable=True)
+        return Outcome(False, str(operator_away(waited)), retryable=True)
 
     def _judge_query(self, verdict: Verdict, evidence: Evidence, now: datetime) -> Outcome | None:
         started = evidence.driver_started
         age = now - started if started else timedelta(0)
         if age < self.start_time or self._lasted(verdict, now) < self.patience:
             return None
-        return Outcome(False, str(query_dead(verdict, age)))
+        return Outcome(False, str(query_dead(age, answers=verdict is Verdict.NO_QUERY)))
 
     def _note(self, verdict: Verdict, now: datetime) -> None:
         """Remember since when a verdict holds; a trouble is over only when the stream is well."""
@@ -93,21 +89,6 @@ class Watch:
 
     def _lasted(self, verdict: Verdict, now: datetime) -> timedelta:
         return now - self._since[_CLOCKS.get(verdict, verdict)]
-
-
-def query_dead(verdict: Verdict, age: timedelta) -> Diagnosis:
-    """Return the diagnosis of a driver that has run for `age` and has no live query."""
-    detail = (
-        "its metrics speak of no live query"
-        if verdict is Verdict.NO_QUERY
-        else "its metrics do not answer"
-    )
-    return Diagnosis(
-        Category.QUERY_DEAD,
-        "the driver runs, but its query is dead",
-        f"{detail}, {age.total_seconds():.0f} s after its start",
-        "Read the driver's log for the query's exception; delete the application to start anew",
-    )
 
 
 def utc_now() -> datetime:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import Store, open_store
-from fink_k8s.core.errors import InvalidRequest, Unavailable
+from fink_k8s.core.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.images import Login
 from fink_k8s.core.settings import Settings
 
@@ -40,6 +40,15 @@ def store(settings: Settings) -> Store:
     return open_store(settings, access_key=keys.login or "", secret_key=keys.password or "")
 
 
+def store_secrets() -> list[str]:
+    """Return the values of the store's keys, which are to be hidden wherever they turn up."""
+    try:
+        keys = BaseHook.get_connection(STORE_CONNECTION)
+    except AirflowNotFoundException:
+        return []
+    return [key for key in (keys.login, keys.password) if key]
+
+
 def docker_client() -> Any:
     """Return a client of the Docker API, logged in where the connection has a password.
 
@@ -47,6 +56,7 @@ def docker_client() -> Any:
     `minikube docker-env` prints; without them the local socket.
     """
     from airflow.providers.docker.hooks.docker import DockerHook
+    from docker.errors import APIError
 
     engine = docker_engine(os.environ)
     try:
@@ -55,6 +65,11 @@ def docker_client() -> Any:
             timeout=600,
             **engine,
         ).api_client
+    except APIError as error:
+        raise NotPermitted(
+            f"the Docker engine or the registry refuses the login of {DOCKER_CONNECTION}: "
+            f"{error.explanation}; correct the connection's host, login and password"
+        ) from error
     except AirflowException as error:
         raise Unavailable(
             f"the Docker engine {engine['base_url']} does not answer; see DOCKER_HOST, "
@@ -72,8 +87,6 @@ def docker_engine(environment: Mapping[str, str]) -> dict[str, Any]:
     address = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not environment.get("DOCKER_TLS_VERIFY"):
         return {"base_url": address}
-    from docker.tls import TLSConfig
-
     folder = Path(environment.get("DOCKER_CERT_PATH") or "")
     files = [folder / name for name in ("ca.pem", "cert.pem", "key.pem")]
     for file in files:
@@ -83,8 +96,21 @@ def docker_engine(environment: Mapping[str, str]) -> dict[str, Any]:
                 "folder that minikube docker-env prints"
             )
     ca, certificate, key = map(str, files)
-    tls = TLSConfig(client_cert=(certificate, key), ca_cert=ca, verify=True)
+    tls = _tls_config()(client_cert=(certificate, key), ca_cert=ca, verify=True)
     return {"base_url": address.replace("tcp://", "https://", 1), "tls": tls}
+
+
+def _tls_config() -> type[Any]:
+    from docker.tls import TLSConfig
+
+    class EngineTls(TLSConfig):
+        """Trust the engine's own authority, not the one that REQUESTS_CA_BUNDLE would put first."""
+
+        def configure_client(self, client: Any) -> None:
+            super().configure_client(client)
+            client.trust_env = False
+
+    return EngineTls
 
 
 def registry_login() -> Login | None:

@@ -12,6 +12,7 @@ class Tag(StrEnum):
 
     LIFECYCLE = "lifecycle"
     STAGE = "stage"
+    TROUBLE = "troubleshooting"
 
 
 DAG_DEFAULTS: dict[str, Any] = {

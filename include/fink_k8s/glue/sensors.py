@@ -93,5 +93,5 @@ class FirstBatchSensor(BaseSensorOperator):
             )
         if health.verdict in {Verdict.FAILED, Verdict.ABSENT, Verdict.ENDED}:
             raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
-        self.log.info("no batch is committed yet; %s", health.reason)
+        self.log.info("no batch is committed yet; %s", count.why or health.reason)
         return PokeReturnValue(False)

@@ -12,16 +12,12 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.distribution import ensure_distribution
 from fink_k8s.adapters.spark_submit import prepared
 from fink_k8s.adapters.streams import ensure_stream
+from fink_k8s.core.diagnosis.submission import diagnose_submission, lost_the_race
 from fink_k8s.core.errors import Conflict, StreamFailed
 from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.requests import SubmitWith
 from fink_k8s.core.settings import load_settings
-from fink_k8s.core.spark_submit import (
-    SparkSubmit,
-    diagnose_submission,
-    lost_the_race,
-    spark_submit_from,
-)
+from fink_k8s.core.spark_submit import SparkSubmit, spark_submit_from
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.failures import airflow_failures
 from fink_k8s.glue.links import SparkUiLink

@@ -117,9 +117,7 @@ class StopStreamOperator(BaseOperator):
 
 
 def _store_of(settings: Settings) -> Store | None:
-    """Return the store; None where there is no connection to ask it with."""
-    if not settings.store_prefix.startswith("s3a:"):
-        return None
+    """Return the store; None where Airflow has no way to it."""
     try:
         return store(settings)
     except (AirflowNotFoundException, FinkError):

@@ -49,3 +49,15 @@ def test_a_store_that_is_only_away_is_not_replaced_by_the_drivers_word(cluster):
 
     with pytest.raises(Unavailable):
         count_night(away, cluster, "spark", STREAM)
+
+
+def test_a_store_that_shows_nothing_of_what_the_driver_speaks_of_is_probably_another(cluster):
+    class OtherStore:
+        def counts(self, night):
+            return NightCounts(0, 0, 0, 0)
+
+    count = count_night(OtherStore, cluster, "spark", STREAM)
+    assert (count.counts.batches, count.source) == (0, Source.STORE)
+    assert "the driver speaks of 1 batches, but the store shows none" in count.why
+    cluster.log = ""
+    assert count_night(OtherStore, cluster, "spark", STREAM).why == ""

@@ -3,8 +3,11 @@ import tarfile
 from dataclasses import replace
 
 import pytest
+from docker.errors import APIError, DockerException
 
 from fink_k8s.adapters.docker_engine import BuildFailed, Engine, Stage, _follow, context_of
+from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.image_request import ImageAction
 from tests.fakes import FakeDocker, FakeRegistry
 
 BASE = "localhost:5000/fink/base:bookworm"
@@ -164,3 +167,22 @@ def test_a_container_is_removed_when_its_command_fails():
     with pytest.raises(BuildFailed, match="python3 in image ended with 1: no module"):
         Engine(docker, "r", None, print).output_of("image", ("python3", "-c", "x"))
     assert docker.done == [("run", "python3"), ("remove", "python3")]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (APIError("dockerfile parse error line 3"), BuildFailed, "refuses it: .*line 3"),
+        (DockerException("connection aborted"), Unavailable, "does not answer: .*DOCKER_HOST"),
+        (ConnectionResetError("reset"), Unavailable, "does not answer: reset"),
+    ],
+)
+def test_an_engine_that_refuses_or_is_away_is_told_in_our_words(stage, error, kind, words):
+    docker = FakeDocker(FakeRegistry({BASE: "id"}))
+
+    def build(**_):
+        raise error
+
+    docker.build = build
+    with pytest.raises(kind, match=words):
+        Engine(docker, "r", None, print).ensure([stage], ImageAction.BUILD)

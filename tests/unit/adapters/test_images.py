@@ -3,15 +3,21 @@ import pytest
 
 from fink_k8s.adapters.images import ensure_image, resolve
 from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageAction, ImageRequest
 from fink_k8s.core.settings import Settings
 from tests.fakes import FakeDocker, FakeRegistry, digest_of
 
 REPOSITORY = "localhost:5000/fink/stream2raw"
 BASE = "localhost:5000/fink/base:bookworm"
 SETTINGS = Settings(image_repository=REPOSITORY, image_base=BASE)
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "it ran"},),
+)
 
 
 @pytest.fixture

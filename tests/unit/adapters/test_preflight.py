@@ -2,11 +2,12 @@ import pytest
 
 from fink_k8s.adapters import preflight
 from fink_k8s.core.errors import NotPermitted, OutOfSight, Unavailable
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_claim, make_namespace, make_spark_application
 from fink_k8s.core.preflight import Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageRequest, StreamRequest, SubmitWith
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from tests.fakes import FakeCluster, driver_pod
 
@@ -17,7 +18,16 @@ SETTINGS = Settings(
     store_prefix="s3a://fink",
 )
 REQUEST = StreamRequest(night="20250101", topic="alerts")
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=(
+        {"highest": "1.34", "verdict": "tested", "reason": "it ran"},
+        {"verdict": "expected", "reason": "nothing speaks against it"},
+    ),
+)
 
 
 class FakeStore:

@@ -151,3 +151,9 @@ def test_a_package_without_a_wheel_is_named_with_the_remedy(ensure, tmp_path):
         ensure("avro-python3")
     assert not caught.value.retryable
     assert list((tmp_path / "cache/packages").iterdir()) == []
+
+
+def test_requirements_that_are_not_there_are_named(tmp_path, said):
+    settings = Settings(cache_dir=tmp_path)
+    with pytest.raises(InvalidRequest, match=r"none\.txt are not there; see FINK_IMAGE_REQ"):
+        ensure_packages(settings, [tmp_path / "none.txt"], lambda: TARGET, said.append)

@@ -178,8 +178,9 @@ def test_the_rights_asked_for_are_the_rights_of_the_file():
     root = Path(__file__).resolve().parents[3]
     role, binding = yaml.safe_load_all((root / spark_submit.RIGHTS_FILE).read_text())
     granted = {
-        (verb, resource)
+        (verb, ".".join(filter(None, [resource, group])))
         for rule in role["rules"]
+        for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }

@@ -1,4 +1,6 @@
 import json
+import shutil
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,6 +9,7 @@ from pyarrow import fs
 
 from fink_k8s.adapters.storage import open_store
 from fink_k8s.core.counts import NightCounts
+from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.settings import Settings
 
@@ -134,6 +137,15 @@ def test_commits_come_in_order_of_their_numbers(store, bucket):
     assert store.committed(NIGHT) == [0, 9, 10]
 
 
+def test_a_batch_that_was_begun_and_not_committed_is_planned_only(store, bucket):
+    assert store.planned(NIGHT) == []
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.batch(1, {"0": 9}, rows=4)
+    (bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/1").unlink()
+    assert (store.planned(NIGHT), store.committed(NIGHT)) == ([0, 1], [0])
+
+
 def test_what_was_read_is_stored_or_set_aside(store, bucket):
     bucket.start({"0": 100, "1": 0})
     bucket.batch(0, {"0": 104, "1": 3}, rows=7)
@@ -244,8 +256,12 @@ def test_what_is_still_being_set_aside_does_not_count(store, bucket):
 def test_a_manifest_that_leads_elsewhere_is_refused(store, bucket):
     bucket.start({"0": 0})
     bucket.batch(0, {"0": 5}, rows=5)
-    for path in ("s3a://other/ztf/part-0.parquet", "s3a://fink/ztf2/part-0.parquet",
-                 "file:///fink/ztf/part-0.parquet"):  # fmt: skip
+    for path in (
+        "s3a://other/ztf/part-0.parquet",
+        "s3a://fink/ztf2/part-0.parquet",
+        "s3a://fink/ztf/../other/part-0.parquet",
+        "file:///fink/ztf/part-0.parquet",
+    ):
         entry = json.dumps({"path": path, "action": "add"})
         bucket.write(f"raw/{NIGHT}/_spark_metadata/0", f"v1\n{entry}")
         with pytest.raises(Refused, match=f"{path}, which is not below s3a://fink/ztf"):
@@ -283,6 +299,15 @@ def test_a_claim_that_nobody_here_sees_is_out_of_sight():
         claim_store("")
 
 
+def test_what_is_listed_and_gone_is_named(tmp_path):
+    claim = Bucket(tmp_path, "file:///var/lib/fink/fink/ztf")
+    claim.start({"0": 0})
+    claim.batch(0, {"0": 5}, rows=5)
+    (tmp_path / f"fink/ztf/raw/{NIGHT}/part-0.parquet").unlink()
+    with pytest.raises(Unavailable, match=r"part-0\.parquet cannot be read"):
+        claim_store(tmp_path).counts(NIGHT)
+
+
 def test_a_mount_that_is_not_there_is_named(tmp_path):
     with pytest.raises(Unavailable, match=r"no folder .*/away; FINK_STORE_MOUNT"):
         claim_store(tmp_path / "away").check()
@@ -314,3 +339,61 @@ def test_hdfs_is_opened_at_its_name_node(monkeypatch):
     asked = []
     assert hdfs_store(monkeypatch, asked).check() is None
     assert asked == [("namenode", 8020)]
+
+
+def test_a_night_that_nobody_has_written_has_no_position(store):
+    assert store.position(NIGHT, "alerts") == Position()
+
+
+def test_the_position_is_where_the_last_committed_batch_ended(bucket, store):
+    bucket.start({"0": 5, "1": 0})
+    bucket.batch(0, {"0": 15, "1": 4}, 12)
+    bucket.batch(1, {"0": 25, "1": 8}, 14)
+    bucket.quarantine(1, 2)
+    # A batch in hand counts as planned alone.
+    bucket.write(f"raw_checkpoint/{NIGHT}/offsets/2", "v1\n{}\n{}")
+    position = store.position(NIGHT, "alerts")
+    assert (position.planned, position.committed, position.written) == (2, 1, 1)
+    assert (position.next, position.read, position.set_aside) == ({0: 25, 1: 8}, 28, 2)
+    assert datetime.now(UTC) - position.committed_at < timedelta(minutes=5)
+    # The offsets are those of the topic that is asked for.
+    assert store.position(NIGHT, "another").next == {}
+
+
+@pytest.mark.parametrize(
+    ("gone", "seen"),
+    [
+        ("raw_checkpoint", Position(written=0)),
+        ("raw", Position(0, 0, written=-1)),
+    ],
+)
+def test_a_pair_of_which_one_half_is_gone_has_a_position_too(bucket, store, gone, seen):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 10}, 10)
+    shutil.rmtree(bucket.root / f"fink/ztf/{gone}/{NIGHT}")
+    found = store.position(NIGHT, "alerts")
+    assert (found.planned, found.committed, found.written) == (
+        seen.planned, seen.committed, seen.written,
+    )  # fmt: skip
+
+
+def test_a_manifest_that_was_compacted_counts_by_its_number(bucket, store):
+    bucket.start({"0": 0})
+    bucket.batch(9, {"0": 10}, 10)
+    (bucket.root / f"fink/ztf/raw/{NIGHT}/_spark_metadata/9").unlink()
+    bucket.manifest("9.compact", 9)
+    assert store.position(NIGHT, "alerts").written == 9
+
+
+def test_a_bundle_is_written_below_the_prefix(bucket, store):
+    address = store.write("diagnosis/s/1", {"report.md": "words", "logs/a.log": "ü"})
+    assert address == f"{PREFIX}/diagnosis/s/1"
+    folder = bucket.root / "fink/ztf/diagnosis/s/1"
+    assert (folder / "report.md").read_text() == "words"
+    assert (folder / "logs/a.log").read_text(encoding="utf-8") == "ü"
+
+
+def test_a_store_that_takes_nothing_is_told(bucket, store):
+    bucket.write("diagnosis", "a file where a folder is due")
+    with pytest.raises(Unavailable, match="cannot be written"):
+        store.write("diagnosis/s/1", {"report.md": "words"})

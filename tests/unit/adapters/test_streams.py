@@ -269,11 +269,35 @@ def test_a_driver_whose_submission_was_cut_off_is_made_anew():
     assert cluster.all_pods == [driver("Pending")]
 
 
-def test_a_driver_that_is_just_being_submitted_is_let_be():
-    cluster = FakeCluster(pods=[driver("Pending", mounts=["conf-map"], ages_s=3)])
-    with pytest.raises(Unavailable, match="just being submitted"):
-        by_spark_submit(cluster)
-    assert len(cluster.all_pods) == 1
+class SubmittedCluster(FakeCluster):
+    """The config map of a driver comes at the third look for it, or the driver goes away."""
+
+    looks, comes = 0, True
+
+    def find(self, kind, name, namespace=""):
+        if kind == "ConfigMap":
+            self.looks += 1
+            if self.looks == 3:
+                self.put(CONF_MAP) if self.comes else self.all_pods.clear()
+        return super().find(kind, name, namespace)
+
+
+def test_a_driver_that_is_just_being_submitted_is_waited_for():
+    cluster = SubmittedCluster(pods=[driver("Pending", mounts=["conf-map"], ages_s=3)])
+    assert by_spark_submit(cluster).way is Way.ADOPTED
+    assert cluster.looks == 3
+
+
+def test_a_driver_whose_submission_took_it_back_is_made_anew():
+    cluster = SubmittedCluster(pods=[driver("Pending", mounts=["conf-map"], ages_s=3)])
+    cluster.comes = False
+    assert by_spark_submit(cluster).way is Way.REPLACED
+    assert cluster.all_pods == [driver("Pending")]
+
+
+def test_a_clock_that_is_ahead_makes_nobody_wait_longer():
+    cluster = FakeCluster(pods=[driver("Pending", mounts=["conf-map"], ages_s=-3600)])
+    assert by_spark_submit(cluster).way is Way.REPLACED
 
 
 def test_a_driver_that_has_its_config_map_is_whole():

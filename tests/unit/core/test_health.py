@@ -2,7 +2,7 @@ import pytest
 
 from fink_k8s.core.diagnosis import Category, Evidence
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.health import Verdict, assess, live_queries
+from fink_k8s.core.health import Verdict, assess
 
 APP = "spark-0123.driver"
 QUERY = f"{APP}.spark.streaming.6f1e0d3c-5a1b-4e7e-9a55-0c3d2b1a0f9e"
@@ -117,7 +117,7 @@ def test_a_driver_is_there_whatever_its_query_does(state, metrics, runs):
     ],
 )
 def test_a_query_counts_once_however_many_gauges_it_has(metrics, queries):
-    assert live_queries(evidence("RUNNING", "Running", metrics)) == queries
+    assert evidence("RUNNING", "Running", metrics).live_queries == queries
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 import pytest
 
 from fink_k8s.core.errors import InvalidRequest, Refused
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import chosen_jars, jars_from, main_file_of, plan_of, tag_of
 from fink_k8s.core.releases import Jar, Release
-from fink_k8s.core.requests import ImageRequest
 from fink_k8s.core.settings import Settings
 
 SHA = "a" * 64
 AVRO = Jar(artifact="org.apache.spark:spark-avro_2.12:3.5.7", sha256="b" * 64)
 RELEASE = Release(
-    fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",), jars=(AVRO,)
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "ran"},),
+    jars=(AVRO,),
 )
 GIT = "https://github.com/astrolabsoftware/fink-broker"
 

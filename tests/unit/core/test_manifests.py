@@ -11,6 +11,7 @@ from fink_k8s.core.images import Login
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.spark_submit import spark_submit_from
 
 PLATFORM = {
     "app.kubernetes.io/name": "stream2raw",
@@ -292,6 +293,18 @@ def test_a_claim_is_mounted_at_one_path_in_driver_and_executors():
         assert spec[role]["podSecurityContext"]["fsGroup"] == 185
 
 
+def test_spark_submit_is_told_of_the_claim_and_of_prometheus_as_well():
+    conf = spark_submit_from(application(settings_of(store_prefix="pvc://fink-raw/ztf"))).conf
+    for role in ("driver", "executor"):
+        store = f"spark.kubernetes.{role}.volumes.persistentVolumeClaim.store"
+        assert conf[f"{store}.options.claimName"] == "fink-raw"
+        assert conf[f"{store}.mount.path"] == "/var/lib/fink"
+    annotation = "spark.kubernetes.driver.annotation.prometheus.io"
+    assert conf[f"{annotation}/path"] == "/metrics/prometheus/"
+    sink = "spark.metrics.conf.driver.sink.prometheusServlet.path"
+    assert conf[sink] == "/metrics/prometheus"
+
+
 def test_a_claim_is_what_the_installation_says():
     settings = settings_of(
         store_prefix="pvc://fink-raw/ztf", claim_class="nfs", claim_access_mode="ReadWriteOnce"
@@ -443,3 +456,30 @@ def test_the_program_is_the_images(settings):
     assert spec["mainApplicationFile"] == "local:///opt/fink/bin/stream2raw.py"
     ours = manifests.make_spark_application(*arguments[:-1])["spec"]
     assert spec["arguments"] == ours["arguments"]
+
+
+def conf_of(spark_version, **fields):
+    request = StreamRequest(**REQUEST)
+    made = manifests.make_spark_application(request, settings_of(**fields), IMAGE, spark_version)
+    return made["spec"]["sparkConf"]
+
+
+def test_the_store_s_region_is_signed_for():
+    region = "spark.hadoop.fs.s3a.endpoint.region"
+    assert conf_of("4.2.0", store_region="eu-west-3")[region] == "eu-west-3"
+    assert region not in conf_of("4.2.0", store_prefix="hdfs://name:8020/fink")
+
+
+def test_a_hadoop_that_cannot_keep_directory_markers_deletes_them_one_by_one():
+    bulk = "spark.hadoop.fs.s3a.multiobjectdelete.enable"
+    assert conf_of("3.1.3")[bulk] == "false"
+    assert bulk not in conf_of("3.5.7")
+
+
+def test_the_oldest_release_renders_for_its_cluster():
+    spec = manifests.make_spark_application(
+        StreamRequest(**REQUEST), settings_of(store_prefix="hdfs://name:8020/fink"), IMAGE, "2.4.4"
+    )["spec"]
+    assert spec["sparkVersion"] == "2.4.4"
+    assert "hdfs://name:8020/fink" in spec["arguments"]
+    assert not any(key.startswith("spark.hadoop.fs.s3a") for key in spec["sparkConf"])

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from fink_k8s.core import preflight
 from fink_k8s.core.preflight import Finding, Level
-from fink_k8s.core.releases import Release
+from fink_k8s.core.releases import Release, Security
 from fink_k8s.core.requests import StreamRequest, SubmitWith
 
 MIB, GIB = 2**20, 2**30
@@ -16,8 +16,11 @@ RELEASE = Release(
     spark="2.4.4",
     scala="2.11",
     java=8,
-    kubernetes_tested=("1.14",),
-    kubernetes_highest="1.15",
+    kubernetes=(
+        {"highest": "1.14", "lowest": "1.14", "verdict": "tested", "reason": "it ran"},
+        {"highest": "1.15", "verdict": "expected", "reason": "the document has it"},
+        {"verdict": "refused", "reason": "never above Kubernetes 1.15"},
+    ),
 )
 
 
@@ -113,6 +116,15 @@ def test_the_namespace_that_stage_rbac_makes_is_restricted():
     old = RELEASE.model_copy(update={"spark": "3.1.3"})
     assert preflight.check_pod_security(old, None)
     assert not preflight.check_pod_security(RELEASE.model_copy(update={"spark": "3.5.7"}), None)
+
+
+def test_a_release_with_known_faults_is_warned_of_and_may_run():
+    old = RELEASE.model_copy(update={"security": Security(reason="no fixes since 2021")})
+    [finding] = preflight.check_security(old)
+    assert str(finding) == (
+        "warning: Spark 2.4.4: no fixes since 2021; run a newer release where you can"
+    )
+    assert preflight.check_security(RELEASE) == []
 
 
 def test_without_the_crd_the_operator_is_to_be_installed():

@@ -4,9 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.requests import (
     DeployRequest,
-    ImageRequest,
+    DiagnoseRequest,
     RbacMode,
     RbacRequest,
     Stage,
@@ -232,3 +233,33 @@ def test_an_image_may_be_built_alone_by_fink_image():
     assert ImageRequest(image_action="build").image_action == "build"
     with pytest.raises(ValidationError, match="image_tag is a digest"):
         ImageRequest(image_tag=DIGEST)
+
+
+@pytest.mark.parametrize(
+    ("form", "stream"),
+    [
+        ({}, ""),
+        ({"survey": "lsst"}, ""),
+        ({"night": "20250101"}, "stream2raw-ztf-20250101"),
+        ({"night": "20250101", "survey": "lsst"}, "stream2raw-lsst-20250101"),
+        ({"stream": "stream2raw-ztf-20250101"}, "stream2raw-ztf-20250101"),
+        ({"stream": "stream2raw-ztf-20250101", "night": "20250101"}, "stream2raw-ztf-20250101"),
+    ],
+)
+def test_a_stream_is_asked_for_by_its_name_or_its_night(form, stream):
+    assert DiagnoseRequest(**form).asked_stream == stream
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"stream": "spark-operator-controller"}, "stream2raw-<survey>-<night>"),
+        ({"stream": "stream2raw-ztf-20250230"}, "no date"),
+        ({"stream": "stream2raw-ztf-20250101\n"}, "stream"),
+        ({"stream": "stream2raw-ztf-20250101", "night": "20250102"}, "give one of the two"),
+        ({"night": "20250230"}, "no date"),
+    ],
+)
+def test_what_is_no_stream_is_refused(form, words):
+    with pytest.raises(ValueError, match=words):
+        DiagnoseRequest(**form)

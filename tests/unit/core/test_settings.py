@@ -305,3 +305,36 @@ def test_places_and_jars_are_taken_as_they_are_written(environment):
     settings = load_settings()
     assert settings.sources == "/opt/fink,https://github.com/astrolabsoftware"
     assert settings.extra_jars == f"g:a:1@{DIGEST}, g:b:2@{DIGEST}"
+
+
+def test_an_address_and_a_base_may_serve_several_releases():
+    settings = Settings(
+        image_base="localhost:5000/fink/base:java{java}",
+        spark_url="file:///srv/pyspark-{version}.tar.gz",
+    )
+    assert settings.image_base_of(11) == "localhost:5000/fink/base:java11"
+    assert settings.spark_url_of("3.1.3") == "file:///srv/pyspark-3.1.3.tar.gz"
+
+
+def test_without_a_placeholder_one_base_and_one_address_serve_all():
+    settings = Settings(image_base="fink/base:1", spark_url="https://x.org/spark.tgz")
+    assert settings.image_base_of(11) == "fink/base:1"
+    assert settings.spark_url_of("3.1.3") == "https://x.org/spark.tgz"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("image_base", "fink/base:java{version}"),
+        ("image_base", "fink/base:java{java"),
+        ("image_base", "fink/base{java}"),
+        ("image_base", "fink/base:{{java}}"),
+        ("spark_url", "https://x.org/{java}.tgz"),
+        ("spark_url", "https://x.org/{}.tgz"),
+        ("spark_url", "https://x.org/{version.tgz"),
+        ("spark_url", "https://x.org/{{version}}.tgz"),
+    ],
+)
+def test_a_placeholder_that_is_not_known_is_refused(field, value):
+    with pytest.raises(ValidationError, match=r"\{java\}|\{version\}"):
+        Settings(**{field: value})

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from fink_k8s.core import spark_fields as fields
 from fink_k8s.core import spark_submit
-from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import make_spark_application, spec_hash
 from fink_k8s.core.requests import StreamRequest
@@ -16,8 +16,6 @@ from fink_k8s.core.spark_submit import (
     DRIVER_TEMPLATE,
     EXECUTOR_TEMPLATE,
     check_spark_conf,
-    diagnose_submission,
-    lost_the_race,
     meets_restricted,
     spark_submit_from,
 )
@@ -235,18 +233,18 @@ UNSAYABLE_OF_PODS = [
     "template",
 ]
 SAID = {
-    *spark_submit._PROPERTIES,
-    *spark_submit._PROPERTY_FAMILIES,
+    *fields.PROPERTIES,
+    *fields.PROPERTY_FAMILIES,
     *spark_submit._SAID_ELSEWHERE,
     *("deps", "mode", "type"),
 }
 SAID_OF_PODS = {
-    *spark_submit._POD_PROPERTIES,
-    *spark_submit._EXECUTOR_PROPERTIES,
-    *spark_submit._POD_FAMILIES,
-    *spark_submit._DRIVER_FAMILIES,
-    *spark_submit._OF_THE_POD,
-    *spark_submit._OF_THE_CONTAINER,
+    *fields.POD_PROPERTIES,
+    *fields.EXECUTOR_PROPERTIES,
+    *fields.POD_FAMILIES,
+    *fields.DRIVER_FAMILIES,
+    *fields.OF_THE_POD,
+    *fields.OF_THE_CONTAINER,
     *("env", "envVars", "sidecars", "volumeMounts"),
 }
 
@@ -371,63 +369,6 @@ def test_spark_2_is_refused_what_would_change_the_stream(fields):
         spark_submit_from(manifest_with("2.4.4", **fields))
     with pytest.raises(InvalidRequest, match="Spark 2, which has no pod templates"):
         mount({"name": "v", "configMap": {"name": "c"}}, "2.4.4")
-
-
-HEAD = "26/11/25 01:13:32 INFO KerberosConfDriverFeatureStep: no krb5.conf\n"
-FRAME = "\tat org.apache.spark.deploy.SparkSubmit.main(SparkSubmit.scala)\n"
-API = "io.fabric8.kubernetes.client.KubernetesClientException: Failure executing: POST at: X. "
-FORBIDDEN = (
-    'Message: Forbidden! User airflow doesn\'t have permission. pods is forbidden: User "airflow" '
-    'cannot create resource "pods" in API group "" in the namespace "spark".'
-)
-EXISTS = (
-    'Message: pods "stream2raw-ztf-20040101-driver" already exists. Received status: '
-    "Status(apiVersion=v1, code=409, reason=AlreadyExists, status=Failure)."
-)
-QUOTA = 'Message: pods "x-driver" is forbidden: exceeded quota: nothing, requested: pods=1.'
-RESTRICTED = 'Message: pods "x" is forbidden: violates PodSecurity "restricted:latest": x.'
-
-
-def stack(message):
-    return f'{HEAD}Exception in thread "main" {API}{message}\n{FRAME}Caused by: {API}{message}\n'
-
-
-@pytest.mark.parametrize(
-    ("output", "category", "words", "remedy"),
-    [
-        (stack(FORBIDDEN), Category.RIGHT_MISSING, 'create resource "pods"', "submit.yaml"),
-        (stack(QUOTA), Category.QUOTA, "exceeded quota: nothing", "raise the quota"),
-        (stack(RESTRICTED), Category.SUBMISSION_FAILED, "violates PodSecurity", "trigger again"),
-        (
-            f'{HEAD}Exception in thread "main" X: An error\n{FRAME}'
-            "Caused by: java.net.UnknownHostException: nowhere\n26/11/25 INFO ShutdownHook\n",
-            Category.SUBMISSION_FAILED,
-            "UnknownHostException: nowhere",
-            "trigger again",
-        ),
-        (
-            "/x/bin/spark-class: line 71: java: command not found\nError: no JVM\n",
-            Category.SUBMISSION_FAILED,
-            "no JVM",
-            "trigger again",
-        ),
-        ("", Category.SUBMISSION_FAILED, "it said nothing", "trigger again"),
-    ],
-)
-def test_a_failed_submission_has_one_cause_in_one_line(output, category, words, remedy):
-    found = diagnose_submission(output)
-    assert found.category is category
-    assert words in str(found)
-    assert remedy in str(found)
-    assert "\n" not in str(found)
-    assert "Received status" not in str(found)
-    assert len(str(found)) < 1000
-
-
-def test_a_driver_of_that_name_is_a_lost_race_and_no_failure():
-    assert lost_the_race(stack(EXISTS))
-    assert not lost_the_race(stack(QUOTA))
-    assert not lost_the_race("")
 
 
 def test_the_tables_and_the_refusals_are_all_that_the_operator_knows():

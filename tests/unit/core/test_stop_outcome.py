@@ -71,8 +71,10 @@ def test_a_batch_that_was_cut_is_named():
 def test_of_nothing_it_says_already_so():
     kept = Kept.of_night("s3a://fink", "20060101")
     line = outcome_of(course(found=(), was="", was_alive=False), kept, 0.1).line
-    assert line.startswith(f"{STREAM}: nothing of it was there, already so.")
-    assert "Gone" not in line
+    assert line == (
+        f"{STREAM}: nothing of it was there, already so. No batch was begun: there is neither data "
+        "nor checkpoint of it."
+    )
 
 
 def test_a_store_that_cannot_be_read_is_said():

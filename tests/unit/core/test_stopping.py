@@ -186,9 +186,14 @@ def test_a_lost_pod_is_struck_out_only_when_that_is_asked():
 
 
 def test_force_alone_kills_nobody_whose_node_answers():
+    alive = pod(going=True, nodeName="n1")
+    alive["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
     patient = PATIENT.model_copy(update={"force_lost": True})
-    row = (0, Remains(None, [pod()])), (59, DRIVER_ENDS), (1000, DRIVER_ENDS)
-    assert play(patient, *row) == ["ask", "wait", "give-up"]
+    first = (0, Remains(None, [pod()]))
+    assert play(patient, first, (60, Remains(None, [alive]))) == ["ask", "give-up"]
+    late = 60 + LOST_AFTER.total_seconds()
+    row = first, (60, DRIVER_ENDS), (late, DRIVER_ENDS)
+    assert play(patient, *row) == ["ask", "kill", "force"]
 
 
 def test_an_application_that_a_finalizer_holds_is_named_with_the_remedy():

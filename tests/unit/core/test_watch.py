@@ -3,8 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.numbers import query_dead
 from fink_k8s.core.health import Verdict
-from fink_k8s.core.watch import Goal, Outcome, Watch, query_dead, utc_now
+from fink_k8s.core.watch import Goal, Outcome, Watch, utc_now
 
 START = datetime(2026, 1, 1, 20, 0, tzinfo=UTC)
 LIVE = {"gauges": {"spark-1.driver.spark.streaming.q.latency": {"value": 0}}}
@@ -173,7 +174,7 @@ def test_two_watches_share_no_memory():
 
 
 def test_a_dead_query_is_told_in_one_line_with_remedy():
-    line = str(query_dead(Verdict.NO_QUERY, timedelta(seconds=130.4)))
+    line = str(query_dead(timedelta(seconds=130.4), answers=True))
     assert line.startswith("[query-dead] the driver runs, but its query is dead: ")
     assert "130 s after its start. Read the driver's log" in line
     assert "\n" not in line

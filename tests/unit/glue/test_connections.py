@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import requests
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.images import Login
@@ -36,6 +37,14 @@ def test_what_minikube_prints_is_taken(minikube, tmp_path):
     assert engine["tls"].cert == (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
     assert engine["tls"].verify is True
     assert engine["tls"].ca_cert == str(tmp_path / "ca.pem")
+
+
+def test_the_engines_own_authority_counts_whatever_the_machine_trusts(minikube, tmp_path):
+    session = requests.Session()
+    docker_engine(minikube)["tls"].configure_client(session)
+    assert session.verify == str(tmp_path / "ca.pem")
+    # With it, REQUESTS_CA_BUNDLE of the environment would come before `verify`.
+    assert session.trust_env is False
 
 
 def test_a_folder_without_certificates_is_named(minikube, tmp_path):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from docs.generate import ROOT
-from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.core.errors import NotPermitted, OutOfSight, Unavailable
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.glue import connections, doctor
 from fink_k8s.glue.doctor import Check, all_checks, examine
@@ -214,3 +214,10 @@ def test_a_kubeconfig_that_cannot_be_read_is_named(monkeypatch, tmp_path):
     code, lines = run([check for check in all_checks() if check.name == "kubernetes_default"])
     assert code == 1
     assert "KUBECONFIG_STREAMS" in lines[1]
+
+
+def test_a_store_that_is_out_of_sight_is_a_warning_and_not_missing(world):
+    world.errors["store"] = OutOfSight("FINK_STORE_MOUNT is not set")
+    code, lines = run()
+    assert (code, missing(lines)) == (0, [])
+    assert [line for line in lines if "FINK_STORE_MOUNT is not set" in line]

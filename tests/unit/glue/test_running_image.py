@@ -9,7 +9,13 @@ from fink_k8s.glue.running_image import image_to_run
 from tests.fakes import FakeDocker, FakeRegistry, digest_of
 
 SETTINGS = Settings(image_repository="r.org/fink")
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "ran"},),
+)
 BUILT = f"r.org/fink@{digest_of('built')}"
 OURS = "/opt/fink/stream2raw/bin/stream2raw.py"
 FINKS = "/opt/fink/bin/stream2raw.py"

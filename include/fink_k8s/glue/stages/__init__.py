@@ -4,6 +4,7 @@ A stage that the form skips ends as `skipped` and the chain goes on: every task'
 `none_failed`.
 """
 
+from fink_k8s.glue.stages.diagnose import diagnose_on_failure, diagnose_streams
 from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.preflight import check_prerequisites
 from fink_k8s.glue.stages.rbac import rbac
@@ -13,6 +14,8 @@ from fink_k8s.glue.stages.submit import submit_stream, wait_for_first_batch, wai
 
 __all__ = [
     "check_prerequisites",
+    "diagnose_on_failure",
+    "diagnose_streams",
     "image",
     "prepare_store",
     "rbac",

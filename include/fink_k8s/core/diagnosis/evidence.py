@@ -1,0 +1,164 @@
+"""What is known of one stream at one moment: values only, from the API server, Kafka, the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from fink_k8s.core.states import Phase, phase_of, state_of_driver
+
+Object = Mapping[str, Any]
+ALIVE = frozenset({"Pending", "Running", "Unknown"})
+"""Pod phases in which a driver may still write."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a night's checkpoint has come.
+
+    `planned` and `committed` are batch numbers, -1 for none; `next` holds the next offset to read
+    by partition, empty before the first batch; `committed_at` is when the last batch ended.
+    """
+
+    planned: int = -1
+    committed: int = -1
+    committed_at: datetime | None = None
+    next: Mapping[int, int] = field(default_factory=dict)
+    written: int = -1
+    """The last batch in the output's manifest, `_spark_metadata`."""
+    read: int = 0
+    set_aside: int = 0
+    """Alerts of committed batches: all, and those that could not be decoded."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic's offsets by partition; no partitions: the broker knows no such topic.
+
+    `due` holds the first offset that is younger than `overdue`: what lies below has waited longer.
+    """
+
+    name: str
+    starts: Mapping[int, int] = field(default_factory=dict)
+    ends: Mapping[int, int] = field(default_factory=dict)
+    due: Mapping[int, int] = field(default_factory=dict)
+    overdue: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the cluster says of one stream, as the API gives it.
+
+    A quick look (`adapters/streams.py`) has the first four fields. A full one
+    (`adapters/gather.py`) has them all, `seen_at` first, and only then do the checks read what
+    takes a clock, Kafka or the store to know. What did not answer is None, and in `unanswered`.
+    """
+
+    application: Object | None
+    pods: Sequence[Object] = ()
+    metrics: Object | None = None
+    driver_log: str = ""
+    seen_at: datetime | None = None
+    events: Sequence[Object] = ()
+    logs: Mapping[str, str] = field(default_factory=dict)
+    """By pod; of an earlier container of a pod by `<pod>.previous`."""
+    position: Position | None = None
+    topic: Topic | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """What the tasks of a failed run said last, by task."""
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    """Why a source of the full look gave nothing, by source (`kafka`, `store`, `events`, ...)."""
+
+    @property
+    def exists(self) -> bool:
+        """Tell whether there is a stream: an application, or a driver that has none."""
+        return self.application is not None or self.driver is not None
+
+    @property
+    def state(self) -> str:
+        """Return the application's state, e.g. `RUNNING`; empty for a new one.
+
+        A driver that plain spark-submit started has no application: its pod's phase tells.
+        """
+        if self.application is None and self.driver is not None:
+            return state_of_driver(self.driver_phase)
+        status = (self.application or {}).get("status") or {}
+        return str((status.get("applicationState") or {}).get("state", ""))
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether the driver runs and is to run: the operator notices it some seconds late."""
+        phase = phase_of(self.state)
+        return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
+
+    @property
+    def message(self) -> str:
+        """Return the application's error message."""
+        status = (self.application or {}).get("status") or {}
+        return str((status.get("applicationState") or {}).get("errorMessage", ""))
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Return the job's command line, by flag: from the application, else from the driver."""
+        words = ((self.application or {}).get("spec") or {}).get("arguments")
+        if words is None:
+            containers = (self.driver or {}).get("spec", {}).get("containers") or [{}]
+            words = containers[0].get("args") or []
+        return {
+            flag: value for flag, value in pairwise(words) if flag.startswith("-") and len(flag) > 1
+        }
+
+    @property
+    def drivers(self) -> list[Object]:
+        """Return the driver pods; more than one only where something is wrong."""
+        return [
+            pod
+            for pod in self.pods
+            if (pod["metadata"].get("labels") or {}).get("spark-role") == "driver"
+        ]
+
+    @property
+    def driver(self) -> Object | None:
+        """Return the driver pod: the one that lives, where an earlier one is still listed."""
+        return max(self.drivers, key=lambda pod: pod["status"].get("phase") in ALIVE, default=None)
+
+    @property
+    def driver_phase(self) -> str:
+        """Return the driver pod's phase, e.g. `Pending`."""
+        return str(self.driver["status"].get("phase")) if self.driver else "not there"
+
+    @property
+    def driver_started(self) -> datetime | None:
+        """Return when the driver's container began to run; None where it does not."""
+        for status in (self.driver or {}).get("status", {}).get("containerStatuses") or ():
+            if running := status.get("state", {}).get("running"):
+                return datetime.fromisoformat(running["startedAt"])
+        return None
+
+    @property
+    def live_queries(self) -> int:
+        """Return how many streaming queries the driver's gauges speak of."""
+        gauges = (self.metrics or {}).get("gauges", {})
+        names = {
+            name.split(".spark.streaming.", 1)[1].rsplit(".", 1)[0]
+            for name in gauges
+            if ".spark.streaming." in name
+        }
+        return len(names)
+
+    @property
+    def lag(self) -> int | None:
+        """Return how many alerts of the topic are not committed yet; None where nobody knows."""
+        return self._behind(self.topic.ends) if self.topic else None
+
+    @property
+    def overdue(self) -> int:
+        """Return how many alerts have waited longer than they should."""
+        return (self._behind(self.topic.due) or 0) if self.topic else 0
+
+    def _behind(self, ends: Mapping[int, int]) -> int | None:
+        if self.topic is None or self.position is None:
+            return None
+        following = {p: self.position.next.get(p, self.topic.starts.get(p, 0)) for p in ends}
+        return sum(max(0, end - following[p]) for p, end in ends.items())

@@ -1,0 +1,85 @@
+"""What programs say: the operator of a submission, a driver of its end, a task of its failure."""
+
+from fink_k8s.core.diagnosis.causes import Category, Diagnosis, diagnosis_from
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.messages import (
+    DETAIL_LENGTH,
+    KAFKA_REMEDY,
+    STORE_REMEDY,
+    diagnose_words,
+    essence,
+    last_words,
+)
+
+_FAILED_STATES = {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}
+_SOURCES = {
+    "kafka": (Category.KAFKA_UNREACHABLE, "Airflow itself does not reach Kafka", KAFKA_REMEDY),
+    "store": (Category.STORE_UNREACHABLE, "Airflow itself cannot read the store", STORE_REMEDY),
+}
+
+
+def check_failure(evidence: Evidence) -> Diagnosis | None:
+    """Read what the operator says of a submission that failed, and the driver of its own end."""
+    if evidence.state not in _FAILED_STATES:
+        return None
+    return diagnose_words(f"{evidence.message}\n{evidence.driver_log}")
+
+
+def check_running(evidence: Evidence) -> Diagnosis | None:
+    """Read what a running driver has said since its last batch ended; takes a full look.
+
+    What it said before, the batch has outlived.
+    """
+    if evidence.seen_at is None or not evidence.runs:
+        return None
+    return diagnose_words(_since_last_batch(evidence.driver_log))
+
+
+def check_run(evidence: Evidence) -> Diagnosis | None:
+    """Read what the tasks of a run said when they failed, while the trouble was fresh.
+
+    The operator deletes a driver that has failed, and its log with it.
+    """
+    for said in evidence.failures.values():
+        if found := diagnosis_from(said) or diagnose_words(said):
+            return found
+    return None
+
+
+def check_submission(evidence: Evidence) -> Diagnosis | None:
+    """Name a submission that failed for a cause we have no name for."""
+    if evidence.state != "SUBMISSION_FAILED":
+        return None
+    return Diagnosis(
+        Category.SUBMISSION_FAILED,
+        "spark-submit failed in the operator",
+        essence(f"{evidence.message}\n{evidence.driver_log}", ("Exception", "Error")),
+        "Read the operator's log, mend what it names, and trigger again",
+    )
+
+
+def check_driver(evidence: Evidence) -> Diagnosis | None:
+    """Name a driver that ended for a cause we have no name for."""
+    if evidence.state not in {"FAILED", "FAILING", "PENDING_RERUN"}:
+        return None
+    last = last_words(evidence.driver_log)
+    return Diagnosis(
+        Category.DRIVER_FAILED,
+        "the driver ended with an error",
+        last or evidence.message or f"application {evidence.state}",
+        "Mend what it names; the driver's log has the whole story",
+    )
+
+
+def check_sources(evidence: Evidence) -> Diagnosis | None:
+    """Name Kafka or the store where they do not answer Airflow either."""
+    for source, (category, summary, resolution) in _SOURCES.items():
+        if why := evidence.unanswered.get(source):
+            return Diagnosis(category, summary, why[:DETAIL_LENGTH], resolution)
+    return None
+
+
+def _since_last_batch(log: str) -> str:
+    lines = log.splitlines()
+    ends = [number for number, line in enumerate(lines) if '"stream2raw": "batch"' in line]
+    return "\n".join(lines[ends[-1] + 1 :] if ends else lines)

@@ -1,0 +1,141 @@
+"""The stage `diagnose`: one line that names the cause, and a bundle of all that was seen.
+
+It never fails: what cannot be looked at is said, and the rest is looked at all the same.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from airflow.sdk import TriggerRule, get_current_context
+
+from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.names import parse_stream_name
+from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of
+from fink_k8s.core.requests import DiagnoseRequest
+from fink_k8s.core.settings import Settings, load_settings
+from fink_k8s.core.states import Phase, phase_of
+from fink_k8s.glue.connections import cluster, store, store_secrets
+from fink_k8s.glue.failures import failures_of
+from fink_k8s.glue.steps import deploy_request, request_of, step
+
+log = logging.getLogger(__name__)
+_LIMIT = timedelta(minutes=5)
+Result = dict[str, str]
+
+
+@step(retries=0, execution_timeout=_LIMIT)
+def diagnose_streams() -> list[Result]:
+    """Diagnose the stream of the form, or each one of the namespace that is not well."""
+    request = request_of(DiagnoseRequest)
+    asked = request.asked_stream
+    results = []
+    for stream in [asked] if asked else _streams():
+        look = _Look.at(stream)
+        if asked or not look.is_well:
+            results.append(look.told())
+    if not results:
+        print(NOTHING_WRONG)
+    return results
+
+
+@step(retries=0, execution_timeout=_LIMIT)
+def diagnose_failure() -> Result:
+    """Diagnose the stream of a run that has failed."""
+    failures = failures_of(get_current_context())
+    try:
+        stream = deploy_request().stream
+    except Exception as error:  # the request itself is what failed
+        said = next(filter(None, failures.values()), str(error))
+        print(f"the run asked for no stream that could be looked at: {said}")
+        return {"category": "", "line": said, "address": ""}
+    return _Look.at(stream, failures).told()
+
+
+def diagnose_on_failure() -> Any:
+    """Return the last task of a chain, which runs only if the chain fails, and leaves it failed.
+
+    A run's state is that of its last tasks, and a diagnosis that succeeds would turn it green; a
+    teardown's state does not count.
+    """
+    diagnosed = diagnose_failure()
+    diagnosed.operator.as_teardown()
+    # A teardown's own rule would start it after each success as well.
+    diagnosed.operator.trigger_rule = TriggerRule.ONE_FAILED
+    return diagnosed
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one stream looks like, and what is wrong with it."""
+
+    stream: str
+    evidence: Evidence
+    found: Diagnosis | None
+
+    @classmethod
+    def at(cls, stream: str, failures: Mapping[str, str] | None = None) -> "_Look":
+        """Look at everything; what cannot be looked at is in the evidence."""
+        from fink_k8s.adapters.gather import gather
+
+        settings = load_settings()
+        evidence = gather(
+            cluster(), settings, stream, partial(store, settings),
+            failures=failures, secrets=store_secrets(),
+        )  # fmt: skip
+        return cls(stream, evidence, diagnose(evidence))
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether nothing is wrong, as far as everything could be looked at."""
+        return not self.found and not self.evidence.unanswered
+
+    def told(self) -> Result:
+        """Print the report, keep the bundle, and return what other tasks may want to know."""
+        files = bundle_of(self.stream, self.evidence, self.found)
+        print(files["report.md"])
+        address = self._kept(load_settings(), files)
+        for source, why in self.evidence.unanswered.items():
+            log.warning("could not look at %s: %s", source, why)
+        line = line_of(self.stream, self.evidence, self.found)
+        # The last line is the one that is read.
+        print(f"bundle: {address or 'not kept'}")
+        (log.error if self.found else log.info)("%s", line)
+        category = self.found.category.value if self.found else ""
+        return {"stream": self.stream, "category": category, "line": line, "address": address}
+
+    def _kept(self, settings: Settings, files: Mapping[str, str]) -> str:
+        from fink_k8s.adapters.gather import keep
+
+        moment = self.evidence.seen_at or datetime.now(UTC)
+        try:
+            return keep(files, self.stream, moment, settings, partial(store, settings))
+        except Exception as error:
+            log.error("the bundle is not kept: %s; set FINK_DIAGNOSIS_DIR to a folder", error)
+            return ""
+
+
+def _streams() -> list[str]:
+    """Return the namespace's streams that have not ended well, whichever way they came."""
+    namespace = load_settings().namespace
+    kube = cluster()
+    seen: dict[str, Any] = {}
+    for application in kube.applications(namespace):
+        seen[application["metadata"]["name"]] = Evidence(application)
+    for pod in kube.pods(namespace, "spark-role=driver"):
+        seen.setdefault(pod["metadata"]["name"].removesuffix("-driver"), Evidence(None, [pod]))
+    return sorted(
+        name for name, evidence in seen.items()
+        if _is_stream(name) and phase_of(evidence.state) is not Phase.ENDED
+    )  # fmt: skip
+
+
+def _is_stream(name: str) -> bool:
+    try:
+        return bool(parse_stream_name(name))
+    except InvalidRequest:
+        return False

@@ -1,0 +1,144 @@
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.names import labels_of
+from fink_k8s.glue import failures
+from fink_k8s.glue.failures import failure_of, failures_of
+from fink_k8s.glue.stages import diagnose as stage
+from tests.fakes import FakeCluster, driver_pod
+
+STREAM, OTHER = "stream2raw-ztf-20250101", "stream2raw-lsst-20250102"
+
+
+def application(name, state):
+    _, survey, night = name.split("-")
+    return {
+        "kind": "SparkApplication",
+        "metadata": {"name": name, "namespace": "spark", "labels": labels_of(survey, night)},
+        "spec": {"arguments": ["-topic", "alerts", "-servers", "kafka:9092"]},
+        "status": {"applicationState": {"state": state}},
+    }
+
+
+@pytest.fixture
+def cluster(monkeypatch, tmp_path):
+    cluster = FakeCluster()
+    monkeypatch.setattr(stage, "cluster", lambda: cluster)
+    monkeypatch.setattr(stage, "store_secrets", list)
+    monkeypatch.setenv("FINK_DIAGNOSIS_DIR", str(tmp_path))
+    return cluster
+
+
+def run(task, **params):
+    """Run the function of a task, the form filled in with `params`."""
+    return task.function.__wrapped__()
+
+
+@pytest.fixture
+def form(monkeypatch):
+    def fill(**values):
+        monkeypatch.setattr(stage, "request_of", lambda model: model(**values))
+
+    fill()
+    return fill
+
+
+def test_the_stream_of_the_form_is_diagnosed_and_its_bundle_kept(cluster, form, tmp_path, capsys):
+    cluster.put(application(STREAM, "SUBMISSION_FAILED"))
+    form(stream=STREAM)
+    [result] = run(stage.diagnose_streams)
+    assert (result["stream"], result["category"]) == (STREAM, Category.SUBMISSION_FAILED)
+    assert result["address"].startswith(str(tmp_path))
+    assert (tmp_path / result["address"] / "report.md").read_text() in capsys.readouterr().out
+    form(night="20250101")
+    assert run(stage.diagnose_streams)[0]["stream"] == STREAM
+
+
+def test_without_a_form_all_that_are_not_well_are_diagnosed(cluster, form):
+    cluster.put(application(STREAM, "FAILED"))
+    cluster.put(application(OTHER, "COMPLETED"))
+    cluster.put({**application(STREAM, "FAILED"), "metadata": {
+        "name": "of-other-people", "namespace": "spark"}})  # fmt: skip
+    # A stream that spark-submit started has a driver and no application.
+    cluster.all_pods = [driver_pod("stream2raw-ztf-20250103", "Failed")]
+    results = run(stage.diagnose_streams)
+    assert [one["stream"] for one in results] == [STREAM, "stream2raw-ztf-20250103"]
+    assert {one["category"] for one in results} == {Category.DRIVER_FAILED}
+
+
+def test_where_nothing_runs_nothing_is_wrong(cluster, form, capsys):
+    assert run(stage.diagnose_streams) == []
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_a_bundle_that_cannot_be_kept_fails_nothing(cluster, form, monkeypatch, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FINK_DIAGNOSIS_DIR", str(tmp_path / "file"))
+    cluster.put(application(STREAM, "FAILED"))
+    [result] = run(stage.diagnose_streams)
+    assert result["address"] == ""
+    assert "FINK_DIAGNOSIS_DIR" in caplog.text
+    # Kafka and the store are not configured here: said, and no failure.
+    assert "could not look at" in caplog.text
+
+
+class Instance:
+    """A task instance, as far as failures are passed on."""
+
+    dag_id = "fink_deploy"
+
+    def __init__(self, **states):
+        self.states = states
+        self.kept = {}
+
+    def get_task_states(self, dag_id, run_ids):
+        return {run_ids[0]: self.states}
+
+    def xcom_push(self, key, value):
+        self.kept[key] = value
+
+    def xcom_pull(self, task_ids, key):
+        return self.kept.get(key) if task_ids == "submit" else None
+
+
+def test_what_a_task_said_when_it_failed_reaches_the_diagnosis(monkeypatch):
+    instance = Instance(rbac="success", submit="failed", image="failed", healthy="upstream_failed")
+    context = {"ti": instance, "run_id": "manual"}
+    monkeypatch.setattr(failures, "get_current_context", lambda: context)
+    assert isinstance(failure_of("[quota] full", retryable=False), AirflowFailException)
+    assert failures_of(context) == {"submit": "[quota] full", "image": ""}
+
+
+def test_a_failure_is_told_though_it_cannot_be_passed_on(monkeypatch):
+    def broken():
+        raise RuntimeError("the API is away")
+
+    monkeypatch.setattr(failures, "get_current_context", broken)
+    assert str(failure_of("the cause", retryable=False)) == "the cause"
+
+
+@pytest.fixture
+def failed(monkeypatch):
+    said = {"submit.submit_application": "[webhook-away] it is: away. Bring it back"}
+    monkeypatch.setattr(stage, "get_current_context", dict)
+    monkeypatch.setattr(stage, "failures_of", lambda context: said)
+    return said
+
+
+def test_a_failed_run_is_diagnosed_by_what_it_said(cluster, failed, monkeypatch):
+    request = SimpleNamespace(stream=STREAM)
+    monkeypatch.setattr(stage, "deploy_request", lambda: request)
+    result = run(stage.diagnose_failure)
+    assert result["category"] == Category.WEBHOOK_AWAY
+    assert "Bring it back" in result["line"]
+
+
+def test_a_run_that_asked_for_no_stream_says_so(cluster, failed, monkeypatch):
+    def refuse():
+        raise AirflowFailException("night: is no date")
+
+    monkeypatch.setattr(stage, "deploy_request", refuse)
+    assert run(stage.diagnose_failure)["line"] == failed["submit.submit_application"]
