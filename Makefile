@@ -27,7 +27,7 @@ demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy; RELEASE
 	$(PYTHON) -m testbed.demo $(if $(RELEASE),--release $(RELEASE))
 
 down:  ## stop what `make up`, `make demo` or `make testbed` left running; data volumes stay
-	@if test -n "$$(docker ps --quiet --filter label=com.docker.compose.project=fink-k8s 2>&-)"; then \
+	@if test -n "$$(docker ps --quiet --filter label=com.docker.compose.project=fink-k8s 2>/dev/null)"; then \
 	  docker compose --profile '*' down --remove-orphans; fi
 	@if test -x $(PYTHON); then $(PYTHON) -m testbed.demo --down; $(PYTHON) -m testbed down; fi
 

@@ -51,7 +51,9 @@ def remove_containers() -> None:
     if containers := docker("ps", "--all", "--quiet").split():
         docker("rm", "--force", "--volumes", *containers)
     docker("network", "prune", "--force")
-    docker("volume", "prune", "--force", "--all")
+    # Engines differ in what `volume prune` takes for unused.
+    if volumes := docker("volume", "ls", "--quiet").split():
+        docker("volume", "rm", *volumes)
 
 
 def start_kafka(jars: Path) -> None:
