@@ -85,6 +85,39 @@ def test_a_bundle_that_cannot_be_kept_fails_nothing(cluster, form, monkeypatch, 
     assert "could not look at" in caplog.text
 
 
+WORDS = '{"stream2raw": "refused", "reason": "-no_such_flag is refused"}'
+
+
+def test_between_two_drivers_the_next_one_is_waited_for(cluster, form, monkeypatch):
+    cluster.put(application(STREAM, "PENDING_RERUN"))
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        state, phase = [("SUBMITTED", "Pending"), ("FAILING", "Failed")][len(slept) - 1]
+        cluster.put(application(STREAM, state))
+        cluster.all_pods = [driver_pod(STREAM, phase)]
+        ended = {"terminated": {"reason": "Error", "exitCode": 2}}
+        cluster.all_pods[0]["status"]["containerStatuses"] = [{"state": ended}]
+        cluster.log = WORDS
+
+    monkeypatch.setattr(stage.time, "sleep", sleep)
+    form(stream=STREAM)
+    [result] = run(stage.diagnose_streams)
+    assert len(slept) == 2
+    assert "-no_such_flag is refused" in result["line"]
+
+
+def test_a_next_driver_that_does_not_come_is_not_waited_for_long(cluster, form, monkeypatch):
+    cluster.put(application(STREAM, "PENDING_RERUN"))
+    clock = iter(range(0, 1000, 20))
+    fake = SimpleNamespace(sleep=lambda seconds: None, monotonic=lambda: next(clock))
+    monkeypatch.setattr(stage, "time", fake)
+    form(stream=STREAM)
+    assert run(stage.diagnose_streams)[0]["category"] == Category.DRIVER_FAILED
+    assert next(clock) < 120
+
+
 class Instance:
     """A task instance, as far as failures are passed on."""
 

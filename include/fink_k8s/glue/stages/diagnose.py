@@ -4,6 +4,7 @@ It never fails: what cannot be looked at is said, and the rest is looked at all 
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context
 
-from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of
@@ -25,6 +26,7 @@ from fink_k8s.glue.steps import deploy_request, request_of, step
 
 log = logging.getLogger(__name__)
 _LIMIT = timedelta(minutes=5)
+_NEXT_DRIVER_SECONDS, _POLL_SECONDS = 60, 2
 Result = dict[str, str]
 
 
@@ -79,7 +81,22 @@ class _Look:
 
     @classmethod
     def at(cls, stream: str, failures: Mapping[str, str] | None = None) -> "_Look":
-        """Look at everything; what cannot be looked at is in the evidence."""
+        """Look at everything; what cannot be looked at is in the evidence.
+
+        Between two drivers the operator has deleted one, with what it said last: then the next
+        one is waited for, which will say it again.
+        """
+        first = cls._once(stream, failures)
+        deadline = time.monotonic() + _NEXT_DRIVER_SECONDS
+        while first._is_wordless and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+            later = cls._once(stream, failures)
+            if later.found and not later._is_wordless:
+                return later
+        return first
+
+    @classmethod
+    def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "_Look":
         from fink_k8s.adapters.gather import gather
 
         settings = load_settings()
@@ -88,6 +105,15 @@ class _Look:
             failures=failures, secrets=store_secrets(),
         )  # fmt: skip
         return cls(stream, evidence, diagnose(evidence))
+
+    @property
+    def _is_wordless(self) -> bool:
+        return (
+            self.found is not None
+            and self.found.category is Category.DRIVER_FAILED
+            and phase_of(self.evidence.state) is Phase.RESTARTING
+            and not self.evidence.driver_log
+        )
 
     @property
     def is_well(self) -> bool:
