@@ -12,7 +12,7 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.distribution import ensure_distribution
 from fink_k8s.adapters.spark_submit import prepared
 from fink_k8s.adapters.streams import ensure_stream
-from fink_k8s.core.diagnosis.submission import diagnose_submission, lost_the_race
+from fink_k8s.core.diagnosis.submission import diagnose_submission, lost_the_race, may_pass
 from fink_k8s.core.errors import Conflict, StreamFailed
 from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.requests import SubmitWith
@@ -124,7 +124,7 @@ class SparkSubmitStreamOperator(WaitsUntilRunning, SparkSubmitOperator):
                 if lost_the_race(said):
                     raise Conflict(f"driver {driver_pod_name(submit.name)} is there") from error
                 found = diagnose_submission(said)
-                raise StreamFailed(str(found), diagnosis=found) from None
+                raise StreamFailed(str(found), diagnosis=found, retryable=may_pass(said)) from None
         pod = there.find("Pod", driver_pod_name(submit.name), namespace)
         if pod is None:
             raise StreamFailed(

@@ -3,7 +3,7 @@
 import pytest
 
 from fink_k8s.core.diagnosis import Category
-from fink_k8s.core.diagnosis.submission import diagnose_submission, lost_the_race
+from fink_k8s.core.diagnosis.submission import diagnose_submission, lost_the_race, may_pass
 
 HEAD = "26/11/25 01:13:32 INFO KerberosConfDriverFeatureStep: no krb5.conf\n"
 FRAME = "\tat org.apache.spark.deploy.SparkSubmit.main(SparkSubmit.scala)\n"
@@ -60,3 +60,19 @@ def test_a_driver_of_that_name_is_a_lost_race_and_no_failure():
     assert lost_the_race(stack(EXISTS))
     assert not lost_the_race(stack(QUOTA))
     assert not lost_the_race("")
+
+
+@pytest.mark.parametrize(
+    ("cause", "passes"),
+    [
+        ("java.net.ConnectException: Connection refused", True),
+        ("java.net.SocketTimeoutException: connect timed out", True),
+        ("java.util.concurrent.TimeoutException: timeout after 30000 millis", True),
+        ("java.net.UnknownHostException: nowhere", False),
+        ("java.lang.ClassNotFoundException: no.such.Step", False),
+    ],
+)
+def test_only_an_api_server_that_did_not_answer_is_tried_again(cause, passes):
+    output = f'Exception in thread "main" X: An error\n{FRAME}Caused by: {cause}\n'
+    assert may_pass(output) is passes
+    assert cause in str(diagnose_submission(output))

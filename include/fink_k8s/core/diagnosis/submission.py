@@ -5,6 +5,14 @@ import re
 from fink_k8s.core.diagnosis.causes import Category, Diagnosis
 from fink_k8s.core.diagnosis.messages import diagnose_words
 
+_PASSING = (
+    "ConnectException",
+    "NoRouteToHostException",
+    "SocketTimeoutException",
+    "Too Many Requests",
+    "timeout",
+)
+
 
 def diagnose_submission(output: str) -> Diagnosis:
     """Return the one cause that spark-submit's output names."""
@@ -22,6 +30,11 @@ def diagnose_submission(output: str) -> Diagnosis:
         line,
         "Mend what it names, and trigger again",
     )
+
+
+def may_pass(output: str) -> bool:
+    """Tell whether the same submission can succeed later: the API server did not answer it."""
+    return any(word in _cause_of(output) for word in _PASSING)
 
 
 def lost_the_race(output: str) -> bool:
