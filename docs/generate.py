@@ -87,7 +87,8 @@ A form names sources, Dockerfiles and jars; only what the settings allow is take
 
 - `FINK_SOURCES=/opt/fink/sources,https://github.com/astrolabsoftware`: a form may name `x`, the
   folder or tarball `/opt/fink/sources/x`, and git repositories below that address. A branch or tag
-  becomes a full commit id, which the image carries as a label.
+  becomes a full commit id, which the image carries as a label. Submodules are not fetched. The
+  worker needs git.
 - `FINK_DOCKERFILES=/opt/fink/dockerfiles`: the form's `mine` is the folder `mine` there, with its
   `Dockerfile` and what lies beside it; `stream2raw/` and, with Fink's own code, `fink/` are in the
   build context too. It begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`; start from

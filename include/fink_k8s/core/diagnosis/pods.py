@@ -12,7 +12,7 @@ OPERATOR_TIME = timedelta(seconds=30)
 
 WRITERS_REMEDY = "Stop the one that no trigger made, then check the night: batches may be doubled"
 
-_FIND_IMAGE = "Check tag and registry, or run fink_image"
+_FIND_IMAGE = "Check tag, registry and FINK_IMAGE_PULL_SECRET, or run fink_image"
 _NO_IMAGE = (Category.IMAGE_PULL, "image {image} cannot be pulled", _FIND_IMAGE)
 # The kubelet's reasons for a container that waits: category, summary, remedy.
 _WAITING = {
