@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo down test lint types contracts unit up status test-long docs screenshots bench-alerts format requirements
+.PHONY: help setup demo matrix down up doctor secrets testbed test lint types contracts unit status test-long docs screenshots bench-alerts format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -23,14 +23,37 @@ setup: .venv/installed  ## make the virtual environment
 	uv pip sync --quiet --python $(PYTHON) --require-hashes requirements-dev.txt
 	@touch $@
 
-demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy
-	$(PYTHON) -m testbed.demo
+demo: setup  ## run the main job: testbed, Airflow, alerts, fink_deploy; RELEASE=2.4_3.1.3 another Spark
+	$(PYTHON) -m testbed.demo $(if $(RELEASE),--release $(RELEASE))
 
-down: setup  ## stop what `make demo` left running
-	$(PYTHON) -m testbed.demo --down
-	$(PYTHON) -m testbed down
+down:  ## stop what `make up`, `make demo` or `make testbed` left running; data volumes stay
+	@if test -n "$$(docker ps --quiet --filter label=com.docker.compose.project=fink-k8s 2>&-)"; then \
+	  docker compose --profile '*' down --remove-orphans; fi
+	@if test -x $(PYTHON); then $(PYTHON) -m testbed.demo --down; $(PYTHON) -m testbed down; fi
 
-up: setup  ## bring up the testbed alone
+matrix: setup  ## which Fink runs on which Spark and Kubernetes; KUBERNETES=1.30 the verdicts on one
+	@$(PYTHON) -m docs.matrix $(if $(KUBERNETES),--kubernetes $(KUBERNETES))
+
+secrets:  ## make .env, and a random value for each secret in it that is empty
+	@test -f .env || install -m 600 .env.example .env
+	@for name in $$(sed -nE 's/^([A-Z_]+_(PASSWORD|KEY|SECRET))=$$/\1/p' .env); do \
+	  bytes=48; case $$name in *FERNET_KEY) bytes=32;; esac; \
+	  value=$$(head -c $$bytes /dev/urandom | base64 -w 0 | tr '+/' '-_'); \
+	  sed -i "s|^$$name=$$|$$name=$$value|" .env; echo "$$name: made"; \
+	done; echo "now fill in the rest of .env, then \`make up\` and \`make doctor\`"
+
+up:  ## a team's Airflow by docker-compose.yaml; waits until all of it is healthy
+	docker compose up --build --detach --wait --wait-timeout 600
+	@echo "Airflow is up at http://$$(docker compose port api-server 8080), user admin;" \
+	  "its password is AIRFLOW_ADMIN_PASSWORD in .env. Next: make doctor"
+
+doctor:  ## what that Airflow lacks, and how to mend it
+	@where=$$(docker compose --profile '*' ps --services --filter status=running | grep -xE 'worker|scheduler' | tail -1); \
+	test -n "$$where" || { echo "missing  Airflow: no scheduler and no worker runs"; \
+	  echo "         mend it: make up"; exit 1; }; \
+	docker compose --profile '*' exec --no-TTY "$$where" python /opt/airflow/include/fink_k8s/doctor.py
+
+testbed: setup  ## bring up the testbed alone
 	$(PYTHON) -m testbed up
 
 status: setup  ## show the testbed's parts
@@ -39,8 +62,8 @@ status: setup  ## show the testbed's parts
 lint: setup  ## formatting, lint, shell scripts, Dockerfiles
 	ruff format --check .
 	ruff check .
-	shellcheck include/image/*.sh .ci/run
-	hadolint --ignore DL3006 include/image/*/Dockerfile testbed/images/*/Dockerfile
+	shellcheck include/image/*.sh testbed/images/*/*.sh .ci/run
+	hadolint --ignore DL3006 Dockerfile include/image/*/Dockerfile testbed/images/*/Dockerfile
 
 types: setup  ## mypy, strict
 	mypy
@@ -51,19 +74,22 @@ contracts: setup  ## the direction of imports
 unit: setup  ## tests that need no testbed
 	pytest -q tests -m "not testbed and not e2e and not spark"
 
-test: lint types contracts  ## all tests, on a testbed that it brings up
+test: lint types contracts /usr/bin/chromium  ## all tests, on a testbed that it brings up
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m testbed.run pytest $(TESTS)
 
-test-long: setup  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
+test-long: setup /usr/bin/chromium  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m testbed.run pytest tests/long
 
 docs: setup  ## write the pages that come from the code
 	$(PYTHON) -m docs.generate
 
-screenshots: setup  ## take README's pictures from the running demo
-	test -x /usr/bin/chromium || apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+/usr/bin/chromium:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+
+screenshots: setup /usr/bin/chromium  ## take the pictures of README and docs from the running demo
 	$(PYTHON) -m testbed.screenshots
 
 bench-alerts: setup  ## how fast alerts reach Kafka, ours and fastavro side by side

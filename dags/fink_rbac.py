@@ -2,7 +2,9 @@
 ### Grant the driver's rights
 
 Makes the streams' namespace, the service account, its role and binding, and asks the API server
-what they amount to: each right that the driver needs, and those it must not have.
+what they amount to: each right that the driver needs, and those it must not have. Where
+FINK_IMAGE_PULL_SECRET names one, it makes the Secret by which the cluster logs in to the registry,
+of the connection `docker_default`.
 
 **When to run it:** once for a cluster, or to change the mode. `fink_deploy` does the same as its
 stage `rbac`.

@@ -13,7 +13,11 @@ NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 
 def pages() -> Mapping[Path, str]:
     """Return each generated page's path and text."""
-    return {ROOT / "docs/dags.md": catalogue(), ROOT / "docs/configuration.md": configuration()}
+    return {
+        ROOT / "docs/dags.md": catalogue(),
+        ROOT / "docs/configuration.md": configuration(),
+        ROOT / "docs/compatibility.md": compatibility(),
+    }
 
 
 def catalogue() -> str:
@@ -45,6 +49,14 @@ def configuration() -> str:
     return "\n".join(lines)
 
 
+def compatibility() -> str:
+    """Return the compatibility matrix."""
+    from docs.matrix import MATRIX, page
+    from fink_k8s.core.releases import releases_from
+
+    return NOTE + "\n" + page(releases_from(MATRIX.read_text()))
+
+
 _ONCE = """\
 An installation is configured once, by environment variables of every Airflow component; nothing
 of it is in a trigger form.
@@ -54,12 +66,39 @@ _CONNECTIONS = """\
 
 | connection | for what | rights |
 |---|---|---|
-| `kubernetes_default` | submit, adopt and watch streams | include/kubernetes/airflow-account.yaml |
-| `kubernetes_admin` | stages `preflight` and `rbac` | grant roles, read nodes and deployments |
-| `fink_store` (type aws) | read the raw store: counts, commits | login and password are the keys |
-| `docker_default` (type docker) | push images | only where the registry has a login |
+| `kubernetes_default` | submit, adopt, watch, stop streams | include/kubernetes/\
+airflow-account.yaml; for `submit_with: spark-submit` airflow-spark-submit.yaml as well |
+| `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
+and the pull secret |
+| `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
+| `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
+login: host (with its port), login, password |
 
-`DOCKER_HOST` names the Docker engine of the stage `image`; the default is the local socket.
+With `submit_with: spark-submit` the worker runs Spark's own program: it needs Java, and takes
+Spark from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection may be a kubeconfig, its
+content, or that of a pod; its credential is a token or a client certificate with an RSA key.
+
+`DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` name the Docker engine of the stage
+`image`; the default is the local socket. For minikube they are what `minikube docker-env` prints.
+
+## What a form may put into an image
+
+A form names sources, Dockerfiles and jars; only what the settings allow is taken.
+
+- `FINK_SOURCES=/opt/fink/sources,https://github.com/astrolabsoftware`: a form may name `x`, the
+  folder or tarball `/opt/fink/sources/x`, and git repositories below that address. A branch or tag
+  becomes a full commit id, which the image carries as a label.
+- `FINK_DOCKERFILES=/opt/fink/dockerfiles`: the form's `mine` is the folder `mine` there, with its
+  `Dockerfile` and what lies beside it; `stream2raw/` and, with Fink's own code, `fink/` are in the
+  build context too. It begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`; start from
+  `include/image/stream2raw/Dockerfile`, which compiles the decoder that this project's job needs,
+  or from `include/image/fink/Dockerfile`.
+- `FINK_EXTRA_JARS=group:artifact:version@sha256:...`: Maven brings them.
+- `FINK_WHEELS=/opt/fink/wheels`: Python packages are taken as wheels only, since a source archive
+  would run its own code on the worker. Where Fink's requirements name an address
+  (`git+https://...`) or a package that has no wheel (`avro-python3`), build one yourself
+  (`pip wheel --no-deps`) into this folder. Other indexes that a requirements file names are left
+  out, as the log says.
 """
 
 
@@ -99,8 +138,8 @@ def _row(name: str, param: Any) -> str:
     elif "minimum" in schema:
         allowed = f"{schema['minimum']} to {schema['maximum']}"
     else:
-        pattern = schema.get("pattern", "").replace("|", "\\|")
-        allowed = f"`{pattern}`"
+        pattern = schema.get("pattern") or (schema.get("items") or {}).get("pattern", "")
+        allowed = "`{}`".format(pattern.replace("|", "\\|"))
     meaning = f"{schema['title']}. {param.description}"
     return f"| `{name}` | {default} | {allowed} | {meaning} |"
 

@@ -1,10 +1,12 @@
-"""Command line of the testbed: `python -m testbed up | down | status | logs PART | env`."""
+"""Command line of the testbed: `up | down | status | logs PART | env | release TAG`."""
 
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
 from testbed import bed
+from testbed.places import RELEASES
 from testbed.process import TestbedError
 
 
@@ -20,6 +22,8 @@ def main() -> int:
     ):
         commands.add_parser(name, help=text)
     commands.add_parser("logs", help="print a part's log").add_argument("part")
+    release = commands.add_parser("release", help="bring what a release of the matrix needs")
+    release.add_argument("tag", help="<fink>_<spark>, e.g. 2.4_3.1.3")
     arguments = parser.parse_args()
     try:
         return _run(arguments)
@@ -44,12 +48,26 @@ def _run(arguments: argparse.Namespace) -> int:
             for part, state in states.items():
                 print(f"{part:24} {state}")
             return 0 if all(state.startswith("up") for state in states.values()) else 1
+        case "release":
+            _prepare(arguments.tag, say)
         case "env":
             for key, value in bed.environment().items():
                 print(f"{key}={value}")
         case "logs":
             print(bed.log_of(arguments.part).read_text(errors="replace"), end="")
     return 0
+
+
+def _prepare(tag: str, say: Callable[[str], None]) -> None:
+    # The testbed comes up without the project on its path; only the matrix is the project's.
+    from fink_k8s.core.errors import InvalidRequest
+    from fink_k8s.core.releases import releases_from
+
+    try:
+        release = releases_from(RELEASES.read_text()).get(tag)
+    except InvalidRequest as error:
+        raise TestbedError(str(error)) from error
+    bed.prepare(release, say)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,9 @@ class Airflow:
             AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__PARALLELISM="4",
+            # The files do not change while it runs; parsing them again takes the streams' cores.
+            AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",
+            AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES="1",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=f"{USER}:admin",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(self.home / "passwords.json"),
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{self.url}/execution/",
@@ -206,17 +209,35 @@ class AirflowClient:
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
 
+    def runs(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's newest runs, the newest first."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        runs = self._get(path, order_by="-run_after", limit="50")["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
+
     def last_run(self, dag_id: str) -> str:
         """Return the id of the newest run.
 
         Raises:
             AirflowDownError: there is none.
         """
-        path = f"/api/v2/dags/{dag_id}/dagRuns"
-        runs = self._get(path, order_by="-run_after", limit="1")["dag_runs"]
+        runs = self.runs(dag_id)
         if not runs:
             raise AirflowDownError(f"{dag_id} has no run; trigger it first")
-        return str(runs[0]["dag_run_id"])
+        return runs[0]
+
+    def wait_for_new_run(self, dag_id: str, known: list[str], wait_seconds: float = 30) -> str:
+        """Return the id of a run that is not among the `known`, once someone has started it.
+
+        Raises:
+            AirflowDownError: there is none in time.
+        """
+        deadline = time.monotonic() + wait_seconds
+        while time.monotonic() < deadline:
+            if new := [run for run in self.runs(dag_id) if run not in known]:
+                return new[0]
+            time.sleep(0.5)
+        raise AirflowDownError(f"{dag_id} was not triggered within {wait_seconds:.0f} s")
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run, e.g. `running`, `success`, `failed`."""

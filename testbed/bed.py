@@ -4,10 +4,14 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed import builds, network, node, own_images, pins, servers, spark_operator
 from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, KUBECONFIG_AIRFLOW, STATE, cache
 from testbed.process import TestbedError, recorded, running, stop
+
+if TYPE_CHECKING:
+    from fink_k8s.core.releases import Release
 
 # What a cluster remembers ends with it; images that were built and pushed stay.
 FORGOTTEN = ("etcd", "kubelet", "kafka", "s3", "containerd", "pod-logs")
@@ -47,6 +51,8 @@ def down(say: Callable[[str], None]) -> None:
     Raises:
         TestbedError: something is left; the message names it.
     """
+    if running("docker"):
+        servers.remove_containers()
     node.down()
     for name in (*reversed(servers.PARTS), *recorded()):
         stop(name)
@@ -78,7 +84,6 @@ def status() -> dict[str, str]:
 def environment() -> Mapping[str, str]:
     """Return the variables that point the project at the testbed."""
     access, secret = servers.keys()
-    spark = builds.all_builds()["spark"].path / f"pyspark-{pins.SPARK}.tar.gz"
     return {
         "KUBECONFIG": str(KUBECONFIG),
         "KUBECONFIG_AIRFLOW": str(KUBECONFIG_AIRFLOW),
@@ -88,12 +93,23 @@ def environment() -> Mapping[str, str]:
         "FINK_STORE_ENDPOINT": f"http://{pins.STORE_ADDRESS}:{pins.STORE_PORT}",
         "FINK_IMAGE_REPOSITORY": f"{pins.REGISTRY}/fink/stream2raw",
         "FINK_IMAGE_BASE": own_images.BASE,
-        "FINK_SPARK_URL": spark.as_uri(),
+        "FINK_SPARK_URL": f"file://{builds.spark_archive('{version}')}",
         "FINK_CACHE_DIR": str(cache()),
         "AWS_ACCESS_KEY_ID": access,
         "AWS_SECRET_ACCESS_KEY": secret,
         "TESTBED_STATE": str(STATE),
     }
+
+
+def prepare(release: "Release", say: Callable[[str], None]) -> None:
+    """Bring what the testbed lacks for a release other than the current one: base and archive.
+
+    Raises:
+        TestbedError: a part of it is not to be had.
+    """
+    archive = builds.base_build(release.java).ensure(say)
+    own_images.ensure_base(release.java, archive, say)
+    builds.ensure_archive(release.spark, release.pyspark_sha512, say)
 
 
 def _forget() -> None:

@@ -4,6 +4,7 @@ A result appears in the cache by one rename, so an interrupted build leaves noth
 """
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -104,10 +105,36 @@ def all_builds() -> dict[str, Build]:
         _go_build("pause", "."),
         Build("chart", (GO / "spark-operator/go.sum",), lambda to: _copy_chart(module, to)),
         Build("kafka", (SOURCES / "pom.xml",), _make_kafka),
-        Build("base", (pins.BASE_SUITE, *pins.BASE_PACKAGES), _make_base, minutes=1.5),
-        Build("spark", (pins.SPARK,), _fetch_spark),
+        base_build(pins.JAVA),
+        Build("spark", (pins.SPARK,), _unpack_spark),
     ]
     return {build.name: build for build in builds}
+
+
+def compose() -> Build:
+    """Return the build of Docker Compose, for a machine without it; not part of `ensure_all`."""
+    module = "github.com/docker/compose/v2"
+    version = re.search(rf"{module} (v\S+)", (GO / "compose/go.mod").read_text())
+    if version is None:
+        raise TestbedError(f"testbed/go/compose/go.mod does not require {module}")
+    flag = f"-X {module}/internal.Version={version[1]}"
+    return _go_build("compose", f"{module}/cmd", flag, minutes=3)
+
+
+def base_build(java: int) -> Build:
+    """Return the build of the base image's root file system with that Java.
+
+    Raises:
+        TestbedError: no Debian suite to be had holds it.
+    """
+    if java not in pins.BASE_SUITES:
+        known = ", ".join(map(str, sorted(pins.BASE_SUITES)))
+        raise TestbedError(f"there are no Debian packages of Java {java} to be had, only {known}")
+    suite = pins.BASE_SUITES[java]
+    packages = [package.format(java=java) for package in pins.BASE_PACKAGES]
+    name = "base" if java == pins.JAVA else f"base-{suite}"
+    make = functools.partial(_make_base, suite, packages)
+    return Build(name, (suite, *packages), make, minutes=1.5)
 
 
 def ensure_all(say: Callable[[str], None]) -> dict[str, Path]:
@@ -121,6 +148,8 @@ def ensure_all(say: Callable[[str], None]) -> dict[str, Path]:
                 build.ensure(say)
         for future in waiting:
             future.result()
+    # The unpacked one may be older than the archive's place.
+    ensure_archive(pins.SPARK, pins.SPARK_SDIST_SHA512, say)
     return {name: build.path for name, build in builds.items()}
 
 
@@ -213,18 +242,11 @@ def _make_kafka(target: Path) -> None:
     )
 
 
-def _make_base(target: Path) -> None:
-    """Make the base image's root file system with debootstrap, from the machine's own mirror."""
+def _make_base(suite: str, packages: Iterable[str], target: Path) -> None:
+    """Make a base image's root file system with debootstrap, from the machine's own mirror."""
     root = target.parent / "root"
-    include = ",".join(pins.BASE_PACKAGES)
-    run(
-        "debootstrap",
-        "--variant=minbase",
-        f"--include={include}",
-        pins.BASE_SUITE,
-        root,
-        mirror(),
-    )
+    include = ",".join(packages)
+    run("debootstrap", "--variant=minbase", f"--include={include}", suite, root, mirror())
     for waste in (
         "var/cache/apt",
         "var/lib/apt/lists",
@@ -261,24 +283,53 @@ def mirror() -> str:
     raise TestbedError("no Debian mirror in /etc/apt/sources.list*; add one")
 
 
-def _fetch_spark(target: Path) -> None:
-    """Fetch the source archive of pyspark: its folder `deps` is the Spark distribution."""
+def spark_archive(version: str) -> Path:
+    """Return where the source archive of a pyspark stands once it is fetched."""
+    return cache() / "testbed/archives" / f"pyspark-{version}.tar.gz"
+
+
+def ensure_archive(version: str, sha512: str, say: Callable[[str], None]) -> Path:
+    """Return the source archive of pyspark: its folder `deps` is the Spark distribution.
+
+    Raises:
+        TestbedError: the package index has it not, or it is not the pinned one.
+    """
+    archive = spark_archive(version)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with (archive.parent / f".{version}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if archive.exists():
+            say(f"{archive.name}: in the cache")
+            return archive
+        say(f"{archive.name}: fetching")
+        with tempfile.TemporaryDirectory(dir=archive.parent) as workshop:
+            fetched = Path(workshop) / archive.name
+            _fetch_archive(fetched, sha512)
+            fetched.rename(archive)
+    return archive
+
+
+def _fetch_archive(target: Path, sha512: str) -> None:
     index = f"{package_index()}/pyspark/"
     with urllib.request.urlopen(index, timeout=60) as answer:  # noqa: S310 - the machine's own index
         page = str(answer.read(), "utf-8")
-    file = f"pyspark-{pins.SPARK}.tar.gz"
-    address = sdist_address(page, index, file)
-    target.mkdir()
+    address = sdist_address(page, index, target.name)
     with (
         urllib.request.urlopen(address, timeout=60) as answer,  # noqa: S310
-        (target / file).open("wb") as out,
+        target.open("wb") as out,
     ):
         shutil.copyfileobj(answer, out, 1 << 20)
-    digest = hashlib.sha512((target / file).read_bytes()).hexdigest()
-    if digest != pins.SPARK_SDIST_SHA512:
-        raise TestbedError(f"{file} has sha512 {digest}, not the pinned one of testbed/pins.py")
-    with tarfile.open(target / file) as archive:
-        archive.extractall(target / "unpacked", filter="data")
+    with target.open("rb") as file:
+        found = hashlib.file_digest(file, "sha512").hexdigest()
+    if found != sha512:
+        raise TestbedError(f"{target.name} has sha512 {found}, not the pinned {sha512}")
+
+
+def _unpack_spark(target: Path) -> None:
+    """Unpack the current Spark, whose distribution the operator's image is made of."""
+    archive = ensure_archive(pins.SPARK, pins.SPARK_SDIST_SHA512, lambda line: None)
+    with tarfile.open(archive) as tar:
+        tar.extractall(target / "unpacked", filter="data")
 
 
 def _is_installed(package: str) -> bool:

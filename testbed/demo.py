@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -22,11 +22,13 @@ from rich.console import Console
 from rich.table import Table
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.releases import releases_from
 from testbed import bed, pins
 from testbed.airflow import Airflow, AirflowClient, AirflowDownError, RefusedFormError
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import SYNC
-from testbed.places import KUBECONFIG, ROOT
+from testbed.places import KUBECONFIG, RELEASES, ROOT
 from testbed.process import TestbedError
 
 DAG = "fink_deploy"
@@ -50,6 +52,9 @@ def main() -> int:
     parser.add_argument("--down", action="store_true", help="end Airflow")
     parser.add_argument("--count", type=int, default=5000, help="alerts to send")
     parser.add_argument("--rate", type=float, default=50, help="alerts a second")
+    parser.add_argument(
+        "--release", default="", help="<fink>_<spark>; the current one if not given"
+    )
     given = parser.parse_args()
     console = Console()
     if given.down:
@@ -57,8 +62,14 @@ def main() -> int:
         return 0
     hint_at_own_cluster(console)
     try:
-        report = demonstrate(console, given.count, given.rate)
-    except (TestbedError, AirflowDownError, RefusedFormError, httpx.HTTPError) as error:
+        report = demonstrate(console, given.count, given.rate, given.release)
+    except (
+        InvalidRequest,
+        TestbedError,
+        AirflowDownError,
+        RefusedFormError,
+        httpx.HTTPError,
+    ) as error:
         console.print(f"demo: {error}", style="red", highlight=False)
         return 1
     show(console, report)
@@ -76,27 +87,32 @@ def hint_at_own_cluster(console: Console) -> None:
         )
 
 
-def demonstrate(console: Console, count: int, rate: float) -> Report:
+def demonstrate(console: Console, count: int, rate: float, tag: str = "") -> Report:
     """Run every step; a run that failed is a report, too."""
     begun = time.monotonic()
 
     def say(line: str) -> None:
         console.print(f"[{time.monotonic() - begun:6.1f} s] {line}", markup=False, highlight=False)
 
+    matrix = releases_from(RELEASES.read_text())
+    release = matrix.get(tag)
     bed.up(say)
+    bed.prepare(release, say)
     airflow = Airflow(ROOT / ".airflow", environment=bed.environment())
     say("airflow: starting its four components")
     airflow.start()
     say(f"airflow: up at {airflow.url}")
-    night = f"{datetime.now(UTC):%Y%m%d}"
+    # A night for each release: no release goes on with what another one wrote.
+    night = f"{datetime.now(UTC) - timedelta(days=matrix.releases.index(release)):%Y%m%d}"
     topic = f"ztf_public_{night}"
     servers = bed.environment()["FINK_KAFKA_SERVERS"]
     make_topic(servers, topic, partitions=4)
     with alerts_flowing(topic, count, rate, seed=messages_in(servers, topic) + 1) as producer:
         say(f"alerts: {count} on their way to topic {topic}, {rate:.0f} a second")
-        report = follow_deploy(AirflowClient(airflow), night, say)
+        report = follow_deploy(AirflowClient(airflow), night, release.tag, say)
         if report.facts.pop("state") == "success":
             count_alerts(report, night, servers, topic, producer, say)
+    report.facts["release"] = f"Fink {release.fink}, Spark {release.spark}"
     report.facts["Airflow"] = f"{airflow.url} (user admin, password {airflow.password})"
     report.facts["raw store"] = f"{bed.environment()['FINK_STORE_PREFIX']}/raw/{night}"
     report.facts["time"] = f"{time.monotonic() - begun:.0f} s"
@@ -121,11 +137,11 @@ def alerts_flowing(
         process.wait(30)
 
 
-def follow_deploy(client: AirflowClient, night: str, say: Any) -> Report:
+def follow_deploy(client: AirflowClient, night: str, release: str, say: Any) -> Report:
     """Trigger the DAG and follow it task by task."""
     report = Report()
     client.wait_for_dag(DAG)
-    run = client.trigger(DAG, {"night": night})
+    run = client.trigger(DAG, {"night": night, "release": release})
     say(f"{DAG}: triggered, run {run}")
     for task in client.follow(DAG, run, RUN_SECONDS):
         if task["state"] in (None, "scheduled", "queued"):
@@ -154,12 +170,16 @@ def count_alerts(
     say: Any,
 ) -> None:
     """Wait until all that was sent has been read, and compare the counts."""
-    from fink_k8s.adapters.storage import Store
+    from fink_k8s.adapters.storage import open_store
+    from fink_k8s.core.settings import Settings
 
     environment = bed.environment()
-    store = Store(
-        environment["FINK_STORE_PREFIX"],
-        environment["FINK_STORE_ENDPOINT"],
+    settings = Settings(
+        store_prefix=environment["FINK_STORE_PREFIX"],
+        store_endpoint=environment["FINK_STORE_ENDPOINT"],
+    )
+    store = open_store(
+        settings,
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )

@@ -33,8 +33,12 @@ def down() -> None:
         for folder in (Path("/etc/netns") / name, Path("/etc/netns")):
             if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
-    if _has_link(pins.BRIDGE):
-        run("ip", "link", "delete", pins.BRIDGE)
+    for bridge in (
+        pins.BRIDGE,
+        pins.COMPOSE_BRIDGE,
+    ):  # the second is left by an engine that crashed
+        if _has_link(bridge):
+            run("ip", "link", "delete", bridge)
     if pins.NODE_ADDRESS in _addresses("lo"):
         run("ip", "addr", "delete", f"{pins.NODE_ADDRESS}/32", "dev", "lo")
     for family in ("iptables", "ip6tables"):
@@ -44,8 +48,7 @@ def down() -> None:
 def leftovers() -> list[str]:
     """Return what of the network is still there, one name each."""
     found = [name for name in NAMESPACES if name in _namespaces()]
-    if _has_link(pins.BRIDGE):
-        found.append(pins.BRIDGE)
+    found += [bridge for bridge in (pins.BRIDGE, pins.COMPOSE_BRIDGE) if _has_link(bridge)]
     if pins.NODE_ADDRESS in _addresses("lo"):
         found.append(pins.NODE_ADDRESS)
     saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout

@@ -8,7 +8,7 @@ import yaml
 
 from testbed import pins
 from testbed.certificates import Authority
-from testbed.places import DATA, KUBECONFIG, KUBECONFIG_AIRFLOW, STATE
+from testbed.places import DATA, KUBECONFIG, STATE
 from testbed.process import children, kill, processes_with, run, start, stop, wait_for
 
 CONTAINERD_SOCKET = STATE / "containerd/containerd.sock"
@@ -113,8 +113,6 @@ def _start_control_plane(binaries: Path, authority: Authority) -> None:
         "--allow-privileged=true",
     ])  # fmt: skip
     authority.kubeconfig(KUBECONFIG, pins.API_SERVER, "admin", ("system:masters",))
-    account = f"system:serviceaccount:{pins.JOB_NAMESPACE}:airflow"
-    authority.kubeconfig(KUBECONFIG_AIRFLOW, pins.API_SERVER, account)
     wait_for(
         "the API server", lambda: kubectl("get", "--raw", "/readyz") == "ok", 90, "kube-apiserver"
     )

@@ -14,7 +14,7 @@ from testbed.builds import key_of
 from testbed.places import SOURCES
 from testbed.servers import docker
 
-BASE = f"{pins.REGISTRY}/fink/base:{pins.BASE_SUITE}"
+BASE = f"{pins.REGISTRY}/fink/base:java{{java}}"
 PAUSE = f"{pins.REGISTRY}/fink/pause:{pins.PAUSE}"
 OPERATOR = f"{pins.REGISTRY}/fink/spark-operator"
 
@@ -26,10 +26,17 @@ def ensure(paths: Mapping[str, Path], say: Callable[[str], None]) -> str:
         [dockerfile, paths["spark-operator"].name, paths["base"].name, paths["spark"].name]
     )
     _once(PAUSE, paths["pause"].name, lambda: _import_pause(paths["pause"]), say)
-    _once(BASE, paths["base"].name, lambda: _import_base(paths["base"]), say)
+    ensure_base(pins.JAVA, paths["base"], say)
     operator = f"{OPERATOR}:{tag}"
     _once(operator, tag, lambda: _build_operator(operator, dockerfile, paths), say)
     return operator
+
+
+def ensure_base(java: int, archive: Path, say: Callable[[str], None]) -> str:
+    """Push the base image of a Java unless the registry holds it; return its name."""
+    image = BASE.format(java=java)
+    _once(image, archive.name, lambda: _import_base(archive, image), say)
+    return image
 
 
 def distribution(spark: Path) -> Path:
@@ -41,7 +48,7 @@ def _once(image: str, key: str, make: Callable[[], None], say: Callable[[str], N
     """Make and push an image unless the registry holds the one of this key."""
     name = image.split(":")[-1]
     marker = f"{image.removesuffix(f':{name}')}:key-{key.rsplit('-', 1)[-1]}"
-    if _in_registry(marker):
+    if _in_registry(marker) and _in_registry(image):
         say(f"image {image}: in the registry")
         return
     say(f"image {image}: making and pushing")
@@ -70,8 +77,8 @@ def _import_pause(program: Path) -> None:
         docker("build", "--quiet", "--tag", PAUSE, folder)
 
 
-def _import_base(archive: Path) -> None:
-    docker("import", "--change", "ENV LANG=C.UTF-8", archive, BASE)
+def _import_base(archive: Path, image: str) -> None:
+    docker("import", "--change", "ENV LANG=C.UTF-8", archive, image)
 
 
 def _build_operator(image: str, dockerfile: Path, paths: Mapping[str, Path]) -> None:
@@ -84,7 +91,8 @@ def _build_operator(image: str, dockerfile: Path, paths: Mapping[str, Path]) -> 
         for part in wanted:
             source = distribution(paths["spark"]) / part
             _link_tree(source, context / "spark" / part)
-        docker("build", "--quiet", "--build-arg", f"BASE={BASE}", "--tag", image, context)
+        base = BASE.format(java=pins.JAVA)
+        docker("build", "--quiet", "--build-arg", f"BASE={base}", "--tag", image, context)
 
 
 def _link_tree(source: Path, target: Path) -> None:

@@ -26,10 +26,18 @@ DEBIAN_PACKAGES: Final = (
     "socat",
 )
 
-# What a container needs to run the driver, an executor or the operator. javac is used once, in
-# a build stage; jstack reads the threads of a driver that hangs.
-BASE_SUITE: Final = "bookworm"
-BASE_PACKAGES: Final = ("ca-certificates", "openjdk-17-jdk-headless", "procps", "python3", "tini")
+# What a container needs to run the driver, an executor or the operator, by its Java: a Debian
+# suite that has it. javac is used once, in a build stage; jstack reads the threads of a driver
+# that hangs. Spark 3.1 runs on Java 11 and Python 3.9, which bullseye has.
+JAVA: Final = 17
+BASE_SUITES: Final = {17: "bookworm", 11: "bullseye"}
+BASE_PACKAGES: Final = (
+    "ca-certificates",
+    "openjdk-{java}-jdk-headless",
+    "procps",
+    "python3",
+    "tini",
+)
 
 NODE_NAME: Final = "fink-testbed"
 NODE_ADDRESS: Final = "10.200.0.1"
@@ -38,6 +46,10 @@ BRIDGE: Final = "cni0"
 BRIDGE_ADDRESS: Final = "10.244.0.1"
 POD_SUBNET: Final = "10.244.0.0/24"
 POD_RANGE: Final = ("10.244.0.10", "10.244.0.199")
+# A team's Airflow by Docker Compose.
+COMPOSE_BRIDGE: Final = "fink-compose"
+COMPOSE_SUBNET: Final = "10.201.0.0/24"
+COMPOSE_PORT: Final = 8090
 SERVICE_SUBNET: Final = "10.96.0.0/16"
 REGISTRY: Final = "localhost:5000"
 KAFKA_ADDRESS: Final = "10.244.0.201"

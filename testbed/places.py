@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "testbed"
+RELEASES = ROOT / "include/releases.yaml"
 STATE = Path("/run/fink-testbed")
 DATA = Path("/var/lib/fink-testbed")
 LOGS = STATE / "logs"

@@ -46,6 +46,14 @@ def docker(*arguments: str | Path) -> str:
     return run("docker", "--host", f"unix://{DOCKER_SOCKET}", *arguments)
 
 
+def remove_containers() -> None:
+    """End every container of the testbed's engine, with their networks and their data."""
+    if containers := docker("ps", "--all", "--quiet").split():
+        docker("rm", "--force", "--volumes", *containers)
+    docker("network", "prune", "--force")
+    docker("volume", "prune", "--force", "--all")
+
+
 def start_kafka(jars: Path) -> None:
     """Start one KRaft broker in a network namespace; host and pods reach it at one address."""
     address = f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}"

@@ -8,7 +8,7 @@ import yaml
 
 from testbed import pins
 from testbed.node import kubectl
-from testbed.places import KUBECONFIG, ROOT, STATE
+from testbed.places import KUBECONFIG, KUBECONFIG_AIRFLOW, ROOT, STATE
 from testbed.process import run
 from testbed.servers import keys
 
@@ -18,7 +18,10 @@ RELEASE = "spark-operator"
 def up(helm: Path, chart: Path, image: str) -> None:
     """Make the job namespace with the store's keys, and install the operator; twice is safe."""
     kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_job_namespace()))
-    kubectl("apply", "--server-side", "-f", str(ROOT / "include/kubernetes/airflow-account.yaml"))
+    for part in ("account", "spark-submit"):
+        file = ROOT / f"include/kubernetes/airflow-{part}.yaml"
+        kubectl("apply", "--server-side", "-f", str(file))
+    write_airflow_kubeconfig()
     kubectl("apply", "--server-side", "-f", str(chart / "crds"))
     if _is_installed(image):
         return
@@ -29,6 +32,22 @@ def up(helm: Path, chart: Path, image: str) -> None:
         "--create-namespace", "--skip-crds", "--values", values, "--wait", "--timeout", "5m",
         env={"KUBECONFIG": str(KUBECONFIG)},
     )  # fmt: skip
+
+
+def write_airflow_kubeconfig() -> None:
+    """Write the kubeconfig of Airflow's account, with a token as its users make it.
+
+    A client certificate of the testbed's own would not do: its key is an elliptic-curve one, which
+    spark-submit's Kubernetes client cannot read.
+    """
+    token = kubectl("-n", pins.JOB_NAMESPACE, "create", "token", "airflow", "--duration=8760h")
+    config = yaml.safe_load(KUBECONFIG.read_text())
+    config["users"] = [{"name": "airflow", "user": {"token": token.strip()}}]
+    config["contexts"][0]["context"]["user"] = "airflow"
+    new = KUBECONFIG_AIRFLOW.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.write_text(yaml.safe_dump(config))
+    new.replace(KUBECONFIG_AIRFLOW)
 
 
 def is_ready() -> bool:

@@ -20,6 +20,31 @@ def environment():
 
 
 @pytest.fixture(scope="session")
+def matrix():
+    """Return the compatibility matrix."""
+    from fink_k8s.core.releases import releases_from
+    from testbed.places import RELEASES
+
+    return releases_from(RELEASES.read_text())
+
+
+@pytest.fixture(scope="session")
+def release(matrix):
+    """Return the current release."""
+    return matrix.get()
+
+
+@pytest.fixture(scope="session")
+def spark_parts(environment, release):
+    """Return the current release's SPARK_HOME and its folder of jars."""
+    from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+    from fink_k8s.core.settings import load_settings
+
+    settings = load_settings()
+    return ensure_distribution(settings, release, print), ensure_jars(settings, release, print)
+
+
+@pytest.fixture(scope="session")
 def kubernetes(environment):
     """Return a client of the cluster, as its administrator."""
     from kubernetes import config
@@ -30,11 +55,11 @@ def kubernetes(environment):
 @pytest.fixture(scope="session")
 def store(environment):
     """Return the raw store."""
-    from fink_k8s.adapters.storage import Store
+    from fink_k8s.adapters.storage import open_store
+    from fink_k8s.core.settings import load_settings
 
-    return Store(
-        environment["FINK_STORE_PREFIX"],
-        environment["FINK_STORE_ENDPOINT"],
+    return open_store(
+        load_settings(),
         access_key=environment["AWS_ACCESS_KEY_ID"],
         secret_key=environment["AWS_SECRET_ACCESS_KEY"],
     )

@@ -1,7 +1,12 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
+import hashlib
+import tarfile
 from copy import deepcopy
 
+import httpx
+
+from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
 from fink_k8s.core.names import labels_of, parse_stream_name
 
@@ -10,7 +15,8 @@ class FakeCluster:
     """What `fink_k8s.adapters.cluster.Cluster` offers, over a dict of objects.
 
     `rights` holds what any account may do, as (verb, resource, namespace). A deleted object is
-    seen `lingers` more times, as one with finalizers is.
+    seen `lingers` more times, as one with finalizers is. `ended` records (name, grace) of what was
+    ended; pods named in `stubborn` go only when they are struck out with a grace of 0.
     """
 
     def __init__(self, *objects, pods=(), rights=(), lingers=0):
@@ -19,14 +25,19 @@ class FakeCluster:
         self.rights = set(rights)
         self.lingers = lingers
         self.dying = {}
+        self.ended = []
+        self.stubborn = set()
         self.log = ""
         self.logs = {}
         self.all_events = []
         self.metrics = None
         self.minor = "1.34"
+        self.token = "canary-of-the-account"
+        self.verifies_tls = True
         self.has_crd = True
         self.all_deployments = []
         self.all_nodes = []
+        self.all_classes = []
         for one in objects:
             self.put(one)
 
@@ -37,12 +48,22 @@ class FakeCluster:
         return self.minor
 
     def find(self, kind, name, namespace=""):
+        if kind == "Pod":
+            return next((p for p in self.pods(namespace) if p["metadata"]["name"] == name), None)
         key = (kind, namespace, name)
         if key in self.dying:
             self.dying[key] -= 1
             if self.dying[key] < 0:
                 del self.dying[key], self.objects[key]
         return deepcopy(self.objects.get(key))
+
+    def find_all(self, kind, namespace):
+        there = [*self.objects.values(), *({**pod, "kind": "Pod"} for pod in self.all_pods)]
+        return [
+            deepcopy(one)
+            for one in there
+            if (one["kind"], one["metadata"].get("namespace")) == (kind, namespace)
+        ]
 
     def crd_exists(self):
         return self.has_crd
@@ -52,6 +73,9 @@ class FakeCluster:
 
     def nodes(self):
         return self.all_nodes
+
+    def storage_classes(self):
+        return self.all_classes
 
     def pods(self, namespace="", selector=""):
         wanted = dict(term.split("=") for term in selector.split(",") if term)
@@ -74,13 +98,56 @@ class FakeCluster:
         return deepcopy(manifest)
 
     def delete(self, kind, name, namespace=""):
+        if pod := kind == "Pod" and self.find(kind, name, namespace):
+            self.all_pods.remove(pod)
+            return True
         key = (kind, namespace, name)
         if key not in self.objects:
             return False
         self.dying[key] = self.lingers
         return True
 
+    def end(self, there, grace_seconds=None):
+        name = there["metadata"]["name"]
+        self.ended.append((name, grace_seconds))
+        if there["kind"] != "Pod":
+            one = self.objects.get(self._key(there))
+            if one is None or one["metadata"].get("uid") != there["metadata"].get("uid"):
+                return False
+            if one["metadata"].get("finalizers"):
+                one["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+            else:
+                del self.objects[self._key(there)]
+            return True
+        for pod in self.all_pods:
+            if pod["metadata"]["name"] == name:
+                if name in self.stubborn and grace_seconds != 0:
+                    pod["metadata"]["deletionTimestamp"] = "2025-01-01T12:00:00Z"
+                else:
+                    self.all_pods.remove(pod)
+                return True
+        return False
+
+    def follow_log(self, namespace, pod):
+        return FakeAnswer(self.log.encode().splitlines())
+
+    def watch_pod(self, namespace, pod):
+        return FakeAnswer([])
+
     def may(self, user, verb, resource, namespace):
+        return (verb, resource, namespace) in self.rights
+
+    def access(self):
+        return Access(
+            server="https://k8s:6443",
+            token=self.token,
+            authority="",
+            certificate="",
+            key="",
+            is_verified=self.verifies_tls,
+        )
+
+    def may_i(self, verb, resource, namespace):
         return (verb, resource, namespace) in self.rights
 
     def driver_metrics(self, namespace, pod):
@@ -92,10 +159,6 @@ class FakeCluster:
     def pod_log(self, namespace, pod, lines, *, previous=False):
         return self.logs.get((pod, previous), self.log)
 
-    def applications(self, namespace):
-        return [one for (kind, ns, _), one in self.objects.items()
-                if (kind, ns) == ("SparkApplication", namespace)]  # fmt: skip
-
     def events(self, namespace):
         return self.all_events
 
@@ -105,13 +168,27 @@ class FakeCluster:
         return manifest["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
-def driver_pod(stream, phase, namespace="spark"):
-    """Return a driver pod as the manifest labels it."""
+class FakeAnswer(list):
+    """An open answer of the API server: lines, then the end."""
+
+    def close(self):
+        pass
+
+    def shutdown(self):
+        pass
+
+
+def driver_pod(stream, phase, namespace="spark", by_operator=True):
+    """Return a driver pod as the manifest labels it, by the operator or by spark-submit."""
+    operators = {"sparkoperator.k8s.io/launched-by-spark-operator": "true"} if by_operator else {}
+    labels = {**labels_of(*parse_stream_name(stream)), "spark-role": "driver", **operators}
+    name = f"{stream}-driver"
     return {
         "metadata": {
-            "name": f"{stream}-driver",
+            "name": name,
             "namespace": namespace,
-            "labels": {**labels_of(*parse_stream_name(stream)), "spark-role": "driver"},
+            "uid": f"uid of {name}",
+            "labels": labels,
         },
         "spec": {"containers": []},
         "status": {"phase": phase},
@@ -133,3 +210,87 @@ class FakeFiles:
 
     def write(self, file, text):
         self.texts[file] = text
+
+
+def digest_of(text):
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+class FakeRegistry:
+    """A registry as its HEAD requests show it: image -> digest."""
+
+    def __init__(self, images):
+        self.images = dict(images)
+        self.status = None
+        self.asked = []
+
+    def head(self, address, **_):
+        self.asked.append(address)
+        host, _, rest = address.partition("://")[2].partition("/v2/")
+        name, _, tag = rest.partition("/manifests/")
+        digest = self.images.get(f"{host}/{name}:{tag}")
+        status = self.status or (200 if digest else 404)
+        return httpx.Response(status, headers={"docker-content-digest": digest or ""})
+
+
+class FakeDocker:
+    """A Docker engine with its own images, beside a registry."""
+
+    def __init__(self, registry):
+        self.registry = registry
+        self.local = {}
+        self.labels = {}
+        self.contexts = {}
+        self.said = "3.11 2.36 x86_64"
+        self.done = []
+
+    def images(self, name, quiet):
+        return ["id"] if name in self.local else []
+
+    def pull(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.local[image] = self.registry.images[image]
+        self.done.append(("pull", image))
+        return [{"status": "Downloaded"}]
+
+    def build(self, fileobj, tag, buildargs, **options):
+        assert set(buildargs.values()) <= set(self.local)
+        assert options["network_mode"] == "none"
+        self.local[tag] = digest_of(tag)
+        self.labels[tag] = options["labels"]
+        with tarfile.open(fileobj=fileobj) as context:
+            self.contexts[tag] = context.getnames()
+        self.done.append(("build", tag))
+        return [{"stream": "Step 1/3 : FROM base\n"}]
+
+    def inspect_image(self, image):
+        return {"Id": self.local[image], "Config": {"Labels": self.labels.get(image)}}
+
+    def create_host_config(self, network_mode):
+        assert network_mode == "none"
+        return {}
+
+    def create_container(self, image, entrypoint, host_config):
+        assert image in self.local
+        return entrypoint
+
+    def start(self, container):
+        self.done.append(("run", container[0]))
+
+    def wait(self, container, timeout):
+        return {"StatusCode": 0}
+
+    def logs(self, container, stdout, stderr):
+        return self.said.encode()
+
+    def remove_container(self, container, force):
+        self.done.append(("remove", container[0]))
+
+    def tag(self, image, repository, tag):
+        self.local[f"{repository}:{tag}"] = self.local[image]
+
+    def push(self, repository, tag, **_):
+        image = f"{repository}:{tag}"
+        self.registry.images[image] = self.local[image]
+        self.done.append(("push", image))
+        return [{"status": "Pushed"}]

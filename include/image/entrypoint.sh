@@ -29,8 +29,28 @@ run_driver() {
   exec /usr/bin/tini -s -- python3 "${file}" "$@"
 }
 
+# The executor's main class and its own arguments, by Spark's version: from 3.3 on it is one made
+# for Kubernetes; resource profiles came with 3.1.
+spark_version() {
+  basename "${SPARK_HOME}"/jars/spark-core_*.jar .jar | sed 's/.*-//'
+}
+
 run_executor() {
-  local options=()
+  local options=() backend=()
+  case "$(spark_version)" in
+    2.* | 3.0.*)
+      backend=(org.apache.spark.executor.CoarseGrainedExecutorBackend)
+      ;;
+    3.[12].*)
+      backend=(org.apache.spark.executor.CoarseGrainedExecutorBackend
+        --resourceProfileId "${SPARK_RESOURCE_PROFILE_ID}")
+      ;;
+    *)
+      backend=(org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend
+        --resourceProfileId "${SPARK_RESOURCE_PROFILE_ID}"
+        --podName "${SPARK_EXECUTOR_POD_NAME}")
+      ;;
+  esac
   # Spark numbers the JVM options from 0: SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ...
   while read -r option; do
     options+=("${option}")
@@ -38,14 +58,12 @@ run_executor() {
   exec /usr/bin/tini -s -- java "${options[@]}" \
     "-Xms${SPARK_EXECUTOR_MEMORY}" "-Xmx${SPARK_EXECUTOR_MEMORY}" \
     -cp "${SPARK_CONF_DIR:-/opt/spark/conf}:${SPARK_HOME}/jars/*" \
-    org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend \
+    "${backend[@]}" \
     --driver-url "${SPARK_DRIVER_URL}" \
     --executor-id "${SPARK_EXECUTOR_ID}" \
     --cores "${SPARK_EXECUTOR_CORES}" \
     --app-id "${SPARK_APPLICATION_ID}" \
-    --hostname "${SPARK_EXECUTOR_POD_IP}" \
-    --resourceProfileId "${SPARK_RESOURCE_PROFILE_ID}" \
-    --podName "${SPARK_EXECUTOR_POD_NAME}"
+    --hostname "${SPARK_EXECUTOR_POD_IP}"
 }
 
 case "${1:-}" in

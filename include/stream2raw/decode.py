@@ -20,18 +20,23 @@ def decoded(messages: Any, schema: str) -> Any:
 
     `messages` is a frame of Kafka's source: value, topic, partition, offset, timestamp.
     """
-    datum = F.call_udf("datum_of", F.col("value"), F.lit(schema))
+    # As SQL, with the schema in a column: Python has call_udf from Spark 3.4 on only.
+    datum = F.expr("datum_of(value, reader_schema)")
     plausible = (F.col("alert.candid") > 0) & F.col("alert.candidate.jd").between(
         EARLIEST_JD, LATEST_JD
     )
-    return messages.select(
-        from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
-        "value",
-        "topic",
-        "partition",
-        "offset",
-        "timestamp",
-    ).withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+    return (
+        messages.withColumn("reader_schema", F.lit(schema))
+        .select(
+            from_avro(datum, schema, {"mode": "PERMISSIVE"}).alias("alert"),
+            "value",
+            "topic",
+            "partition",
+            "offset",
+            "timestamp",
+        )
+        .withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+    )
 
 
 def counted(frame: Any, name: str) -> Any:
@@ -40,10 +45,13 @@ def counted(frame: Any, name: str) -> Any:
     The observation is also what keeps the optimizer from moving the filter below the decoder,
     which would decode each alert twice.
     """
-    return frame.observe(
-        name,
-        F.count(F.lit(1)).alias("messages"),
-        F.sum(F.when(F.col("is_good"), 0).otherwise(1)).alias("bad"),
+    messages = F.count(F.lit(1)).alias("messages")
+    bad = F.sum(F.when(F.col("is_good"), 0).otherwise(1)).alias("bad")
+    if hasattr(frame, "observe"):
+        return frame.observe(name, messages, bad)
+    # The JVM has it from Spark 3.0 on, Python from 3.3 on.
+    return type(frame)(
+        frame._jdf.observe(name, messages._jc, frame._jseq([bad._jc])), frame.sql_ctx
     )
 
 

@@ -96,17 +96,27 @@ def start(spark: Any, arguments: Arguments, schema: str) -> Any:
         # The Unix epoch is the Julian date 2440587.5.
         moment = F.timestamp_seconds((F.col("candidate.jd") - 2440587.5) * 86400)
         days = {"year": F.year(moment), "month": F.month(moment), "day": F.dayofmonth(moment)}
-        rows, columns = rows.withColumns(days), list(days)
+        rows, columns = rows.select("*", *(day.alias(n) for n, day in days.items())), list(days)
     writer = rows.writeStream.format("parquet").outputMode("append").partitionBy(*columns)
     return (
         writer.option("path", arguments.output)
         .option("checkpointLocation", arguments.checkpoint)
         # Dictionaries of images cost time and save nothing.
         .option("parquet.enable.dictionary", "false")
-        .option("compression", "zstd")
+        .option("compression", compression_of(spark.version))
         .trigger(processingTime=f"{arguments.trigger_interval} seconds")
         .start()
     )
+
+
+def compression_of(spark_version: str) -> str:
+    """Return the codec of the parquet files: the best one that needs no native library.
+
+    The parquet library of Spark 3.1 takes zstd from Hadoop's native libraries, which pyspark's
+    archive does not hold; that of 3.2 and later brings its own.
+    """
+    major, minor = spark_version.split(".")[:2]
+    return "zstd" if (int(major), int(minor)) >= (3, 2) else "snappy"
 
 
 def follow(query: Any, quarantine: Any, stop: threading.Event, deadline: float) -> None:
@@ -146,6 +156,7 @@ def report(query: Any, quarantine: Any) -> None:
         if not observed:
             continue  # an idle look for new offsets bears the number of the batch to come
         bad = observed["bad"] or 0
+        end = progress["sources"][0]["endOffset"]
         quarantine.check(batch, bad)
         say(
             "batch",
@@ -153,7 +164,8 @@ def report(query: Any, quarantine: Any) -> None:
             messages=observed["messages"],
             bad=bad,
             seconds=progress["durationMs"].get("triggerExecution", 0) / 1000,
-            end=progress["sources"][0]["endOffset"],
+            # Spark 4 gives it as text.
+            end=json.loads(end) if isinstance(end, str) else end,
         )
 
 

@@ -5,9 +5,11 @@ from itertools import pairwise
 
 import pytest
 from airflow.sdk import TriggerRule
+from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
-from fink_k8s.core import requests
+from fink_k8s.core import image_request, requests
+from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
 
@@ -17,9 +19,12 @@ HEADINGS = ("**When to run it:**", "**Safe to repeat:**", "**Success:**", "**If 
 REQUESTS = {
     "fink_deploy": requests.DeployRequest,
     "fink_rbac": requests.RbacRequest,
-    "fink_image": requests.ImageRequest,
+    "fink_image": image_request.ImageRequest,
     "fink_diagnose": requests.DiagnoseRequest,
+    "fink_stop": StopRequest,
 }
+# What ends something must be named: an empty form is refused, with the fields to fill in.
+REFUSED_WHEN_EMPTY = {"fink_stop": "give streams, or night"}
 
 
 @pytest.fixture(params=DAG_IDS)
@@ -64,8 +69,12 @@ def test_every_field_of_the_form_is_explained(dag):
         assert dag.params.get_param(name).description, name
 
 
-def test_the_form_can_be_sent_as_it_opens(dag):
+def test_the_form_can_be_sent_as_it_opens_or_says_what_it_lacks(dag):
     dag.params.validate()
+    if words := REFUSED_WHEN_EMPTY.get(dag.dag_id):
+        with pytest.raises(AirflowFailException, match=words):
+            request_from(dag.params.dump(), REQUESTS[dag.dag_id])
+        return
     request = request_from(dag.params.dump(), REQUESTS[dag.dag_id])
     assert request == REQUESTS[dag.dag_id]()
 
@@ -92,21 +101,50 @@ def test_a_dag_file_is_a_table_of_contents(file):
 
 
 def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
-    order = [task.task_id for task in bag.dags["fink_deploy"].topological_sort()]
-    assert order == [
-        "check_prerequisites",
-        "rbac.grant_rights",
-        "rbac.check_rights",
-        "image.fetch_spark",
-        "image.build_image",
-        "submit.render_application",
-        "submit.submit_application",
-        "wait_until_healthy",
-        "wait_for_first_batch",
-        "diagnose_failure",
+    """Tasks side by side are two ways of the same step."""
+    order = [
+        {"check_prerequisites"},
+        {"rbac.grant_rights"},
+        {"rbac.check_rights"},
+        {"prepare_store"},
+        {"image.fetch_spark"},
+        {"image.build_image"},
+        {"submit.render_application"},
+        {"submit.submit_application", "submit.spark_submit"},
+        {"wait_until_healthy"},
+        {"wait_for_first_batch"},
+        {"diagnose_failure"},
     ]
+    tasks = bag.dags["fink_deploy"].task_dict
+    assert set().union(*order) == set(tasks)
     for before, after in pairwise(order):
-        assert before in bag.dags["fink_deploy"].get_task(after).upstream_task_ids
+        for task in after:
+            assert before <= tasks[task].upstream_task_ids
+
+
+@pytest.mark.parametrize("way", [None, *requests.SubmitWith])
+def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    tasks = {
+        requests.SubmitWith.SPARK_OPERATOR: "submit.submit_application",
+        requests.SubmitWith.SPARK_SUBMIT: "submit.spark_submit",
+    }
+    ran = []
+    for one, task_id in tasks.items():
+        try:
+            bag.dags["fink_deploy"].get_task(task_id)._pre_execute_hook(
+                {"params": {"submit_with": way}}
+            )
+            ran.append(one)
+        except AirflowSkipException:
+            continue
+    assert ran == [way or requests.SubmitWith.SPARK_OPERATOR]
+
+
+def test_fink_stop_is_the_chain_that_its_page_promises(bag):
+    order = [task.task_id for task in bag.dags["fink_stop"].topological_sort()]
+    assert order == ["stop.find_streams", "stop.stop_stream", "stop.report"]
 
 
 def test_the_diagnosis_of_a_failed_run_leaves_it_failed(bag):
@@ -123,12 +161,13 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
     skipped = set()
     for task in bag.dags["fink_deploy"].tasks:
         try:
-            if task._pre_execute_hook:
+            if task._pre_execute_hook and not task.task_id.startswith("submit."):
                 task._pre_execute_hook({"params": {"skip": [stage]}})
         except AirflowSkipException:
             skipped.add(task.task_id.partition(".")[0])
     expected = {
         requests.Stage.PREFLIGHT: "check_prerequisites",
+        requests.Stage.STORE: "prepare_store",
         requests.Stage.HEALTHY: "wait_until_healthy",
         requests.Stage.FIRST_BATCH: "wait_for_first_batch",
     }

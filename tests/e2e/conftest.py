@@ -8,12 +8,17 @@ from testbed.airflow import Airflow, AirflowClient
 from tests.e2e.driving import Fink, kubectl
 
 
-@pytest.fixture(scope="module")
-def fink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fink]:
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081)
     airflow.start()
-    yield Fink(AirflowClient(airflow))
+    yield airflow
     airflow.stop()
+
+
+@pytest.fixture(scope="session")
+def fink(airflow: Airflow) -> Fink:
+    return Fink(AirflowClient(airflow))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,13 @@ from fink_k8s.adapters.streams import observe
 from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.health import Verdict, assess
 from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.prometheus import EXECUTORS_PATH
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import load_settings
 from tests.e2e.driving import (
     DEPLOY,
     NAMESPACE,
+    NOT_NEEDED,
     application,
     drivers,
     kubectl,
@@ -33,6 +36,11 @@ NIGHT = unused_night()
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"e2e_{time.time():.0f}"
 SLEEPER = "stream2raw-ztf-20260109"
+# https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(
+    rf"[a-zA-Z_:][a-zA-Z0-9_:]*({{({LABEL}(, ?)?)*}})? (NaN|[+-]?Inf|-?[0-9.]+(E-?[0-9]+)?)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +80,7 @@ def sleeper(fink, deployed):
 
 def test_the_chain_from_nothing_stores_every_alert(deployed, store):
     states = deployed.states()
-    assert states.pop("diagnose_failure") == "skipped"
-    assert set(states.values()) == {"success"}
+    assert states == dict.fromkeys(states, "success") | NOT_NEEDED
     assert "@sha256:" in deployed.xcom("image.build_image")
     submitted = deployed.xcom("submit.submit_application")
     # A task that Airflow had to start once more finds what its first try made.
@@ -235,6 +242,32 @@ def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
         answer = fink.client.page(link.replace(STREAM, other))
         assert answer.status_code in (404, 502), answer.text
         assert "Spark Jobs" not in answer.text
+    namespaces = "%2e%2e/" * 4
+    for outside in (
+        f"{namespaces}{NAMESPACE}/events",
+        f"{namespaces}spark-operator/pods",
+        f"{namespaces}{NAMESPACE}/pods/{STREAM}-driver/log",
+    ):
+        answer = fink.client.page(f"{link}{outside}")
+        assert (answer.status_code, "no page of the Spark UI" in answer.text) == (404, True)
+
+
+def test_prometheus_finds_the_driver_and_reads_the_query_s_gauges(deployed):
+    metadata = drivers(STREAM)[0]["metadata"]
+    port, path = (metadata["annotations"][f"prometheus.io/{key}"] for key in ("port", "path"))
+    assert metadata["annotations"]["prometheus.io/scrape"] == "true"
+    proxy = f"/api/v1/namespaces/{NAMESPACE}/pods/{metadata['name']}:{port}/proxy"
+    driver, executors = (
+        kubectl("get", "--raw", f"{proxy}{page}").splitlines() for page in (path, EXECUTORS_PATH)
+    )
+    for lines in (driver, executors):
+        series = [line for line in lines if line and not line.startswith("#")]
+        assert [line for line in series if SAMPLE.fullmatch(line) is None] == []
+        names = [line.rpartition(" ")[0] for line in series]
+        assert len(names) == len(set(names))
+    gauge = "metrics_stream2raw_driver_spark_streaming_[a-z0-9_]+_inputRate_total_Value{.*"
+    assert [line for line in driver if re.fullmatch(gauge, line)]
+    assert [line for line in executors if line.startswith("metrics_executor_totalTasks")]
 
 
 def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):

@@ -11,7 +11,8 @@ import pytest
 from fink_k8s.adapters.streams import observe
 from fink_k8s.core.diagnosis import Category
 from testbed.node import kubectl
-from tests.integration.trouble import away, category_of, manifest_of, reason_of, request_of
+from tests.integration.trouble import category_of, manifest_of, reason_of, request_of
+from tests.operator_away import away
 
 pytestmark = [pytest.mark.testbed, pytest.mark.timeout(180)]
 REQUEST = request_of("20260110")

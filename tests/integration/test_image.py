@@ -5,9 +5,7 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
 from fink_k8s.adapters.images import ensure_image, registry_digest
-from fink_k8s.core.releases import releases_from
 from fink_k8s.core.settings import load_settings
 from testbed.places import ROOT
 
@@ -22,11 +20,9 @@ def docker(environment):
 
 
 @pytest.fixture(scope="module")
-def build(environment, docker):
+def build(docker, release, spark_parts):
     settings = load_settings()
-    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
-    home = ensure_distribution(settings, release, print)
-    jars = ensure_jars(settings, release, print)
+    home, jars = spark_parts
 
     def build(include, say):
         return ensure_image(docker, settings, release, home, jars, include, say)

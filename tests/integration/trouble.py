@@ -1,7 +1,6 @@
 """Streams in trouble: made for real, looked at as the trigger and as `fink_diagnose` look."""
 
 import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -104,16 +103,3 @@ def delete(bed, stream):
             "-l", f"sparkoperator.k8s.io/app-name={stream}")  # fmt: skip
     while bed.cluster.find("SparkApplication", stream, bed.settings.namespace):
         time.sleep(0.5)
-
-
-@contextmanager
-def away(deployment):
-    """Take one of the operator's deployments away for a while."""
-    kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=0")
-    kubectl("-n", OPERATOR, "wait", "--for=delete", "pod", "--timeout=60s",
-            "-l", f"app.kubernetes.io/component={deployment.rpartition('-')[2]}")  # fmt: skip
-    try:
-        yield
-    finally:
-        kubectl("-n", OPERATOR, "scale", f"deployment/{deployment}", "--replicas=1")
-        kubectl("-n", OPERATOR, "rollout", "status", f"deployment/{deployment}", "--timeout=90s")

@@ -54,6 +54,33 @@ def test_a_driver_that_is_not_there_is_told_with_its_reason(client):
     assert "does the stream run?" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "%2e%2e/%2e%2e/other:8080/proxy/",
+        "jobs/%2e%2e/%2e%2e/%2e%2e/secrets",
+        "..%2f..%2f..%2fpods/other/log",
+        "%2e/jobs/",
+        "jobs//stages",
+        "%2fapi/v1/namespaces",
+        "jobs/%3fa=b",
+        "jobs/%23a",
+        "jobs%5c..%5c",
+        "jobs/%00",
+        "jobs/%0d%0aHost: other",
+    ],
+)
+def test_no_path_leads_out_of_the_drivers_ui(client, path):
+    answer = client.get(f"/streams/{STREAM}/ui/{path}")
+    assert answer.status_code == 404, answer.text
+
+
+def test_the_parts_of_sparks_own_pages_are_asked_for(client):
+    for path in ("jobs/", "static/bootstrap.min.css", "api/v1/applications/spark-a1b2/stages",
+                 "StreamingQuery/statistics/"):  # fmt: skip
+        assert client.get(f"/streams/{STREAM}/ui/{path}").status_code == 502
+
+
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_nothing_can_be_done_through_it(client, method):
     assert getattr(client, method)(f"/streams/{STREAM}/ui/jobs/").status_code == 405

@@ -18,10 +18,7 @@ import pytest
 from confluent_kafka import Producer
 from pyarrow import fs
 
-from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
 from fink_k8s.adapters.storage import Store
-from fink_k8s.core.releases import releases_from
-from fink_k8s.core.settings import load_settings
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
 from testbed.places import ROOT
@@ -34,8 +31,8 @@ INGESTED = {"brokerIngestTimestamp", "kafka_topic", "kafka_partition", "kafka_of
 class LocalStore(Store):
     """The raw store on a local disk."""
 
-    def __init__(self, prefix):
-        self._prefix, self._endpoint, self._files = prefix, "", fs.LocalFileSystem()
+    def __init__(self, folder):
+        super().__init__(f"file://{folder}", fs.LocalFileSystem(), str(folder), at=str(folder))
 
     def stored_keys(self):
         """Return (partition, offset, candid) of each row of the files that the manifest lists."""
@@ -49,11 +46,8 @@ class LocalStore(Store):
 
 
 @pytest.fixture(scope="session")
-def spark_environment(environment, tmp_path_factory):
-    settings = load_settings()
-    release = releases_from((ROOT / "include/releases.yaml").read_text()).get()
-    home = ensure_distribution(settings, release, print)
-    jars = ensure_jars(settings, release, print)
+def spark_environment(environment, spark_parts, tmp_path_factory):
+    home, jars = spark_parts
     classes = tmp_path_factory.mktemp("decoder")
     sources = [str(path) for path in (ROOT / "include/stream2raw/java").rglob("*.java")]
     javac = ["javac", "--release", "8", "-d", str(classes), "-cp", f"{home}/jars/*", *sources]
@@ -152,7 +146,7 @@ def test_whole_alerts_are_stored_and_damaged_ones_set_aside(
     job = Job(spark_environment, *night, "-exit_after", 20)
     job.said("ended")
     assert job.process.wait(30) == 0
-    store = LocalStore(f"file://{tmp_path}")
+    store = LocalStore(tmp_path)
     counts = store.counts(NIGHT)
     assert (counts.read, counts.stored, counts.set_aside) == (154, 150, 4)
     assert counts.batches == 2
@@ -173,7 +167,7 @@ def test_killed_and_stopped_and_started_again_it_stores_each_alert_once(
     job = Job(spark_environment, *night)
     job.said("batch")
     assert job.end(signal.SIGKILL) == -signal.SIGKILL
-    store = LocalStore(f"file://{tmp_path}")
+    store = LocalStore(tmp_path)
     assert 0 < store.counts(NIGHT).stored < 600, "it was to be killed in the middle"
 
     job = Job(spark_environment, *night)

@@ -18,12 +18,21 @@ def check_topic(servers: str, topic: str, timeout: float = 8) -> int:
         Unavailable: no broker answers.
         InvalidRequest: there is no such topic.
     """
-    topics = _topics(_admin(servers, timeout), servers, timeout)
+    topics = _metadata(_admin(servers, timeout), servers, timeout).topics
     if topic not in topics:
         raise InvalidRequest(
             f"topic {topic} is not on {servers}; check the night, or make the topic"
         )
     return len(topics[topic].partitions)
+
+
+def check_brokers(servers: str, timeout: float = 8) -> int:
+    """Return the number of brokers of the cluster behind `servers`. `timeout` is in seconds.
+
+    Raises:
+        Unavailable: none answers.
+    """
+    return len(_metadata(_admin(servers, timeout), servers, timeout).brokers)
 
 
 def topic_offsets(
@@ -37,7 +46,7 @@ def topic_offsets(
         Unavailable: no broker answers.
     """
     admin = _admin(servers, timeout)
-    metadata = _topics(admin, servers, timeout).get(topic)
+    metadata = _metadata(admin, servers, timeout).topics.get(topic)
     if metadata is None:
         return Topic(topic, overdue=overdue)
     where = [TopicPartition(topic, number) for number in sorted(metadata.partitions)]
@@ -66,9 +75,9 @@ def _admin(servers: str, timeout: float) -> Any:
     })  # fmt: skip
 
 
-def _topics(admin: Any, servers: str, timeout: float) -> Mapping[str, Any]:
+def _metadata(admin: Any, servers: str, timeout: float) -> Any:
     try:
-        return dict(admin.list_topics(timeout=timeout).topics)
+        return admin.list_topics(timeout=timeout)
     except KafkaException as error:
         raise _unavailable(servers, error) from error
 

@@ -1,7 +1,7 @@
 """The Kubernetes API as this project uses it: plain dicts in and out, errors of our own."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import urllib3
@@ -19,6 +19,11 @@ _BUSY = {429, 500, 502, 503, 504}
 # Where each kind of object is found; `{ns}` is its namespace.
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
+    "Pod": "/api/v1/namespaces/{ns}/pods",
+    "Service": "/api/v1/namespaces/{ns}/services",
+    "ConfigMap": "/api/v1/namespaces/{ns}/configmaps",
+    "PersistentVolumeClaim": "/api/v1/namespaces/{ns}/persistentvolumeclaims",
+    "Secret": "/api/v1/namespaces/{ns}/secrets",
     "ServiceAccount": "/api/v1/namespaces/{ns}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings",
@@ -37,6 +42,18 @@ class Page:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Access:
+    """How an account reaches its API server: a token, or the files of a client certificate."""
+
+    server: str
+    token: str = field(repr=False)
+    authority: str
+    certificate: str
+    key: str
+    is_verified: bool
+
+
 class Cluster:
     """One API server, as one account sees it."""
 
@@ -52,6 +69,11 @@ class Cluster:
         """Return an object, or None where there is none of that name."""
         return self._find(f"{_PATHS[kind].format(ns=namespace)}/{name}")
 
+    def find_all(self, kind: str, namespace: str) -> list[Object]:
+        """Return the objects of a kind in a namespace, each with its `kind`."""
+        items = self._get(_PATHS[kind].format(ns=namespace))["items"]
+        return [{**item, "kind": kind} for item in items]
+
     def crd_exists(self) -> bool:
         """Tell whether the Spark Operator's SparkApplication is known to the cluster."""
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}"
@@ -65,14 +87,14 @@ class Cluster:
         """Return the nodes."""
         return list(self._get("/api/v1/nodes")["items"])
 
+    def storage_classes(self) -> list[Object]:
+        """Return the storage classes."""
+        return list(self._get("/apis/storage.k8s.io/v1/storageclasses")["items"])
+
     def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
         """Return the pods of a namespace, or of all."""
         where = f"/namespaces/{namespace}" if namespace else ""
         return list(self._get(f"/api/v1{where}/pods", labelSelector=selector)["items"])
-
-    def applications(self, namespace: str) -> list[Object]:
-        """Return the SparkApplications of a namespace."""
-        return list(self._get(_PATHS["SparkApplication"].format(ns=namespace))["items"])
 
     def events(self, namespace: str) -> list[Object]:
         """Return the events of a namespace."""
@@ -105,25 +127,39 @@ class Cluster:
         return dict(self._call("POST", _PATHS[manifest["kind"]].format(ns=namespace), {}, manifest))
 
     def delete(self, kind: str, name: str, namespace: str = "") -> bool:
-        """Delete an object; tell whether there was one."""
-        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        """Delete an object after all that it owns; tell whether there was one."""
+        return self._delete(kind, name, namespace, {"propagationPolicy": "Foreground"})
+
+    def end(self, there: Mapping[str, Any], grace_seconds: int | None = None) -> bool:
+        """Delete exactly this object, before all that it owns; tell whether it was still there.
+
+        Another object that has taken its name meanwhile is left alone. `grace_seconds` is what a
+        pod is given to end by itself: 0 strikes it out without asking its node.
+        """
+        metadata = there["metadata"]
+        options: Object = {
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": metadata["uid"]},
+        }
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
         try:
-            self._call("DELETE", path, {"propagationPolicy": "Foreground"})
+            return self._delete(there["kind"], metadata["name"], metadata["namespace"], options)
+        except Conflict:
+            return False
+
+    def _delete(self, kind: str, name: str, namespace: str, options: Object) -> bool:
+        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", **options}
+        try:
+            self._call("DELETE", path, {}, body)
         except _NotThere:
             return False
         return True
 
     def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
         """Ask the API server whether `user` may do `verb` on `resource`, e.g. `pods/exec`."""
-        name, _, group = resource.partition(".")
-        plural, _, subresource = name.partition("/")
-        attributes = {
-            "namespace": namespace,
-            "verb": verb,
-            "group": group,
-            "resource": plural,
-            "subresource": subresource,
-        }
+        attributes = _attributes(verb, resource, namespace)
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
@@ -131,6 +167,29 @@ class Cluster:
         }
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
+
+    def may_i(self, verb: str, resource: str, namespace: str) -> bool:
+        """Ask the API server whether this account may do `verb` on `resource`."""
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": _attributes(verb, resource, namespace)},
+        }
+        return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
+
+    def access(self) -> Access:
+        """Return how this account reaches the API server, for programs that are no Python."""
+        settings = self._api.configuration
+        bearer = settings.auth_settings().get("BearerToken", {}).get("value", "")
+        return Access(
+            server=settings.host,
+            token=bearer.rpartition(" ")[2],
+            authority=settings.ssl_ca_cert or "",
+            certificate=settings.cert_file or "",
+            key=settings.key_file or "",
+            is_verified=bool(settings.verify_ssl),
+        )
 
     def driver_metrics(self, namespace: str, pod: str) -> Object | None:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
@@ -173,6 +232,12 @@ class Cluster:
         """Return a pod's log as an open answer, whose lines come as they are written; close it."""
         query = [("follow", "true"), ("tailLines", "100")]
         return self._raw(_log_of(namespace, pod), query, {}, timeout=(5, None))
+
+    def watch_pod(self, namespace: str, pod: str) -> Any:
+        """Return what happens to a pod as an open answer, a JSON event a line; close it."""
+        query = [("watch", "true"), ("fieldSelector", f"metadata.name={pod}")]
+        path = _PATHS["Pod"].format(ns=namespace)
+        return self._raw(path, query, {}, timeout=(5, None))
 
     def _find(self, path: str) -> Object | None:
         try:
@@ -229,6 +294,19 @@ class Cluster:
             )
 
         return _answer_of(once, f"GET {path}", tries=1)
+
+
+def _attributes(verb: str, resource: str, namespace: str) -> dict[str, str]:
+    """Return what an access review asks of; `resource` e.g. `pods/exec` or `jobs.batch`."""
+    name, _, group = resource.partition(".")
+    plural, _, subresource = name.partition("/")
+    return {
+        "namespace": namespace,
+        "verb": verb,
+        "group": group,
+        "resource": plural,
+        "subresource": subresource,
+    }
 
 
 def _ui_of(namespace: str, pod: str) -> str:

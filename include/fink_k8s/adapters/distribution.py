@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +20,15 @@ _CHUNK = 1 << 20
 _TRIES = 4
 # What an image needs of the archive; examples, data and documentation stay out.
 _PARTS = ("jars", "bin", "sbin")
+_POM = """\
+<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>fink</groupId>
+  <artifactId>jars</artifactId>
+  <version>1</version>
+  <dependencies>{dependencies}</dependencies>
+</project>
+"""
 
 
 def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
@@ -40,13 +49,14 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
         say(f"already so: Spark {release.spark} is in the cache")
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
+    address = settings.spark_url_of(release.spark)
     with tempfile.TemporaryDirectory(dir=home.parent) as workshop:
         archive = Path(workshop) / "archive"
-        fetch(settings.spark_url, archive, say)
-        check_sha512(archive, release.pyspark_sha512, settings.spark_url)
+        fetch(address, archive, say)
+        check_sha512(archive, release.pyspark_sha512, address)
         unpack(archive, Path(workshop) / "unpacked")
         arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
-        _keep(Path(workshop) / "home", home)
+        keep(Path(workshop) / "home", home)
     say(f"Spark {release.spark}: fetched, checked, unpacked")
     return home
 
@@ -60,19 +70,25 @@ def ensure_jars(settings: Settings, release: Release, say: Say) -> Path:
         Refused: a jar is not the pinned one.
         Unavailable: Maven is missing or cannot get a jar.
     """
-    key = hashlib.sha256("".join(jar.sha256 for jar in release.jars).encode()).hexdigest()[:16]
+    return ensure_jars_of(settings, release.jars, say)
+
+
+def ensure_jars_of(settings: Settings, wanted: Sequence[Jar], say: Say) -> Path:
+    """Return a folder with exactly the `wanted` jars; as `ensure_jars` for a release's."""
+    key = hashlib.sha256("".join(jar.sha256 for jar in wanted).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "jars" / key
     if folder.exists():
-        say(f"already so: {len(release.jars)} jars are in the cache")
+        say(f"already so: {len(wanted)} jars are in the cache")
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as workshop:
         jars = Path(workshop) / "jars"
         jars.mkdir()
-        for jar in release.jars:
-            _copy_jar(jar, jars)
+        _copy_jars(wanted, jars, Path(workshop) / "pom.xml")
+        for jar in wanted:
+            _check_jar(jar, jars)
             say(f"jar {jar.file}: fetched, checked")
-        _keep(jars, folder)
+        keep(jars, folder)
     return folder
 
 
@@ -112,11 +128,11 @@ def check_sha512(archive: Path, pinned: str, address: str) -> None:
         raise Refused(
             f"what came from {address} has sha512 {found[:16]}..., the pinned one is "
             f"{pinned[:16]}...; it is another file, a page of an error, or it was tampered with: "
-            "check FINK_SPARK_URL"
+            "check FINK_SPARK_URL, where {version} stands for the release's Spark"
         )
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, what: str = "the Spark archive") -> None:
     """Unpack an archive, refusing members that would leave `folder` and devices.
 
     Raises:
@@ -126,9 +142,9 @@ def unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except tarfile.FilterError as error:
-        raise Refused(f"the Spark archive holds a dangerous member: {error}") from error
+        raise Refused(f"{what} holds a dangerous member: {error}") from error
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Refused(f"the Spark archive cannot be unpacked: {error}; fetch it anew") from error
+        raise Refused(f"{what} cannot be unpacked: {error}; fetch it anew") from error
 
 
 def arrange(unpacked: Path, home: Path) -> None:
@@ -153,7 +169,7 @@ def arrange(unpacked: Path, home: Path) -> None:
         (source / "python").rename(home / "python")
 
 
-def _keep(made: Path, place: Path) -> None:
+def keep(made: Path, place: Path) -> None:
     """Move a result to its place; where another run was faster, its result stays."""
     try:
         made.rename(place)
@@ -186,26 +202,37 @@ def _announced(chunks: Iterator[bytes], total: int, say: Say) -> Iterator[bytes]
         yield chunk
 
 
-def _copy_jar(jar: Jar, folder: Path) -> None:
-    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
-    command = [
-        "mvn",
-        "-B",
-        "-q",
-        plugin,
-        f"-Dartifact={jar.artifact}",
-        f"-DoutputDirectory={folder}",
-    ]
+def _copy_jars(wanted: Sequence[Jar], folder: Path, pom: Path) -> None:
+    """Bring all jars by one run of Maven: a run for each would take seconds a jar."""
+    pom.write_text(_POM.format(dependencies="".join(map(_dependency, wanted))))
+    plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+    command = ["mvn", "-B", "-q", "-f", str(pom), plugin, f"-DoutputDirectory={folder}"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except FileNotFoundError as error:
         raise Unavailable(
             "Maven (mvn) is not installed; it fetches the jars", retryable=False
         ) from error
-    path = folder / jar.file
-    if done.returncode or not path.is_file():
-        raise Unavailable(f"jar {jar.artifact} cannot be fetched: {done.stdout[-300:]}")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    missing = [jar.artifact for jar in wanted if not (folder / jar.file).is_file()]
+    if done.returncode or missing:
+        said = [line for line in done.stdout.splitlines() if "[ERROR]" in line]
+        named = " ".join(missing if len(missing) < len(wanted) else missing[:1])
+        raise Unavailable(f"jar {named} cannot be fetched: {' '.join(said)[:500]}")
+
+
+def _dependency(jar: Jar) -> str:
+    """Return the jar as Maven's dependency, without those that it depends on in turn."""
+    group, name, version = jar.artifact.split(":")
+    return (
+        f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+        f"<version>{version}</version><exclusions><exclusion><groupId>*</groupId>"
+        "<artifactId>*</artifactId></exclusion></exclusions></dependency>"
+    )
+
+
+def _check_jar(jar: Jar, folder: Path) -> None:
+    with (folder / jar.file).open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != jar.sha256:
         raise Refused(f"jar {jar.file} has sha256 {found}, not the pinned {jar.sha256}")
 

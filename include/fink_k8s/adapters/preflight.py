@@ -4,41 +4,53 @@ from collections.abc import Callable, Iterator
 
 from fink_k8s.adapters.alerts import check_topic
 from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.image_sources import ensure_source
+from fink_k8s.adapters.images import own_dockerfile
 from fink_k8s.adapters.storage import Store
-from fink_k8s.adapters.streams import KIND
-from fink_k8s.core import preflight
-from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.errors import FinkError
+from fink_k8s.adapters.streams import holders
+from fink_k8s.core import claims, preflight
+from fink_k8s.core.errors import FinkError, OutOfSight
+from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.images import Login, plan_of
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.states import is_over
 
 
 def inspect(
     cluster: Cluster,
-    store: Store,
+    open_store: Callable[[], Store],
     settings: Settings,
     request: StreamRequest,
     release: Release,
     *,
     makes_namespace: bool,
+    claim_size: str | None = None,
 ) -> Iterator[Finding]:
-    """Yield one finding after the other: cluster, operator, namespace, room, topic, store."""
+    """Yield one finding after the other: cluster, operator, namespace, room, topic, store.
+
+    `claim_size` is what the store's claim will be made of, None where it will not be made.
+    """
 
     def on_cluster() -> Iterator[Finding]:
         yield preflight.check_release(release, cluster.version())
-        yield from preflight.check_operator(
-            cluster.crd_exists(),
-            cluster.deployments(settings.operator_namespace),
-            settings.operator_namespace,
-        )
-        exists = cluster.find("Namespace", settings.namespace) is not None
+        yield from preflight.check_security(release)
+        if request.submit_with is SubmitWith.SPARK_OPERATOR:
+            yield from preflight.check_operator(
+                cluster.crd_exists(),
+                cluster.deployments(settings.operator_namespace),
+                settings.operator_namespace,
+            )
+        there = cluster.find("Namespace", settings.namespace)
+        exists = there is not None
         yield preflight.check_namespace(settings.namespace, exists, makes_namespace)
-        found = cluster.find(KIND, request.stream, settings.namespace) if exists else None
-        if found and not is_over(Evidence(found).state):
-            yield Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+        if request.submit_with is SubmitWith.SPARK_SUBMIT:
+            yield from preflight.check_pod_security(release, there)
+        found = holders(cluster, settings.namespace, request.stream) if exists else []
+        if alive := [one for one in found if not is_over(one.state)]:
+            yield preflight.check_way(request, alive[0].submitted_with)
         else:
             free = preflight.free_room(cluster.nodes(), cluster.pods())
             yield preflight.check_capacity(request, free)
@@ -49,10 +61,51 @@ def inspect(
         yield Finding(Level.OK, f"topic {request.topic} has {partitions} partitions")
 
     def on_store() -> Iterator[Finding]:
-        store.check()
-        yield Finding(Level.OK, f"store {settings.store_prefix} can be read")
+        if settings.store.claim:
+            yield from claims.check_claim(
+                settings,
+                cluster.find(claims.KIND, settings.store.claim, settings.namespace),
+                cluster.storage_classes(),
+                len(preflight.free_room(cluster.nodes(), ())),
+                claim_size,
+            )
+        try:
+            open_store().check()
+        except OutOfSight as error:
+            unseen = f"Airflow cannot read store {settings.store}; the driver's own counts are used"
+            yield Finding(Level.WARNING, unseen, str(error))
+        else:
+            yield Finding(Level.OK, f"store {settings.store} can be read")
 
     for look in (on_cluster, on_topic, on_store):
+        yield from _findings_of(look)
+
+
+def inspect_image(
+    settings: Settings, request: ImageRequest, release: Release, login: Login | None
+) -> Iterator[Finding]:
+    """Yield what will be built, and whether all of it is to be had; Fink's code is fetched."""
+
+    def on_plan() -> Iterator[Finding]:
+        for sentence in plan_of(request, settings, release):
+            yield Finding(Level.OK, sentence)
+        if request.fink_source:
+            source = ensure_source(settings, request, say=lambda line: None)
+            at = f" at {source.revision}" if source.revision else ", a folder as it is now"
+            yield Finding(Level.OK, f"Fink's code: {source.origin}{at}")
+        if request.dockerfile:
+            yield Finding(Level.OK, f"Dockerfile: {own_dockerfile(settings, request)}")
+
+    def on_login() -> Iterator[Finding]:
+        host = settings.image_repository.partition("/")[0]
+        if login and login.host == host and not settings.image_pull_secret:
+            yield Finding(
+                Level.WARNING,
+                f"registry {host} has a login, and the cluster has none for it",
+                "set FINK_IMAGE_PULL_SECRET; stage rbac makes that Secret",
+            )
+
+    for look in (on_plan, on_login):
         yield from _findings_of(look)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core import manifests
-from fink_k8s.core.errors import NotPermitted, Refused
+from fink_k8s.core.errors import InvalidRequest, NotPermitted, Refused
+from fink_k8s.core.images import Login
 from fink_k8s.core.requests import RbacMode
 from fink_k8s.core.rights import DENIED_TO_DRIVER, EDIT_IN_CLUSTER, allowed_to_driver
 from fink_k8s.core.settings import Settings
@@ -14,11 +15,16 @@ Say = Callable[[str], None]
 SETTLE_SECONDS = 5.0
 
 
-def ensure_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> list[str]:
+def ensure_rights(
+    cluster: Cluster, settings: Settings, mode: RbacMode, say: Say, login: Login | None = None
+) -> list[str]:
     """Make namespace, account and grant as `mode` asks; return what that changed.
 
     An existing namespace is left as it is. Going back to least privilege takes the project's own
-    cluster-wide binding away.
+    cluster-wide binding away. Where the settings name a pull secret, it is made of `login`.
+
+    Raises:
+        InvalidRequest: a pull secret is named, is not there, and there is no login to make it of.
     """
     changed = []
     wanted = [
@@ -36,10 +42,18 @@ def ensure_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say
         cluster.delete(edit["kind"], edit["metadata"]["name"])
         changed.append(_title(edit))
         say(f"{_title(edit)}: removed")
+    if settings.image_pull_secret and login:
+        wanted.append(manifests.make_pull_secret(settings, login))
     for manifest in wanted:
         if cluster.apply(manifest):
             changed.append(_title(manifest))
         say(f"{_title(manifest)}: {'applied' if _title(manifest) in changed else 'already so'}")
+    secret = settings.image_pull_secret
+    if secret and not login and cluster.find("Secret", secret, settings.namespace) is None:
+        raise InvalidRequest(
+            f"FINK_IMAGE_PULL_SECRET names {secret}, which is not in namespace "
+            f"{settings.namespace}; give the connection docker_default a login, or make the Secret"
+        )
     return changed
 
 

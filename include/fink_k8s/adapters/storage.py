@@ -2,74 +2,123 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.diagnosis import Position
-from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.names import checkpoint_path, quarantine_path, raw_path
+from fink_k8s.core.settings import Settings
+from fink_k8s.core.stores import Scheme, StoreAddress
 
 
-@dataclass(frozen=True)
-class NightCounts:
-    """What one night's stream has committed: batches, messages read, rows stored and set aside."""
+def open_store(settings: Settings, *, access_key: str = "", secret_key: str = "") -> "Store":
+    """Return the store that is configured, as this process can reach it; the keys are for S3.
 
-    batches: int
-    read: int
-    stored: int
-    set_aside: int
+    Raises:
+        OutOfSight: this process has no way to it; the stream may have.
+    """
+    address = settings.store
+    match address.scheme:
+        case Scheme.S3A:
+            files = _s3_files(settings, access_key, secret_key)
+            bucket = f"{address.host}{address.path}"
+            return Store(address.url, files, bucket, at=settings.store_endpoint)
+        case Scheme.PVC:
+            return _claim(address, settings.store_mount)
+        case Scheme.HDFS:
+            return Store(address.url, _hdfs_files(address), address.path or "/")
 
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether each message that was read is stored or set aside."""
-        return self.read == self.stored + self.set_aside
 
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts by name, for XCom."""
-        return asdict(self)
+def _s3_files(settings: Settings, access_key: str, secret_key: str) -> fs.FileSystem:
+    endpoint = urlsplit(settings.store_endpoint)
+    return fs.S3FileSystem(
+        access_key=access_key,
+        secret_key=secret_key,
+        endpoint_override=endpoint.netloc or None,
+        scheme=endpoint.scheme or "https",
+        region=settings.store_region,
+        connect_timeout=5,
+        request_timeout=20,
+    )
+
+
+def _claim(address: StoreAddress, mount: str) -> "Store":
+    if not mount:
+        raise OutOfSight(
+            f"FINK_STORE_MOUNT is not set, so nobody here sees claim {address.claim}; mount it "
+            "into the Airflow workers and name the folder, to have rows counted"
+        )
+    return Store(address.url, fs.LocalFileSystem(), f"{mount.rstrip('/')}{address.path}", at=mount)
+
+
+def _hdfs_files(address: StoreAddress) -> fs.FileSystem:
+    host, _, port = address.host.partition(":")
+    try:
+        return fs.HadoopFileSystem(host, int(port or 0))
+    except OSError as error:
+        reason = str(error).partition("\n")[0][:200]
+        if not any(library in reason for library in ("libhdfs", "libjvm")):
+            raise Unavailable(f"store {address} cannot be reached: {reason}") from error
+        raise OutOfSight(
+            f"no client of HDFS here ({reason}); install Hadoop's libhdfs into the "
+            "Airflow workers and set HADOOP_HOME, CLASSPATH and ARROW_LIBHDFS_DIR, to have rows "
+            "counted"
+        ) from error
 
 
 class Store:
-    """A store of raw alerts: `s3a://bucket/path` at an S3 endpoint."""
+    """A store of raw alerts: the folder `root` of a file system.
 
-    def __init__(self, prefix: str, endpoint: str, *, access_key: str, secret_key: str) -> None:
-        parts = urlsplit(endpoint)
-        self._prefix = prefix
-        self._endpoint = endpoint
-        self._files = fs.S3FileSystem(
-            access_key=access_key,
-            secret_key=secret_key,
-            endpoint_override=parts.netloc or None,
-            scheme=parts.scheme or "https",
-            region="us-east-1",
-            connect_timeout=5,
-            request_timeout=20,
-        )
+    `url` is the same folder as the job writes it into the sink's manifest; `at` says where the
+    file system is, for messages.
+    """
+
+    def __init__(self, url: str, files: fs.FileSystem, root: str, *, at: str = "") -> None:
+        self._prefix = url
+        self._files = files
+        self._root = root
+        self._at = at
 
     def check(self) -> None:
-        """Check that the bucket can be read.
+        """Check that the store can be read.
 
         Raises:
             Unavailable: it cannot; the message names the store and the remedy.
         """
-        bucket = urlsplit(self._prefix).netloc
+        scheme = urlsplit(self._prefix).scheme
+        top = {"s3a": self._root.partition("/")[0], "file": self._at}.get(scheme, "/")
+        where = f"store {self._prefix}" + (f" at {self._at}" if self._at else "")
+        remedy = _REMEDIES.get(scheme, "")
         try:
-            info = self._files.get_file_info(bucket)
+            info = self._files.get_file_info(top)
         except OSError as error:
-            raise Unavailable(
-                f"store {self._prefix} at {self._endpoint} cannot be read: {str(error)[:200]}; "
-                "check FINK_STORE_ENDPOINT and the connection fink_store"
-            ) from error
+            reason = str(error)[:200]
+            raise Unavailable(f"{where} cannot be read: {reason}; {remedy}") from error
         if info.type == fs.FileType.NotFound:
-            raise Unavailable(f"store {self._prefix}: there is no bucket {bucket}; make it")
+            what = f"bucket {top}; make it" if scheme == "s3a" else f"folder {top}; {remedy}"
+            raise Unavailable(f"{where}: there is no {what}")
 
     def committed(self, night: str) -> list[int]:
         """Return the numbers of the batches that are committed, in order."""
         return self._numbers(checkpoint_path(self._prefix, night) + "/commits")
+
+    def planned(self, night: str) -> list[int]:
+        """Return the numbers of the batches that were begun and are still on record, in order."""
+        return self._numbers(checkpoint_path(self._prefix, night) + "/offsets")
+
+    def files(self, night: str) -> list[str]:
+        """Return the files of committed batches that the sink's manifest lists, as `root` has them.
+
+        Files that no manifest lists hold rows of batches that were never committed.
+        """
+        batches = self.committed(night)
+        return [self._path(path) for path in self._manifest(night, batches[-1])] if batches else []
 
     def counts(self, night: str) -> NightCounts:
         """Count what is committed; batches in hand do not count.
@@ -139,16 +188,22 @@ class Store:
         return [entry["path"] for entry in entries if entry["action"] == "add"]
 
     def _set_aside(self, night: str, last: int) -> int:
-        folder = quarantine_path(self._prefix, night)
+        """Count what is set aside; a batch whose folder is still being written does not count."""
+        found = [info.path for info in self._list(quarantine_path(self._prefix, night), deep=True)]
+        done = {path.rpartition("/")[0] for path in found if path.endswith("/_SUCCESS")}
         total = 0
-        for info in self._list(folder, recursive=True):
-            batch = info.path.rpartition("/batch=")[2].partition("/")[0]
-            if info.path.endswith(".parquet") and batch.isdigit() and int(batch) <= last:
-                total += self._rows(info.path)
+        for path in found:
+            folder = path.rpartition("/")[0]
+            batch = folder.rpartition("/batch=")[2]
+            if path.endswith(".parquet") and folder in done and int(batch) <= last:
+                total += self._rows(path)
         return total
 
     def _rows(self, path: str) -> int:
-        return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        try:
+            return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
     def _offsets(self, path: str) -> dict[tuple[str, str], int]:
         text = self._read(path)
@@ -168,19 +223,42 @@ class Store:
                  if info.base_name.endswith(suffix)]  # fmt: skip
         return sorted(int(name) for name in names if name.isdigit())
 
-    def _list(self, folder: str, *, recursive: bool = False) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(self._path(folder), allow_not_found=True, recursive=recursive)
+    def _list(self, folder: str, *, deep: bool = False) -> list[fs.FileInfo]:
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True, recursive=deep)
         try:
             return [i for i in self._files.get_file_info(selector) if i.type == fs.FileType.File]
         except OSError as error:
             raise Unavailable(f"store {folder} cannot be read: {str(error)[:200]}") from error
 
     def _read(self, path: str) -> str:
-        with self._files.open_input_file(self._path(path)) as file:
-            return str(file.read(), "utf-8")
+        try:
+            with self._files.open_input_file(self._path(path)) as file:
+                return str(file.read(), "utf-8")
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
 
-    @staticmethod
-    def _path(address: str) -> str:
-        """Return `bucket/key` of an address with or without its scheme."""
-        parts = urlsplit(address)
-        return f"{parts.netloc}{parts.path}" if parts.scheme else address
+    def _path(self, address: str) -> str:
+        """Return where an address of the job's is in the file system.
+
+        Raises:
+            Refused: it does not lie below this store.
+        """
+        base, given = urlsplit(self._prefix), urlsplit(address)
+        if not given.scheme:
+            return address
+        here = given.path.removeprefix(base.path)
+        is_below = given.path.startswith(base.path) and here[:1] in ("", "/")
+        is_below = is_below and ".." not in here.split("/")
+        if (given.scheme, given.netloc) != (base.scheme, base.netloc) or not is_below:
+            raise Refused(
+                f"the sink's manifest lists {address}, which is not below {self._prefix}; was the "
+                "store moved? set FINK_STORE_PREFIX to where the night was written"
+            )
+        return f"{self._root.rstrip('/')}{here}"
+
+
+_REMEDIES = {
+    "s3a": "check FINK_STORE_ENDPOINT and the connection fink_store",
+    "file": "FINK_STORE_MOUNT is to name where the workers see the claim",
+    "hdfs": "check FINK_STORE_PREFIX and the name node",
+}

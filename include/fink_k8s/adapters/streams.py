@@ -1,11 +1,15 @@
 """One night's stream in the cluster: what is seen of it, and how it comes to be exactly once."""
 
 import contextlib
+import json
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import urllib3
@@ -14,12 +18,17 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.diagnosis import Evidence, diagnose_words
 from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
-from fink_k8s.core.names import driver_pod_name, pod_selector
-from fink_k8s.core.states import is_over
+from fink_k8s.core.names import ANNOTATION_SPEC, driver_pod_name, pod_selector
+from fink_k8s.core.requests import SubmitWith
+from fink_k8s.core.spark_submit import check_spark_conf
+from fink_k8s.core.states import is_over, state_of_driver
+from fink_k8s.core.watch import utc_now
 
 KIND = "SparkApplication"
-_ALIVE = frozenset({"Pending", "Running", "Unknown"})
+_LAUNCHED_BY_OPERATOR = "sparkoperator.k8s.io/launched-by-spark-operator"
 _DELETE_SECONDS = 60
+# Longer than spark-submit takes from the driver's pod to its config map.
+_SUBMITTING = timedelta(seconds=30)
 
 
 class Way(StrEnum):
@@ -32,17 +41,17 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Submission:
-    """What was done, and the application as the API server has it."""
+    """What was done, and the application (or the driver that has none) as the API server has it."""
 
     way: Way
-    application: dict[str, Any]
+    there: dict[str, Any]
 
 
 class DriverLog:
     """The last lines of a stream's drivers, followed while they run.
 
     The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log has to be read while it is written.
+    log has to be read while it is written. Subclasses follow something else of the same drivers.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -76,10 +85,13 @@ class DriverLog:
                 self._answer.shutdown()
             self._answer = None
 
+    def _open(self, pod: str) -> Any:
+        return self._cluster.follow_log(self._namespace, pod)
+
     def _read(self, pod: str) -> None:
         # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
         with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
-            answer = self._answer = self._cluster.follow_log(self._namespace, pod)
+            answer = self._answer = self._open(pod)
             with contextlib.closing(answer):
                 for line in answer:
                     self._lines.append(line.decode(errors="replace").rstrip())
@@ -106,67 +118,159 @@ def observe(
     return Evidence(application, pods, metrics, text)
 
 
-def ensure_stream(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
-    """Create the application, or adopt the one of that name if it is the same.
+@dataclass(frozen=True)
+class Holder:
+    """What holds a night's name: an application, or a driver that belongs to none."""
 
-    The name is the lock of the night: whatever is called at once or again, one application and
-    one driver come of it.
+    submitted_with: SubmitWith
+    kind: str
+    there: dict[str, Any]
+    state: str
+
+    @property
+    def name(self) -> str:
+        """Return the object's name."""
+        return str(self.there["metadata"]["name"])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Return the spec it was made from; empty where it does not say."""
+        if self.kind == KIND:
+            return dict(self.there["spec"])
+        annotations = self.there["metadata"].get("annotations") or {}
+        return dict(json.loads(annotations.get(ANNOTATION_SPEC, "{}")))
+
+
+def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
+    """Return whatever holds the stream's name, whichever way it was submitted.
+
+    A driver that the operator launched is the application's own matter while that one is at work.
+    """
+    found = []
+    application = cluster.find(KIND, stream, namespace)
+    if application:
+        state = Evidence(application).state
+        found.append(Holder(SubmitWith.SPARK_OPERATOR, KIND, application, state))
+    at_work = application is not None and not is_over(Evidence(application).state)
+    for pod in _drivers(cluster, namespace, stream):
+        is_operators = bool(pod["metadata"].get("labels", {}).get(_LAUNCHED_BY_OPERATOR))
+        if is_operators and at_work:
+            continue
+        way = SubmitWith.SPARK_OPERATOR if is_operators else SubmitWith.SPARK_SUBMIT
+        found.append(Holder(way, "Pod", pod, state_of_driver(pod["status"].get("phase", ""))))
+    return found
+
+
+def _drivers(cluster: Cluster, namespace: str, stream: str) -> list[dict[str, Any]]:
+    """Return the stream's driver pods, and whatever else has the name that its driver needs."""
+    pods = cluster.pods(namespace, f"{pod_selector(stream)},spark-role=driver")
+    name = driver_pod_name(stream)
+    if all(pod["metadata"]["name"] != name for pod in pods):
+        pods += filter(None, [cluster.find("Pod", name, namespace)])
+    return pods
+
+
+def ensure_stream(
+    cluster: Cluster,
+    manifest: dict[str, Any],
+    submit_with: SubmitWith = SubmitWith.SPARK_OPERATOR,
+    create: Callable[[], dict[str, Any]] | None = None,
+) -> Submission:
+    """Start the stream, or adopt the one of that name if it is the same.
+
+    The name is the lock of the night: whatever is called at once or again, in either way of
+    submission, one driver comes of it. `create` starts the stream where nothing holds its name,
+    and returns what does then; without it the application is created.
 
     Raises:
         Conflict: one is there with another spec; the message names the fields that differ.
-        Refused: a driver of an earlier application still lives.
+        Refused: it runs in the other way, or a driver of an earlier application still lives.
         Unavailable: one is being deleted; the same call works when it is gone.
     """
+    check_spark_conf(manifest["spec"])
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-    found = cluster.find(KIND, name, namespace)
-    if found is None:
-        return _create(cluster, manifest)
-    if found["metadata"].get("deletionTimestamp"):
-        raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
-    if is_over(Evidence(found).state):
-        _check_no_driver(cluster, namespace, name)
-        _delete(cluster, namespace, name)
-        return Submission(Way.REPLACED, _create(cluster, manifest).application)
-    if hash_of(found) != hash_of(manifest):
-        changed = ", ".join(differences(found["spec"], manifest["spec"])) or "fields set by hand"
-        raise Conflict(
-            f"stream {name} already runs with another spec ({changed}); trigger with the values it "
-            f"runs with, or stop it first: kubectl -n {namespace} delete sparkapplication {name}"
-        )
-    return Submission(Way.ADOPTED, found)
-
-
-def _create(cluster: Cluster, manifest: dict[str, Any]) -> Submission:
-    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
-    _check_no_driver(cluster, namespace, name)
+    found = holders(cluster, namespace, name)
+    ended = [one for one in found if is_over(one.state) or _is_a_torso(cluster, one)]
+    for holder in found:
+        if holder not in ended:
+            _check_same(holder, manifest, submit_with)
+    if alive := [one for one in found if one not in ended]:
+        return Submission(Way.ADOPTED, alive[0].there)
+    for holder in ended:
+        _delete(cluster, namespace, holder)
     try:
-        return Submission(Way.CREATED, cluster.create(manifest))
+        made = (create or partial(cluster.create, manifest))()
     except Conflict:
         # Someone else was faster; theirs is now the one to adopt, or to refuse.
-        return ensure_stream(cluster, manifest)
+        return ensure_stream(cluster, manifest, submit_with, create)
     except FinkError as error:
-        if found := diagnose_words(str(error)):
-            raise type(error)(str(found), diagnosis=found) from error
+        if error.diagnosis is None and (cause := diagnose_words(str(error))):
+            raise type(error)(str(cause), diagnosis=cause, retryable=error.retryable) from error
         raise
+    return Submission(Way.REPLACED if ended else Way.CREATED, made)
 
 
-def _check_no_driver(cluster: Cluster, namespace: str, name: str) -> None:
-    selector = pod_selector(name) + ",spark-role=driver"
-    for pod in cluster.pods(namespace, selector):
-        if pod["status"].get("phase") in _ALIVE:
-            pod_name = pod["metadata"]["name"]
-            raise Refused(
-                f"driver {pod_name} of an earlier application {name} still lives, and two drivers "
-                f"must not write one night; wait, or end it: kubectl -n {namespace} delete pod "
-                f"{pod_name}",
-                retryable=True,
-            )
+def _check_same(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWith) -> None:
+    """Check that a living holder is what is asked for."""
+    name = manifest["metadata"]["name"]
+    if holder.there["metadata"].get("deletionTimestamp"):
+        raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
+    if holder.submitted_with is not submit_with:
+        raise Refused(
+            f"stream {name} runs already, submitted with {holder.submitted_with}, and two drivers "
+            f"must not write one night; set submit_with to {holder.submitted_with} to adopt it, or "
+            f"stop it first: trigger fink_stop with streams={name}"
+        )
+    if holder.kind == "Pod" and submit_with is SubmitWith.SPARK_OPERATOR:
+        raise Refused(
+            f"driver {holder.name} of an earlier application {name} still lives, and two drivers "
+            f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
+            retryable=True,
+        )
+    if hash_of(holder.there) != hash_of(manifest):
+        there = holder.spec
+        changed = ", ".join(differences(there, manifest["spec"])) if there else ""
+        raise Conflict(
+            f"stream {name} already runs with another spec ({changed or 'fields set by hand'}); "
+            "trigger with the values it runs with, or stop it first: trigger fink_stop with "
+            f"streams={name}"
+        )
 
 
-def _delete(cluster: Cluster, namespace: str, name: str) -> None:
-    cluster.delete(KIND, name, namespace)
+def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
+    """Tell whether a driver waits in vain for config maps that its submission never made.
+
+    spark-submit makes the driver first and what it mounts right after; where it is cut off between
+    the two, the pod stays Pending for ever. A submission that may be at work is waited for.
+    """
+    pod = holder.there
+    if holder.kind != "Pod" or pod["status"].get("phase") != "Pending":
+        return False
+    namespace = pod["metadata"]["namespace"]
+    mounted = [volume["configMap"]["name"] for volume in pod["spec"].get("volumes") or ()
+               if "configMap" in volume]  # fmt: skip
+
+    def is_whole() -> bool:
+        return all(cluster.find("ConfigMap", name, namespace) for name in mounted)
+
+    if is_whole():
+        return False
+    age = utc_now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    deadline = time.monotonic() + min(_SUBMITTING, _SUBMITTING - age).total_seconds()
+    while not is_whole():
+        if time.monotonic() >= deadline or cluster.find("Pod", holder.name, namespace) is None:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:
+    cluster.delete(holder.kind, holder.name, namespace)
     deadline = time.monotonic() + _DELETE_SECONDS
-    while cluster.find(KIND, name, namespace):
+    while cluster.find(holder.kind, holder.name, namespace):
         if time.monotonic() > deadline:
-            raise Unavailable(f"the ended stream {name} is not gone after {_DELETE_SECONDS} s")
+            raise Unavailable(
+                f"the ended stream's {holder.kind} {holder.name} is not gone after "
+                f"{_DELETE_SECONDS} s"
+            )
         time.sleep(0.5)

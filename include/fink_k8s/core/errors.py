@@ -51,6 +51,10 @@ class Unavailable(FinkError):
     default_retryable = True
 
 
+class OutOfSight(FinkError):
+    """This process cannot see the store, though the stream can; the message says how it could."""
+
+
 class NotPermitted(FinkError):
     """The account in use lacks a right: the message names the right."""
 

@@ -1,30 +1,35 @@
 """Every Kubernetes object that the project makes, as plain dicts from pure functions."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from fink_k8s.core.images import OWN_MAIN_FILE, Login
 from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels, topic_pattern
+from fink_k8s.core.prometheus import SCRAPED, prometheus_conf
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.stores import CLAIM_MOUNT
 
 Manifest = dict[str, Any]
 
-JOB_FILE = "local:///opt/fink/stream2raw/bin/stream2raw.py"
 SPARK_UID = 185
+ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
 POD_CPU = "300m"
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
 GRACE_SECONDS = 120
 # Spark writes in these places only; the root file system is read-only.
 _SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
+_STORE_VOLUME = "store"
 
 
 def make_namespace(settings: Settings) -> Manifest:
     """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
-    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    enforce = {ENFORCE: RESTRICTED}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -38,6 +43,19 @@ def make_service_account(settings: Settings) -> Manifest:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": _in_namespace(settings, settings.service_account),
+    }
+
+
+def make_pull_secret(settings: Settings, login: Login) -> Manifest:
+    """Return the Secret by which kubelets log in to the registry; nothing but them reads it."""
+    token = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+    config = {"auths": {login.host: {"auth": token}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _in_namespace(settings, settings.image_pull_secret),
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()},
     }
 
 
@@ -73,10 +91,36 @@ def make_cluster_edit_binding(settings: Settings) -> Manifest:
     }
 
 
+def make_claim(settings: Settings, size: str) -> Manifest:
+    """Return the claim of a store `pvc://`; `size` is a quantity, e.g. `100Gi`.
+
+    The cluster's default storage class is asked for by naming none.
+    """
+    wanted: Manifest = {
+        "accessModes": [settings.claim_access_mode.value],
+        "resources": {"requests": {"storage": size}},
+    }
+    if settings.claim_class:
+        wanted["storageClassName"] = settings.claim_class
+    labels = platform_labels() | {"app.kubernetes.io/component": "store"}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _in_namespace(settings, settings.store.claim) | {"labels": labels},
+        "spec": wanted,
+    }
+
+
 def make_spark_application(
-    request: StreamRequest, settings: Settings, image: str, spark_version: str
+    request: StreamRequest,
+    settings: Settings,
+    image: str,
+    spark_version: str,
+    main_file: str = OWN_MAIN_FILE,
 ) -> Manifest:
     """Return the SparkApplication of one night; the same arguments give the same bytes.
+
+    An image without digest is one that was built into minikube's Docker, so nothing is pulled.
 
     The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
     the same name.
@@ -87,9 +131,9 @@ def make_spark_application(
         "pythonVersion": "3",
         "mode": "cluster",
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
+        "imagePullPolicy": "IfNotPresent" if "@" in image else "Never",
         "sparkVersion": spark_version,
-        "mainApplicationFile": JOB_FILE,
+        "mainApplicationFile": f"local://{main_file}",
         "arguments": _arguments(request, settings),
         "restartPolicy": {
             "type": "OnFailure",
@@ -98,10 +142,11 @@ def make_spark_application(
             "onSubmissionFailureRetries": 2,
             "onSubmissionFailureRetryInterval": 5,
         },
-        "sparkConf": _spark_conf(settings),
-        "volumes": [{"name": name, "emptyDir": {}} for name in _SCRATCH],
+        "sparkConf": _spark_conf(settings, spark_version) | prometheus_conf(spark_version),
+        "volumes": _volumes(settings),
         "driver": {
             **_pod(settings, labels),
+            "annotations": dict(SCRAPED),
             "cores": 1,
             "coreRequest": POD_CPU,
             "memory": request.driver_memory,
@@ -116,6 +161,8 @@ def make_spark_application(
             "memory": request.executor_memory,
         },
     }
+    if settings.image_pull_secret:
+        spec["imagePullSecrets"] = [settings.image_pull_secret]
     return {
         "apiVersion": "sparkoperator.k8s.io/v1beta2",
         "kind": "SparkApplication",
@@ -131,12 +178,16 @@ def make_spark_application(
 
 def spec_hash(spec: Mapping[str, Any]) -> str:
     """Return the sha256 of a spec's canonical JSON, in hex."""
-    canonical = json.dumps(spec, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def canonical_json(spec: Mapping[str, Any]) -> str:
+    """Return a spec as the one JSON text that stands for it."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"))
 
 
 def hash_of(manifest: Mapping[str, Any]) -> str:
-    """Return the spec's hash that an application carries; empty for one made by other hands."""
+    """Return the spec's hash that an application or a driver carries; empty for other hands'."""
     annotations = manifest["metadata"].get("annotations") or {}
     return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
 
@@ -170,7 +221,7 @@ def _arguments(request: StreamRequest, settings: Settings) -> list[str]:
         "-servers": settings.kafka_servers,
         "-topic": topic_pattern(request.topic),
         "-startingoffsets_stream": request.starting_offsets.value,
-        "-online_data_prefix": settings.store_prefix,
+        "-online_data_prefix": settings.store.url,
         "-night": request.night,
         "-producer": request.survey.value,
         "-tinterval": str(request.trigger_interval_s),
@@ -180,7 +231,7 @@ def _arguments(request: StreamRequest, settings: Settings) -> list[str]:
     return [word for flag, value in flags.items() for word in (flag, value)]
 
 
-def _spark_conf(settings: Settings) -> dict[str, str]:
+def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
     conf = {
         # The gauges spark.streaming.* tell a live query from a driver that only runs.
         "spark.sql.streaming.metricsEnabled": "true",
@@ -189,31 +240,45 @@ def _spark_conf(settings: Settings) -> dict[str, str]:
         "spark.network.crypto.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
     }
-    if settings.store_prefix.startswith("s3a:"):
+    if settings.store.is_s3:
         secure = str(not settings.store_endpoint.startswith("http:")).lower()
         conf |= {
             "spark.hadoop.fs.s3a.path.style.access": "true",
             "spark.hadoop.fs.s3a.connection.ssl.enabled": secure,
             # Bulk deletes of directory markers hang for minutes on some S3 servers.
             "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+            # Version 2 of the AWS SDK, from Hadoop 3.4 on, signs for a wrong region without it.
+            "spark.hadoop.fs.s3a.endpoint.region": settings.store_region,
             "spark.hadoop.fs.s3a.aws.credentials.provider": (
                 "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
             ),
         }
         if settings.store_endpoint:
             conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
+        if spark_version.startswith("3.1."):
+            # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
+            conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
     return conf
+
+
+def _volumes(settings: Settings) -> list[Manifest]:
+    volumes: list[Manifest] = [{"name": name, "emptyDir": {}} for name in _SCRATCH]
+    if claim := settings.store.claim:
+        volumes.append({"name": _STORE_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
+    return volumes
 
 
 def _pod(settings: Settings, labels: Mapping[str, str]) -> Manifest:
     """Return what driver and executor have in common: Pod Security `restricted`, keys, scratch."""
+    keys = [
+        _from_secret(settings, "AWS_ACCESS_KEY_ID", "access-key"),
+        _from_secret(settings, "AWS_SECRET_ACCESS_KEY", "secret-key"),
+    ]
+    mounts = _SCRATCH | ({_STORE_VOLUME: CLAIM_MOUNT} if settings.store.claim else {})
     return {
         "labels": dict(labels),
-        "env": [
-            _from_secret(settings, "AWS_ACCESS_KEY_ID", "access-key"),
-            _from_secret(settings, "AWS_SECRET_ACCESS_KEY", "secret-key"),
-        ],
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _SCRATCH.items()],
+        **({"env": keys} if settings.store.is_s3 else {}),
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
         "podSecurityContext": {
             "runAsNonRoot": True,
             "runAsUser": SPARK_UID,

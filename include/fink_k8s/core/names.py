@@ -15,6 +15,7 @@ NIGHT_PATTERN = r"^[0-9]{8}$"
 LABEL_NIGHT = "fink.night"
 LABEL_SURVEY = "fink.survey"
 ANNOTATION_SPEC_HASH = "fink.spec-hash"
+ANNOTATION_SPEC = "fink.spec"
 FIELD_MANAGER = "fink-airflow"
 
 _NIGHT = re.compile(r"[0-9]{8}")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from fink_k8s.core.manifests import POD_CPU
+from fink_k8s.core.manifests import ENFORCE, POD_CPU, RESTRICTED
 from fink_k8s.core.releases import Release, Verdict
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import StreamRequest, SubmitWith
+from fink_k8s.core.spark_submit import meets_restricted
 
 Object = Mapping[str, Any]
 Room = tuple[float, int]
@@ -52,8 +53,15 @@ class Finding:
 def check_release(release: Release, version: str) -> Finding:
     """Compare the cluster's version with the compatibility matrix."""
     verdict, sentence = release.check_kubernetes(version)
-    level = {Verdict.REFUSED: Level.ERROR, Verdict.UNTESTED: Level.WARNING}
+    level = {Verdict.REFUSED: Level.ERROR, Verdict.EXPECTED: Level.WARNING}
     return Finding(level.get(verdict, Level.OK), sentence)
+
+
+def check_security(release: Release) -> list[Finding]:
+    """Say where a release has known faults; whoever asks for it may run it."""
+    if fault := release.check_security():
+        return [Finding(Level.WARNING, fault, "run a newer release where you can")]
+    return []
 
 
 def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str) -> list[Finding]:
@@ -63,7 +71,8 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
             Finding(
                 Level.ERROR,
                 "the cluster knows no SparkApplication",
-                "install the Spark Operator by its Helm chart",
+                "install the Spark Operator by its Helm chart, or set submit_with to spark-submit, "
+                "which needs none",
             )
         ]
     findings = []
@@ -77,10 +86,30 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
             Finding(
                 Level.ERROR,
                 f"the Spark Operator's {part} is {state}",
-                f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where",
+                f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where; "
+                "or set submit_with to spark-submit, which needs none",
             )
         )
     return findings
+
+
+def check_pod_security(release: Release, namespace: Object | None) -> list[Finding]:
+    """Check that pods of plain spark-submit will be admitted to the namespace.
+
+    `namespace` is the object, None for one that the stage rbac will make, with `restricted`.
+    """
+    labels = {ENFORCE: RESTRICTED} if namespace is None else namespace["metadata"].get("labels")
+    if meets_restricted(release.spark) or (labels or {}).get(ENFORCE) != RESTRICTED:
+        return []
+    return [
+        Finding(
+            Level.ERROR,
+            f"the namespace enforces Pod Security restricted, which pods of Spark {release.spark} "
+            "cannot meet by themselves: its Kubernetes client knows no seccompProfile",
+            "set submit_with to spark-operator, whose webhook adds it, use a newer release, or a "
+            "namespace that enforces baseline",
+        )
+    ]
 
 
 def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
@@ -90,6 +119,17 @@ def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
     if will_be_made:
         return Finding(Level.WARNING, f"namespace {name} is not there; stage rbac will make it")
     return Finding(Level.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
+
+
+def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
+    """Check that a stream that runs already does so in the way that is asked for."""
+    if runs_with is request.submit_with:
+        return Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+    return Finding(
+        Level.ERROR,
+        f"stream {request.stream} runs already, submitted with {runs_with}",
+        f"set submit_with to {runs_with} to adopt it, or stop it first",
+    )
 
 
 def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:

@@ -4,19 +4,62 @@ import re
 from enum import StrEnum
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fink_k8s.core.errors import InvalidRequest
-
-_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)")
 
 
 class Verdict(StrEnum):
     """What is known of a release on a version of Kubernetes."""
 
     TESTED = "tested"
-    UNTESTED = "untested"
+    EXPECTED = "expected"
     REFUSED = "refused"
+
+
+_IN_WORDS = {
+    Verdict.TESTED: "tested",
+    Verdict.EXPECTED: "not tested, expected to work",
+    Verdict.REFUSED: "refused",
+}
+
+
+class Support(BaseModel):
+    """A verdict on a range of versions of Kubernetes, both ends included, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lowest: str = ""
+    highest: str = ""
+    verdict: Verdict
+    reason: str = Field(min_length=1)
+
+    @property
+    def covers_all(self) -> bool:
+        """Tell whether it speaks of every version."""
+        return not (self.lowest or self.highest)
+
+    @property
+    def versions(self) -> str:
+        """Return the range as people write it."""
+        if self.lowest == self.highest:
+            return self.lowest or "any other"
+        return f"{self.lowest or 'any'} to {self.highest or 'any'}"
+
+    def covers(self, version: str) -> bool:
+        """Tell whether it speaks of this version."""
+        asked = _numbers(version)
+        from_here = not self.lowest or asked >= _numbers(self.lowest)
+        return from_here and (not self.highest or asked <= _numbers(self.highest))
+
+
+class Security(BaseModel):
+    """What is wrong with a release below `fixed_in`; with any, where that is empty."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    fixed_in: str = ""
+    reason: str = Field(min_length=1)
 
 
 class Jar(BaseModel):
@@ -35,7 +78,7 @@ class Jar(BaseModel):
 
 
 class Release(BaseModel):
-    """One row of the matrix. Versions of Kubernetes are `major.minor`."""
+    """One row of the matrix. Java and Python are those of the base image that it runs on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,8 +86,9 @@ class Release(BaseModel):
     spark: str
     scala: str
     java: int
-    kubernetes_tested: tuple[str, ...]
-    kubernetes_highest: str = ""
+    python: str = ""
+    kubernetes: tuple[Support, ...] = Field(min_length=1)
+    security: Security | None = None
     published_image: str = ""
     pyspark_sha512: str = ""
     jars: tuple[Jar, ...] = ()
@@ -55,18 +99,45 @@ class Release(BaseModel):
         """Return the image's tag, `<fink>_<spark>`."""
         return f"{self.fink}_{self.spark}"
 
+    @field_validator("kubernetes")
+    @classmethod
+    def _check_support(cls, value: tuple[Support, ...]) -> tuple[Support, ...]:
+        if not value[-1].covers_all or any(one.covers_all for one in value[:-1]):
+            raise ValueError("needs one entry without lowest and highest, the last, for the rest")
+        return value
+
+    @property
+    def is_tested(self) -> bool:
+        """Tell whether it ran on some version of Kubernetes."""
+        return any(support.verdict is Verdict.TESTED for support in self.kubernetes)
+
+    def support_on(self, version: str) -> Support:
+        """Return what is known of this release on a version of Kubernetes.
+
+        Raises:
+            InvalidRequest: it is no version.
+        """
+        return next(support for support in self.kubernetes if support.covers(version))
+
     def check_kubernetes(self, version: str) -> tuple[Verdict, str]:
         """Return what is known of this release on `version`, and the sentence that says it."""
+        support = self.support_on(version)
         what = f"Fink {self.fink} with Spark {self.spark} on Kubernetes {version}"
-        if self.kubernetes_highest and _minor(version) > _minor(self.kubernetes_highest):
-            return Verdict.REFUSED, (
-                f"{what}: Spark {self.spark} never works above Kubernetes "
-                f"{self.kubernetes_highest}; use another release or an older cluster"
-            )
-        if _minor(version) in map(_minor, self.kubernetes_tested):
-            return Verdict.TESTED, f"{what}: tested"
-        tested = ", ".join(self.kubernetes_tested)
-        return Verdict.UNTESTED, f"{what}: not tested (tested: {tested}); expect it to work"
+        sentence = f"{what}: {_IN_WORDS[support.verdict]}: {support.reason}"
+        if support.verdict is Verdict.REFUSED:
+            sentence += "; use another release, or a cluster that this one runs on"
+        return support.verdict, sentence
+
+    def check_security(self) -> str:
+        """Return why this release should be left for a newer one; empty where nothing is known."""
+        if self.security is None:
+            return ""
+        fixed = self.security.fixed_in
+        if not fixed:
+            return f"Spark {self.spark}: {self.security.reason}"
+        if _numbers(self.spark, 3) >= _numbers(fixed, 3):
+            return ""
+        return f"Spark {self.spark} is below {fixed}, which mends {self.security.reason}"
 
 
 class Releases(BaseModel):
@@ -98,8 +169,9 @@ def releases_from(text: str) -> Releases:
     return Releases.model_validate(yaml.safe_load(text))
 
 
-def _minor(version: str) -> tuple[int, int]:
-    match = _VERSION.match(version)
+def _numbers(version: str, count: int = 2) -> tuple[int, ...]:
+    match = re.match(r"v?([0-9]+)" + r"\.([0-9]+)" * (count - 1), version)
     if match is None:
-        raise InvalidRequest(f"{version!r} is no version of Kubernetes; give e.g. 1.34")
-    return int(match[1]), int(match[2])
+        example = ".".join(("1", "34", "4")[:count])
+        raise InvalidRequest(f"{version!r} is no version; give e.g. {example}")
+    return tuple(map(int, match.groups()))

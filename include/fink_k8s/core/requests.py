@@ -5,13 +5,13 @@ Identities (image repository, account, secrets) are not here: they are settings.
 """
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.fields import PLATFORM, Request, checked
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.names import (
     Survey,
     default_topic,
@@ -20,8 +20,8 @@ from fink_k8s.core.names import (
     stream_name,
     topic_from,
 )
-from fink_k8s.core.settings import is_image_tag
 
+_CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
@@ -29,7 +29,6 @@ Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
-_PLATFORM: dict[str, JsonValue] = {"section": "Cluster, rights and image"}
 
 
 class Stage(StrEnum):
@@ -37,6 +36,7 @@ class Stage(StrEnum):
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
+    STORE = "store"
     IMAGE = "image"
     HEALTHY = "healthy"
     FIRST_BATCH = "first_batch"
@@ -49,17 +49,18 @@ class RbacMode(StrEnum):
     CLUSTER_EDIT = "cluster-edit"
 
 
+class SubmitWith(StrEnum):
+    """Who starts the driver."""
+
+    SPARK_OPERATOR = "spark-operator"
+    SPARK_SUBMIT = "spark-submit"
+
+
 class StartingOffsets(StrEnum):
     """Where a night that has no checkpoint yet begins to read."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
-
-
-class Request(BaseModel):
-    """Refuse fields that are not known, so that a misspelt one is not ignored in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RbacRequest(Request):
@@ -70,7 +71,7 @@ class RbacRequest(Request):
         title="Rights of the driver",
         description="`least-privilege`: a Role in the streams' namespace. `cluster-edit`: the "
         "ClusterRole `edit` in every namespace, secrets included, as Fink's document has it.",
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
 
@@ -127,16 +128,24 @@ class StreamRequest(Request):
         le=64,
         json_schema_extra=_SIZE,
     )
+    submit_with: SubmitWith = Field(
+        SubmitWith.SPARK_OPERATOR,
+        title="Submit with",
+        description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
+        "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
+        "dies stays dead until it is triggered again.",
+        json_schema_extra=PLATFORM,
+    )
 
     @field_validator("night")
     @classmethod
     def _check_night(cls, value: str) -> str:
-        return value if value == "" else _checked(night_from, value)
+        return value if value == "" else checked(night_from, value)
 
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, value: str) -> str:
-        return value if value == "" else _checked(topic_from, value)
+        return value if value == "" else checked(topic_from, value)
 
     @field_validator("driver_memory", "executor_memory")
     @classmethod
@@ -158,17 +167,31 @@ class StreamRequest(Request):
         return stream_name(self.survey, self.night)
 
 
-class ImageRequest(Request):
-    """Which release `fink_image` builds."""
+class StoreRequest(Request):
+    """Whether the store's claim is made, and how large."""
 
-    release: str = Field(
-        "",
-        title="Release",
-        description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
-        pattern=r"^([0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*)?$",
-        max_length=40,
-        json_schema_extra=_PLATFORM,
+    create_claim: bool = Field(
+        False,
+        title="Make the claim",
+        description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
+        "unless it is there. It is never changed or deleted.",
+        json_schema_extra=PLATFORM,
     )
+    claim_size: str = Field(
+        "100Gi",
+        title="Size of the claim",
+        description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
+        pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
+        max_length=8,
+        json_schema_extra=PLATFORM,
+    )
+
+    @field_validator("claim_size")
+    @classmethod
+    def _check_size(cls, value: str) -> str:
+        if _CLAIM_SIZE.fullmatch(value) is None:
+            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
+        return value
 
 
 class DiagnoseRequest(Request):
@@ -194,13 +217,13 @@ class DiagnoseRequest(Request):
     @classmethod
     def _check_stream(cls, value: str) -> str:
         if value:
-            _checked(lambda text: night_from(parse_stream_name(text)[1]), value)
+            checked(lambda text: night_from(parse_stream_name(text)[1]), value)
         return value
 
     @field_validator("night")
     @classmethod
     def _check_night(cls, value: str) -> str:
-        return value if value == "" else _checked(night_from, value)
+        return value if value == "" else checked(night_from, value)
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -217,7 +240,7 @@ class DiagnoseRequest(Request):
         return self.stream or (stream_name(self.survey, self.night) if self.night else "")
 
 
-class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
+class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     """The whole bring-up."""
 
     skip: list[Stage] = Field(
@@ -225,29 +248,19 @@ class DeployRequest(ImageRequest, RbacRequest, StreamRequest):
         title="Stages to skip",
         description="What is there already: rights that someone else granted, an image, ...",
         max_length=len(Stage),
-        json_schema_extra=_PLATFORM,
-    )
-    image_tag: str = Field(
-        "",
-        title="Image tag",
-        description="Only where the stage `image` is skipped: the tag, or `sha256:...`, to run.",
-        pattern=r"^[A-Za-z0-9_:.-]*$",
-        max_length=128,
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
-    @field_validator("image_tag")
-    @classmethod
-    def _check_tag(cls, value: str) -> str:
-        if value and not value.startswith("sha256:") and not is_image_tag(value):
-            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
-        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-            raise ValueError("is no digest; give sha256: and 64 hex digits")
-        return value
+    @property
+    def builds_image(self) -> bool:
+        """Tell whether the stage `image` runs."""
+        return Stage.IMAGE not in self.skip
 
-
-def _checked(rule: Callable[[str], str], value: str) -> str:
-    try:
-        return rule(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
+    @model_validator(mode="after")
+    def _check_runnable(self) -> Self:
+        if self.image_action is ImageAction.BUILD and self.builds_image:
+            raise ValueError(
+                "image_action build leaves nothing that the cluster can pull; choose another, or "
+                "trigger fink_image"
+            )
+        return self

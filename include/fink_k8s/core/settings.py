@@ -16,15 +16,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
+from fink_k8s.core.sources import folder_from, places_from
+from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
 
 ENV_PREFIX = "FINK_"
-STORE_SCHEMES = ("s3a", "hdfs")
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
-_PATH = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 # The grammar of image references: https://github.com/distribution/reference
 _REPOSITORY = re.compile(
     r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
@@ -32,6 +33,8 @@ _REPOSITORY = re.compile(
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
+_JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+_JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
 
 def default_cache_dir() -> Path:
@@ -56,7 +59,25 @@ class Settings(BaseSettings):
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
     )
     store_prefix: str = Field(
-        "", description="Where raw alerts and checkpoints go.", examples=["s3a://fink"]
+        "",
+        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
+        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
+        "`hdfs://namenode[:port]/path`.",
+        examples=["s3a://fink"],
+    )
+    store_mount: str = Field(
+        "",
+        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
+        "empty where they do not: then counts come from the driver's log.",
+        examples=["/mnt/fink"],
+    )
+    claim_class: str = Field(
+        "", description="Storage class of a claim that is made; empty for the cluster's default."
+    )
+    claim_access_mode: AccessMode = Field(
+        AccessMode.READ_WRITE_MANY,
+        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
+        "where all pods of a stream run on one node.",
     )
     store_endpoint: str = Field(
         "",
@@ -74,13 +95,50 @@ class Settings(BaseSettings):
     )
     image_base: str = Field(
         "",
-        description="Base image with Java and Python, with tag or digest.",
-        examples=["localhost:5000/fink/base:bookworm"],
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
+        examples=["localhost:5000/fink/base:java{java}"],
+    )
+    image_pull_secret: str = Field(
+        "",
+        description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
+        "stage `rbac` makes it of the connection `docker_default`.",
+        examples=["fink-registry"],
+    )
+    image_requirements: str = Field(
+        "",
+        description="File on the worker: the Python packages that every image gets, as pip's "
+        "requirements.",
+        examples=["/opt/fink/requirements.txt"],
+    )
+    sources: str = Field(
+        "",
+        description="Where Fink's code may come from: folders of the worker (of folders and "
+        "tarballs) and git addresses, with commas between; what lies below them is allowed.",
+        examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
+    )
+    dockerfiles: str = Field(
+        "",
+        description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
+        "what that copies.",
+        examples=["/opt/fink/dockerfiles"],
+    )
+    extra_jars: str = Field(
+        "",
+        description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
+        "between.",
+    )
+    wheels: str = Field(
+        "",
+        description="Folder of the worker with wheels of Python packages that the package index "
+        "has no wheel of.",
+        examples=["/opt/fink/wheels"],
     )
     spark_url: str = Field(
         "",
-        description="Where Spark distributions come from: a directory of the official archive's "
-        "layout, or the address or file of a PyPI source archive.",
+        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
+        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir, description="Directory of downloads and build results."
@@ -105,7 +163,19 @@ class Settings(BaseSettings):
     @field_validator("store_prefix")
     @classmethod
     def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else store_prefix_from(value)
+        return value if value == "" else str(store_address_from(value))
+
+    @field_validator("store_mount")
+    @classmethod
+    def _check_mount(cls, value: str) -> str:
+        return value if value == "" else mount_from(value)
+
+    @field_validator("claim_class")
+    @classmethod
+    def _check_class(cls, value: str) -> str:
+        if value and _SUBDOMAIN.fullmatch(value) is None:
+            raise ValueError("is no name of a storage class; see kubectl get storageclass")
+        return value
 
     @field_validator("store_endpoint")
     @classmethod
@@ -122,8 +192,57 @@ class Settings(BaseSettings):
     @field_validator("image_base")
     @classmethod
     def _check_base(cls, value: str) -> str:
-        if value and not is_image_reference(value):
-            raise ValueError("is no image reference; give host[:port]/path:tag or ...@sha256:...")
+        if value and not is_image_reference(_filled_in(value, "java", "17")):
+            raise ValueError(
+                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+                "where the Java of the release belongs"
+            )
+        return value
+
+    @field_validator("spark_url")
+    @classmethod
+    def _check_spark_url(cls, value: str) -> str:
+        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
+            raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        return value
+
+    def image_base_of(self, java: int) -> str:
+        """Return the base image for a Java."""
+        return _filled_in(self.image_base, "java", str(java))
+
+    def spark_url_of(self, version: str) -> str:
+        """Return the address of a Spark's archive."""
+        return _filled_in(self.spark_url, "version", version)
+
+    @property
+    def store(self) -> StoreAddress:
+        """Return the parts of `store_prefix`, which must be configured."""
+        self.need("store_prefix")
+        return store_address_from(self.store_prefix)
+
+    @field_validator("image_pull_secret")
+    @classmethod
+    def _check_pull_secret(cls, value: str) -> str:
+        return value if value == "" else kubernetes_name(value, field="name")
+
+    @field_validator("image_requirements", "dockerfiles", "wheels")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        return value if value == "" else str(folder_from(value))
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: str) -> str:
+        places_from(value)
+        return value
+
+    @field_validator("extra_jars")
+    @classmethod
+    def _check_extra_jars(cls, value: str) -> str:
+        if value and _JARS.fullmatch(value) is None:
+            raise ValueError(
+                "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
+            )
         return value
 
     def need(self, *fields: str) -> None:
@@ -168,20 +287,6 @@ def kafka_servers_from(text: str) -> str:
     return text
 
 
-def store_prefix_from(text: str) -> str:
-    """Check the address of a store, `s3a://bucket[/path]` or `hdfs://host[:port]/path`."""
-    if "@" in text:
-        raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
-    scheme, found, rest = text.partition("://")
-    if not found or scheme not in STORE_SCHEMES:
-        raise ValueError("must begin with s3a:// or hdfs://, which all pods reach alike")
-    bucket, slash, path = rest.partition("/")
-    clean = _BUCKET.fullmatch(bucket) and _PATH.fullmatch(slash + path)
-    if not clean or ".." in path.split("/"):
-        raise ValueError("must be scheme://bucket[/path] of letters, digits and . _ = -, no '..'")
-    return text.rstrip("/")
-
-
 def is_image_reference(text: str) -> bool:
     """Tell whether `text` is `repository:tag`, `repository@digest` or both at once."""
     rest, at, digest = text.partition("@")
@@ -197,6 +302,10 @@ def is_image_reference(text: str) -> bool:
 def is_image_tag(text: str) -> bool:
     """Tell whether `text` can be an image's tag."""
     return _TAG.fullmatch(text) is not None
+
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
 
 
 def _endpoint_from(text: str) -> str:

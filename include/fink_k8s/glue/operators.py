@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+from airflow.sdk import BaseOperator
 
-from fink_k8s.adapters.streams import ensure_stream
+from fink_k8s.adapters.streams import Way, ensure_stream
 from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.watch import Goal
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
@@ -14,7 +15,45 @@ from fink_k8s.glue.links import SparkUiLink
 from fink_k8s.glue.triggers import StreamTrigger, look
 
 
-class SubmitStreamOperator(SparkKubernetesOperator):
+class WaitsUntilRunning(BaseOperator):
+    """What every way of submission ends with: wait for the driver in the triggerer, let it be."""
+
+    start_limit: timedelta
+
+    @property
+    def stream(self) -> str:
+        """Return the stream's name; once the templates are rendered."""
+        raise NotImplementedError
+
+    def wait(self, context: Any, conn_id: str, namespace: str, way: Way) -> dict[str, str]:
+        """Defer until the driver runs, unless it does already."""
+        self.log.info("stream %s: %s", self.stream, way)
+        with airflow_failures():
+            event = look(conn_id, namespace, self.stream, Goal.RUNNING)
+        if event is None:
+            self.defer(
+                trigger=StreamTrigger(conn_id, namespace, self.stream, Goal.RUNNING),
+                method_name="resume",
+                kwargs={"way": way.value},
+                timeout=self.start_limit,
+            )
+        return self.resume(context, event, way.value)
+
+    def resume(self, context: Any, event: dict[str, Any], way: str) -> dict[str, str]:
+        """Take up where the trigger left: the stream runs, or the cause why it does not."""
+        self.log.info("stream %s: %s", self.stream, check_outcome(event))
+        return {
+            "way": way,
+            "application": self.stream,
+            "driver_pod": driver_pod_name(self.stream),
+        }
+
+    def on_kill(self) -> None:
+        """Leave the stream alone; the provider's operators would end it."""
+        self.log.warning("the task was killed; stream %s goes on", self.stream)
+
+
+class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
     """Create or adopt the SparkApplication `template_spec`; succeed when its driver runs.
 
     Unlike its parent it neither waits for the driver's end nor deletes anything: whatever happens
@@ -55,29 +94,7 @@ class SubmitStreamOperator(SparkKubernetesOperator):
     def execute(self, context: Any) -> dict[str, str]:
         """Create or adopt; then wait in the triggerer, unless it runs already."""
         conn_id = str(self.kubernetes_conn_id)
-        where = (conn_id, self.template_spec["metadata"]["namespace"], self.stream)
+        namespace = self.template_spec["metadata"]["namespace"]
         with airflow_failures():
             submission = ensure_stream(cluster(conn_id), self.template_spec)
-            event = look(*where, Goal.RUNNING)
-        self.log.info("stream %s: %s", self.stream, submission.way)
-        if event is None:
-            self.defer(
-                trigger=StreamTrigger(*where, Goal.RUNNING),
-                method_name="resume",
-                kwargs={"way": submission.way.value},
-                timeout=self.start_limit,
-            )
-        return self.resume(context, event, submission.way.value)
-
-    def resume(self, context: Any, event: dict[str, Any], way: str) -> dict[str, str]:
-        """Take up where the trigger left: the stream runs, or the cause why it does not."""
-        self.log.info("stream %s: %s", self.stream, check_outcome(event))
-        return {
-            "way": way,
-            "application": self.stream,
-            "driver_pod": driver_pod_name(self.stream),
-        }
-
-    def on_kill(self) -> None:
-        """Leave the stream alone; the parent would delete it."""
-        self.log.warning("the task was killed; stream %s goes on", self.stream)
+        return self.wait(context, conn_id, namespace, submission.way)

@@ -5,9 +5,9 @@ from typing import Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
+from fink_k8s.adapters.counting import count_night
 from fink_k8s.adapters.streams import observe
 from fink_k8s.core.health import Verdict, assess
-from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.watch import Goal
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster, store
@@ -65,6 +65,9 @@ class StreamHealthSensor(BaseSensorOperator):
 class FirstBatchSensor(BaseSensorOperator):
     """Succeed when the stream has committed a batch to the raw store; return its counts.
 
+    Rows are counted in the store. Where Airflow does not see it, the driver's own words have to
+    do; the log and the result's `counted_by` say which of the two it was.
+
     Fail at once when the stream has died meanwhile. A quiet topic commits nothing, and so ends in
     the time-out.
     """
@@ -80,16 +83,15 @@ class FirstBatchSensor(BaseSensorOperator):
         """Look once."""
         with airflow_failures():
             settings = load_settings()
-            _, night = parse_stream_name(self.stream)
-            counts = store(settings).counts(night)
-            health = assess(observe(cluster(self.conn_id), settings.namespace, self.stream))
-        if counts.batches:
-            self.log.info(
-                "%d batches committed: %d alerts read = %d stored + %d set aside",
-                counts.batches, counts.read, counts.stored, counts.set_aside,
-            )  # fmt: skip
-            return PokeReturnValue(True, counts.as_dict())
+            where = (cluster(self.conn_id), settings.namespace, self.stream)
+            count = count_night(lambda: store(settings), *where)
+            health = assess(observe(*where))
+        if count.counts.batches:
+            self.log.info("%s", count)
+            return PokeReturnValue(
+                True, {**count.counts.as_dict(), "counted_by": count.source.value}
+            )
         if health.verdict in {Verdict.FAILED, Verdict.ABSENT, Verdict.ENDED}:
             raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
-        self.log.info("no batch is committed yet; %s", health.reason)
+        self.log.info("no batch is committed yet; %s", count.why or health.reason)
         return PokeReturnValue(False)

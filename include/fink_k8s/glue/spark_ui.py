@@ -4,6 +4,7 @@ The UI has no login of its own; it is reached through the API server's pod proxy
 rights, for reading only, and only for drivers whose name is a stream's.
 """
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -17,6 +18,11 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import cluster
 from fink_k8s.glue.links import spark_ui_path
 
+# Of Spark's own pages and their parts. A `..` would lead out of the driver's address in the API
+# server's proxy, to whatever else Airflow's account may read.
+_NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
+_PAGE = re.compile(rf"({_NAME}/)*({_NAME})?")
+
 app = FastAPI(title="Fink", docs_url=None, redoc_url=None, openapi_url=None)
 
 
@@ -29,6 +35,8 @@ def show_spark_ui(
         parse_stream_name(stream)
     except InvalidRequest as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
+    if _PAGE.fullmatch(path) is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "that is no page of the Spark UI")
     base = spark_ui_path(stream).rstrip("/")
     if not path:
         # Spark's own redirect would lead to the API server, and past its TLS.

@@ -1,8 +1,12 @@
+import base64
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import urllib3
+from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.errors import (
@@ -126,7 +130,7 @@ def test_delete_tells_whether_there_was_one():
     api = Api({})
     assert Cluster(api).delete("ServiceAccount", "spark", "ns")
     assert api.calls[0].method == "DELETE"
-    assert ("propagationPolicy", "Foreground") in api.calls[0].query_params
+    assert api.calls[0].body["propagationPolicy"] == "Foreground"
     assert not Cluster(Api(http(404))).delete("ServiceAccount", "spark", "ns")
 
 
@@ -249,6 +253,89 @@ def test_a_driver_that_does_not_answer_is_unavailable():
         Cluster(Api(http(503))).driver_page("ns", "d", "", [], "/ui/s")
 
 
+CERTIFICATE = base64.b64encode(b"of the authority").decode()
+
+
+def kubeconfig(**user):
+    server = {"server": "https://k8s:6443", "certificate-authority-data": CERTIFICATE}
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": server}],
+        "users": [{"name": "u", "user": user}],
+    }
+
+
+def access_of(**user):
+    settings = client.Configuration()
+    config.load_kube_config_from_dict(kubeconfig(**user), client_configuration=settings)
+    return Cluster(client.ApiClient(settings)).access()
+
+
+def test_the_access_of_a_kubeconfig_with_a_token():
+    access = access_of(token="canary")
+    assert (access.server, access.token, access.key) == ("https://k8s:6443", "canary", "")
+    assert Path(access.authority).read_bytes() == b"of the authority"
+    assert access.is_verified
+
+
+def test_the_access_of_a_kubeconfig_with_a_certificate():
+    access = access_of(**{"client-certificate-data": CERTIFICATE, "client-key-data": CERTIFICATE})
+    assert access.token == ""
+    assert Path(access.key).read_bytes() == Path(access.certificate).read_bytes()
+
+
+def test_the_access_of_a_pod_is_its_token_of_now(tmp_path):
+    """Its kubelet writes a new token every hour."""
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    authority.write_text("of the authority")
+    settings = client.Configuration()
+    place = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
+    loader = InClusterConfigLoader(str(token), str(authority), environ=place)
+    loader.load_and_set(settings)
+    cluster = Cluster(client.ApiClient(settings))
+    assert cluster.access().server == "https://10.96.0.1:443"
+    assert cluster.access().token == "first"
+    assert cluster.access().authority == str(authority)
+
+
+def test_a_right_of_one_s_own_is_asked_of_the_api_server():
+    api = Api({"status": {"allowed": True}})
+    assert Cluster(api).may_i("create", "pods/exec", "ns")
+    [call] = api.calls
+    assert call.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = call.body["spec"]["resourceAttributes"]
+    assert (asked["verb"], asked["resource"], asked["subresource"]) == ("create", "pods", "exec")
+
+
+@pytest.mark.parametrize("grace", [None, 0, 90])
+def test_an_object_is_ended_only_if_it_is_still_the_same_one(grace):
+    pod = {"kind": "Pod", "metadata": {"name": "d", "namespace": "ns", "uid": "u"}}
+    api = Api({})
+    assert Cluster(api).end(pod, grace)
+    [call] = api.calls
+    assert (call.method, call.path) == ("DELETE", "/api/v1/namespaces/ns/pods/d")
+    assert call.body["preconditions"] == {"uid": "u"}
+    assert call.body["propagationPolicy"] == "Background"
+    assert call.body.get("gracePeriodSeconds") == grace
+    assert not Cluster(Api(http(409))).end(pod)
+    assert not Cluster(Api(http(404))).end(pod)
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).end(pod)
+
+
+def test_a_lists_objects_say_their_kind():
+    [found] = Cluster(Api({"items": [{"metadata": {"name": "m"}}]})).find_all("ConfigMap", "ns")
+    assert found == {"kind": "ConfigMap", "metadata": {"name": "m"}}
+
+
+def test_a_pod_is_watched_alone():
+    api = Api("open answer")
+    assert Cluster(api).watch_pod("ns", "d") == "open answer"
+    assert api.calls[0].query_params == [("watch", "true"), ("fieldSelector", "metadata.name=d")]
+
+
 def test_a_log_is_read_to_its_end_and_of_the_container_before():
     api = Api(SimpleNamespace(data=b"one\ntwo"))
     assert Cluster(api).pod_log("ns", "d", 7, previous=True) == "one\ntwo"
@@ -263,10 +350,7 @@ def test_a_log_that_cannot_be_read_is_an_error_only_where_one_asks_why():
         Cluster(Api(http(403))).pod_log("ns", "d", 7)
 
 
-def test_events_and_applications_are_those_of_the_namespace():
+def test_events_are_those_of_the_namespace():
     api = Api({"items": [1]})
-    assert Cluster(api).events("ns") == Cluster(api).applications("ns") == [1]
-    assert [call.path for call in api.calls] == [
-        "/api/v1/namespaces/ns/events",
-        "/apis/sparkoperator.k8s.io/v1beta2/namespaces/ns/sparkapplications",
-    ]
+    assert Cluster(api).events("ns") == [1]
+    assert [call.path for call in api.calls] == ["/api/v1/namespaces/ns/events"]

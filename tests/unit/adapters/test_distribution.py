@@ -1,5 +1,6 @@
 import hashlib
 import io
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -49,7 +50,7 @@ def release(archive=None, jars=()):
         spark="3.5.7",
         scala="2.12",
         java=17,
-        kubernetes_tested=("1.34",),
+        kubernetes=({"verdict": "tested", "reason": "it ran"},),
         pyspark_sha512=digest,
         jars=jars,
     )
@@ -106,6 +107,12 @@ def test_what_is_cached_is_not_fetched_again(tmp_path, settings, said):
     archive.unlink()
     assert ensure_distribution(asked, wanted, said.append) == home
     assert said[-1] == "already so: Spark 3.5.7 is in the cache"
+
+
+def test_one_address_serves_several_releases(tmp_path, settings, said):
+    archive = official(tmp_path / "spark-3.5.7.tgz")
+    asked = settings((tmp_path / "spark-").as_uri() + "{version}.tgz")
+    assert (ensure_distribution(asked, release(archive), said.append) / "jars").is_dir()
 
 
 def test_an_address_that_is_not_set_is_named(settings, said):
@@ -308,10 +315,11 @@ def maven(monkeypatch):
     asked = []
 
     def run(command, **_):
-        flags = dict(word[2:].split("=") for word in command if "=" in word)
-        _, name, version = flags["artifact"].split(":")
-        asked.append(name)
-        (Path(flags["outputDirectory"]) / f"{name}-{version}.jar").write_text(name)
+        folder = Path(command[-1].partition("=")[2])
+        pom = Path(command[command.index("-f") + 1]).read_text()
+        for name, version in re.findall(r"<artifactId>(\w+)</artifactId><version>(.+?)<", pom):
+            asked.append(name)
+            (folder / f"{name}-{version}.jar").write_text(name)
         return subprocess.CompletedProcess(command, 0, stdout="", stderr="")
 
     monkeypatch.setattr(distribution.subprocess, "run", run)

@@ -1,88 +1,28 @@
-import hashlib
-import os
-import tarfile
-from dataclasses import replace
-
 import httpx
 import pytest
 
-from fink_k8s.adapters.images import (
-    BuildFailed,
-    Stage,
-    _follow,
-    context_of,
-    ensure_image,
-    registry_digest,
-    resolve,
-)
-from fink_k8s.core.errors import InvalidRequest, Unavailable
+from fink_k8s.adapters.images import ensure_image, resolve
+from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.releases import Release
 from fink_k8s.core.settings import Settings
+from tests.fakes import FakeDocker, FakeRegistry, digest_of
 
 REPOSITORY = "localhost:5000/fink/stream2raw"
 BASE = "localhost:5000/fink/base:bookworm"
 SETTINGS = Settings(image_repository=REPOSITORY, image_base=BASE)
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
-
-
-def digest_of(text):
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-class Registry:
-    """A registry as its HEAD requests show it: image -> digest."""
-
-    def __init__(self):
-        self.images = {BASE: digest_of("base")}
-        self.status = None
-        self.asked = []
-
-    def head(self, address, **_):
-        self.asked.append(address)
-        host, _, rest = address.partition("://")[2].partition("/v2/")
-        name, _, tag = rest.partition("/manifests/")
-        digest = self.images.get(f"{host}/{name}:{tag}")
-        status = self.status or (200 if digest else 404)
-        return httpx.Response(status, headers={"docker-content-digest": digest or ""})
-
-
-class Docker:
-    """A Docker engine with its own images, beside a registry."""
-
-    def __init__(self, registry):
-        self.registry = registry
-        self.local = {}
-        self.done = []
-
-    def images(self, name, quiet):
-        return ["id"] if name in self.local else []
-
-    def pull(self, repository, tag, **_):
-        image = f"{repository}:{tag}"
-        self.local[image] = self.registry.images[image]
-        self.done.append(("pull", image))
-        return [{"status": "Downloaded"}]
-
-    def build(self, fileobj, tag, buildargs, **options):
-        assert set(buildargs.values()) <= set(self.local)
-        assert options["network_mode"] == "none"
-        self.local[tag] = digest_of(tag)
-        self.done.append(("build", tag))
-        return [{"stream": "Step 1/3 : FROM base\n"}]
-
-    def tag(self, image, repository, tag):
-        self.local[f"{repository}:{tag}"] = self.local[image]
-
-    def push(self, repository, tag, **_):
-        image = f"{repository}:{tag}"
-        self.registry.images[image] = self.local[image]
-        self.done.append(("push", image))
-        return [{"status": "Pushed"}]
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=({"verdict": "tested", "reason": "it ran"},),
+)
 
 
 @pytest.fixture
 def registry(monkeypatch):
-    made = Registry()
+    made = FakeRegistry({BASE: digest_of("base")})
     monkeypatch.setattr(httpx, "head", made.head)
     return made
 
@@ -92,6 +32,8 @@ def sources(tmp_path):
     files = {
         "include/image/spark/Dockerfile": "ARG BASE",
         "include/image/stream2raw/Dockerfile": "ARG SPARK_IMAGE",
+        "include/image/base/Dockerfile": "ARG SPARK_IMAGE",
+        "include/image/fink/Dockerfile": "ARG SPARK_IMAGE",
         "include/image/entrypoint.sh": "#!/bin/sh",
         "include/stream2raw/job.py": "print()",
         "include/stream2raw/__pycache__/job.pyc": "bytes",
@@ -106,157 +48,21 @@ def sources(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def stage(sources):
-    inputs = {"spark": sources / "home", "stream2raw": sources / "include/stream2raw"}
-    dockerfile = sources / "include/image/spark/Dockerfile"
-    return Stage("spark", dockerfile, inputs, "BASE", BASE, "key-of-base")
-
-
 def append(path):
     path.write_text(path.read_text() + "#")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda top: append(top / "home/bin/spark-submit"),
-        lambda top: append(top / "include/image/spark/Dockerfile"),
-        lambda top: (top / "home/bin/spark-submit").chmod(0o644),
-        lambda top: (top / "home/bin/more").write_text(""),
-        lambda top: (top / "home/bin/spark-submit").rename(top / "home/bin/renamed"),
-        lambda top: (top / "include/stream2raw/job.py").unlink(),
-    ],
-    ids=["content", "Dockerfile", "mode", "new file", "name", "file away"],
-)
-def test_the_key_changes_with_what_goes_into_the_image(stage, sources, change):
-    before = stage.key
-    change(sources)
-    assert stage.key != before
-
-
-def test_the_key_changes_with_the_parent(stage):
-    keys = {
-        stage.key,
-        replace(stage, parent_key="another").key,
-        replace(stage, parent_argument="OTHER").key,
-    }
-    assert len(keys) == 3
-
-
-def test_the_key_does_not_change_with_times_and_caches(stage, sources):
-    before = stage.key
-    os.utime(sources / "home/bin/spark-submit", (1, 1))
-    (sources / "include/stream2raw/__pycache__/more.pyc").write_text("more")
-    assert stage.key == before
-
-
-def test_the_key_is_a_legal_end_of_a_tag(stage):
-    assert len(stage.key) == 12
-    assert int(stage.key, 16) >= 0
-
-
-def test_the_same_inputs_give_the_same_context(stage, sources):
-    with context_of(stage) as first:
-        before = first.read()
-    os.utime(sources / "home/bin/spark-submit", (1, 1))
-    with context_of(stage) as second:
-        assert second.read() == before
-
-
-def test_the_context_holds_all_inputs_with_their_modes(stage):
-    with context_of(stage) as context, tarfile.open(fileobj=context) as tar:
-        assert {info.name: info.mode for info in tar} == {
-            "Dockerfile": 0o644,
-            "spark/bin/spark-submit": 0o755,
-            "stream2raw/job.py": 0o644,
-        }
-        assert tar.extractfile("stream2raw/job.py").read() == b"print()"
-
-
-def test_lines_are_passed_on_as_they_come():
-    said = []
-
-    def events():
-        yield {"stream": "Step 1/2 : FROM base\n"}
-        assert said == ["Step 1/2 : FROM base"]
-        yield {"stream": "\n"}
-        yield {"status": "Pushing", "progressDetail": {"current": 1}}
-        yield {"status": "Waiting"}
-        yield {"status": "latest: digest: sha256:1", "progressDetail": {}}
-        yield {"aux": {"ID": "sha256:1"}}
-
-    _follow(events(), said.append)
-    assert said == ["Step 1/2 : FROM base", "latest: digest: sha256:1"]
-
-
-def test_a_build_that_failed_ends_with_the_last_lines():
-    said = []
-    lines = [{"stream": f"line {number}\n"} for number in range(8)]
-    with pytest.raises(BuildFailed) as caught:
-        _follow([*lines, {"error": "exit code 1"}, {"stream": "never"}], said.append)
-    last = "line 3 | line 4 | line 5 | line 6 | line 7"
-    assert str(caught.value) == f"exit code 1; it said last: {last}"
-    assert said == [f"line {number}" for number in range(8)]
-
-
-@pytest.mark.parametrize(
-    ("image", "address"),
-    [
-        (BASE, "http://localhost:5000/v2/fink/base/manifests/bookworm"),
-        ("127.0.0.1/a:b", "http://127.0.0.1/v2/a/manifests/b"),
-        ("ghcr.io/a/b/c:1_2", "https://ghcr.io/v2/a/b/c/manifests/1_2"),
-    ],
-)
-def test_only_a_registry_on_this_machine_is_asked_without_tls(registry, image, address):
-    registry_digest(image)
-    assert registry.asked == [address]
-
-
-def test_the_registry_tells_a_digest_or_that_there_is_none(registry):
-    assert registry_digest(BASE) == digest_of("base")
-    assert registry_digest(f"{REPOSITORY}:none") is None
-
-
-@pytest.mark.parametrize("status", [401, 403, 500, 503])
-def test_a_registry_that_refuses_is_not_one_without_the_image(registry, status):
-    registry.status = status
-    with pytest.raises(Unavailable, match=f"localhost:5000 answers {status} for fink/base"):
-        registry_digest(BASE)
-
-
-def test_a_registry_that_is_away_is_unavailable(monkeypatch):
-    def head(*_, **__):
-        raise httpx.ConnectError("connection refused")
-
-    monkeypatch.setattr(httpx, "head", head)
-    with pytest.raises(Unavailable, match=r"localhost:5000 does not answer: connection refused"):
-        registry_digest(BASE)
-
-
-def test_a_tag_is_resolved_to_its_digest(registry):
-    registry.images[f"{REPOSITORY}:4.0_3.5.7"] = digest_of("image")
-    assert resolve(REPOSITORY, "4.0_3.5.7") == f"{REPOSITORY}@{digest_of('image')}"
-
-
-def test_a_digest_is_taken_as_it_is(registry):
-    assert resolve(REPOSITORY, digest_of("x")) == f"{REPOSITORY}@{digest_of('x')}"
-    assert registry.asked == []
-
-
-def test_a_tag_that_is_not_there_is_named_with_the_remedy(registry):
-    with pytest.raises(InvalidRequest, match=r"stream2raw:1\.0 is not in the registry.*fink_image"):
-        resolve(REPOSITORY, "1.0")
 
 
 @pytest.fixture
 def ensure(registry, sources):
     """Run ensure_image with a new engine; return its result, what the engine did, and lines."""
 
-    def run(settings=SETTINGS, engine=Docker):
-        docker, said = engine(registry), []
+    def run(settings=SETTINGS, engine=FakeDocker, docker=None, **form):
+        docker, said = docker or engine(registry), []
         home, jars, include = sources / "home", sources / "jars", sources / "include"
-        result = ensure_image(docker, settings, RELEASE, home, jars, include, said.append)
+        settings = settings.model_copy(update={"cache_dir": sources / "cache"})
+        result = ensure_image(
+            docker, settings, RELEASE, home, jars, include, said.append, ImageRequest(**form)
+        )
         return result, docker.done, said
 
     return run
@@ -318,22 +124,12 @@ def test_a_setting_that_is_missing_is_named(ensure, field):
         ensure(SETTINGS.model_copy(update={field: ""}))
 
 
-def test_a_checkout_below_a_folder_named_like_a_cache_is_not_empty(tmp_path):
-    top = tmp_path / ".pycharm/main/stream2raw"
-    top.mkdir(parents=True)
-    (top / "job.py").write_text("print()")
-    (top / "Dockerfile").write_text("FROM base")
-    stage = Stage("job", top / "Dockerfile", {"stream2raw": top}, "BASE", BASE, "key")
-    with context_of(stage) as context, tarfile.open(fileobj=context) as tar:
-        assert "stream2raw/job.py" in tar.getnames()
-
-
 def test_a_base_by_its_digest_is_pulled_by_its_digest(ensure, registry):
     base = f"localhost:5000/fink/base@{digest_of('base')}"
     registry.images[base] = digest_of("base")
     pulled = []
 
-    class ByDigest(Docker):
+    class ByDigest(FakeDocker):
         def pull(self, repository, tag, **_):
             pulled.append((repository, tag))
             self.local[base] = digest_of("base")
@@ -343,3 +139,145 @@ def test_a_base_by_its_digest_is_pulled_by_its_digest(ensure, registry):
     assert pulled == [("localhost:5000/fink/base", digest_of("base"))]
     address = f"http://localhost:5000/v2/fink/base/manifests/{digest_of('base')}"
     assert registry.asked[0] == address
+
+
+FINK = "localhost:5000/fink/stream2raw:fink-"
+
+
+@pytest.fixture
+def allowed(sources):
+    """Settings that allow the folder `code`, which holds Fink's code and its requirements."""
+    code = sources / "code/fink"
+    (code / "bin").mkdir(parents=True)
+    (code / "bin/stream2raw.py").write_text("print('fink')")
+    return SETTINGS.model_copy(update={"sources": str(sources / "code")})
+
+
+def test_built_alone_is_pushed_by_a_run_of_its_own(ensure, registry):
+    docker = FakeDocker(registry)
+    result, done, _ = ensure(docker=docker, image_action=ImageAction.BUILD)
+    assert built(done) == ["spark", "job"]
+    assert "push" not in {what for what, _ in done}
+    assert result.reference.startswith(f"{REPOSITORY}:job-")
+    docker.done.clear()
+    pushed, done, _ = ensure(docker=docker, image_action=ImageAction.PUSH)
+    assert built(done) == []
+    assert pushed.built == ()
+    tags = [image.rpartition(":")[2].partition("-")[0] for what, image in done if what == "push"]
+    assert tags == ["spark", "job", "4.0_3.5.7"]
+    assert resolve(REPOSITORY, "4.0_3.5.7") == pushed.reference
+
+
+def test_what_was_not_built_is_not_pushed(ensure):
+    with pytest.raises(InvalidRequest, match="image_action build and the same values first"):
+        ensure(image_action=ImageAction.PUSH)
+
+
+def test_into_minikube_a_second_run_builds_nothing(ensure, registry):
+    docker = FakeDocker(registry)
+    first, _, _ = ensure(docker=docker, image_action=ImageAction.MINIKUBE)
+    docker.done.clear()
+    result, done, said = ensure(docker=docker, image_action=ImageAction.MINIKUBE)
+    assert (result.reference, result.built, done) == (first.reference, (), [])
+    assert "is in the Docker engine; nothing built" in said[0]
+
+
+def test_minikube_needs_no_registry_where_it_has_the_base(ensure, registry, monkeypatch):
+    docker = FakeDocker(registry)
+    docker.local[BASE] = digest_of("base")
+
+    def away(*_, **__):
+        raise httpx.ConnectError("connection refused")
+
+    monkeypatch.setattr(httpx, "head", away)
+    result, _, _ = ensure(docker=docker, image_action=ImageAction.MINIKUBE)
+    assert result.built == ("spark", "job")
+    with pytest.raises(Unavailable):
+        ensure(docker=docker)
+
+
+def test_the_tag_is_the_forms(ensure, registry):
+    result, _, _ = ensure(image_tag="mine")
+    assert result.tag == "mine"
+    assert resolve(REPOSITORY, "mine") == result.reference
+
+
+def test_finks_code_stands_in_for_the_job_and_says_which_program_it_is(ensure, registry, allowed):
+    docker = FakeDocker(registry)
+    result, _, _ = ensure(allowed, docker=docker, fink_source="fink", fink_requirements="none")
+    assert result.built == ("spark", "fink")
+    image = next(image for image in docker.labels if image.startswith(FINK))
+    assert docker.contexts[image] == ["Dockerfile", "fink/bin/stream2raw.py"]
+    assert docker.labels[image]["fink.main-file"] == "/opt/fink/bin/stream2raw.py"
+    assert docker.labels[image]["org.opencontainers.image.source"] == "fink"
+
+
+def test_a_change_of_finks_code_builds_that_stage_alone(ensure, sources, allowed):
+    ensure(allowed, fink_source="fink", fink_requirements="none")
+    append(sources / "code/fink/bin/stream2raw.py")
+    result, _, _ = ensure(allowed, fink_source="fink", fink_requirements="none")
+    assert result.built == ("fink",)
+
+
+def test_packages_make_a_stage_of_their_own_below_the_code(ensure, sources, allowed, monkeypatch):
+    asked = []
+
+    def packages(settings, files, target, say):
+        asked.append(([file.name for file in files], target()))
+        folder = sources / "packages"
+        (folder / "idna").mkdir(parents=True, exist_ok=True)
+        (folder / "idna/core.py").write_text("")
+        return folder
+
+    monkeypatch.setattr("fink_k8s.adapters.images.ensure_packages", packages)
+    (sources / "code/fink/deps").mkdir()
+    (sources / "code/fink/deps/requirements.txt").write_text("idna")
+    first, done, _ = ensure(allowed, fink_source="fink")
+    assert first.built == ("spark", "base", "fink")
+    assert asked[0][0] == ["requirements.txt"]
+    assert asked[0][1].python == "3.11"
+    assert ("run", "python3") in done
+    _, done, _ = ensure(allowed, fink_source="fink")
+    assert done == []  # not even asked once more which Python it has
+    append(sources / "code/fink/bin/stream2raw.py")
+    assert ensure(allowed, fink_source="fink")[0].built == ("fink",)
+
+
+@pytest.fixture
+def own(sources):
+    """Settings that allow Dockerfiles of one's own, and the folder of one."""
+    folder = sources / "dockerfiles/mine"
+    folder.mkdir(parents=True)
+    (folder / "Dockerfile").write_text("ARG SPARK_IMAGE\nFROM ${SPARK_IMAGE}\n")
+    (folder / "extra.conf").write_text("x")
+    return SETTINGS.model_copy(update={"dockerfiles": str(folder.parent)}), folder
+
+
+def test_a_dockerfile_of_ones_own_has_its_files_and_the_job(ensure, registry, own):
+    docker = FakeDocker(registry)
+    result, _, _ = ensure(own[0], docker=docker, dockerfile="mine")
+    assert result.built == ("spark", "own")
+    image = next(image for image in docker.labels if ":own-" in image)
+    assert docker.contexts[image] == ["Dockerfile", "extra.conf", "stream2raw/job.py"]
+    append(own[1] / "extra.conf")
+    assert ensure(own[0], dockerfile="mine")[0].built == ("own",)
+
+
+def test_a_dockerfile_on_something_else_is_refused_before_anything_is_built(ensure, own, registry):
+    (own[1] / "Dockerfile").write_text("FROM debian")
+    docker = FakeDocker(registry)
+    with pytest.raises(InvalidRequest, match=r"begin it with the lines ARG SPARK_IMAGE"):
+        ensure(own[0], docker=docker, dockerfile="mine")
+    assert docker.done == []
+
+
+@pytest.mark.parametrize("name", ["other", "mine/extra.conf"])
+def test_a_dockerfile_that_is_not_there_is_named(ensure, own, name):
+    with pytest.raises((Refused, InvalidRequest), match=r"put it there"):
+        ensure(own[0], dockerfile=name)
+
+
+def test_a_link_out_of_the_folder_of_dockerfiles_is_refused(ensure, own, sources):
+    (sources / "dockerfiles/away").symlink_to(sources / "home")
+    with pytest.raises(Refused, match="leads out of the folders of FINK_DOCKERFILES by a link"):
+        ensure(own[0], dockerfile="away")

@@ -1,13 +1,15 @@
 import pytest
 
 from fink_k8s.adapters import preflight
-from fink_k8s.core.errors import NotPermitted, Unavailable
-from fink_k8s.core.manifests import make_namespace, make_spark_application
+from fink_k8s.core.errors import NotPermitted, OutOfSight, Unavailable
+from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.images import Login
+from fink_k8s.core.manifests import make_claim, make_namespace, make_spark_application
 from fink_k8s.core.preflight import Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
-from tests.fakes import FakeCluster
+from tests.fakes import FakeCluster, driver_pod
 
 SETTINGS = Settings(
     namespace="spark",
@@ -16,7 +18,16 @@ SETTINGS = Settings(
     store_prefix="s3a://fink",
 )
 REQUEST = StreamRequest(night="20250101", topic="alerts")
-RELEASE = Release(fink="4.0", spark="3.5.7", scala="2.12", java=17, kubernetes_tested=("1.34",))
+RELEASE = Release(
+    fink="4.0",
+    spark="3.5.7",
+    scala="2.12",
+    java=17,
+    kubernetes=(
+        {"highest": "1.34", "verdict": "tested", "reason": "it ran"},
+        {"verdict": "expected", "reason": "nothing speaks against it"},
+    ),
+)
 
 
 class FakeStore:
@@ -67,14 +78,15 @@ def topics(monkeypatch):
 
 @pytest.fixture
 def inspect(cluster):
-    def run(settings=SETTINGS, store=None, makes_namespace=False):
+    def run(settings=SETTINGS, store=None, makes_namespace=False, request=REQUEST, claim_size=None):
         found = preflight.inspect(
             cluster,
-            store or FakeStore(),
+            store or FakeStore,
             settings,
-            REQUEST,
+            request,
             RELEASE,
             makes_namespace=makes_namespace,
+            claim_size=claim_size,
         )
         return list(found)
 
@@ -101,7 +113,7 @@ def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster
     topics["error"] = Unavailable("Kafka is away")
     store = FakeStore()
     store.error = NotPermitted("the store refuses")
-    assert errors(inspect(store=store)) == [
+    assert errors(inspect(store=lambda: store)) == [
         "error: the API server is away",
         "error: Kafka is away",
         "error: the store refuses",
@@ -111,7 +123,9 @@ def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster
 def test_findings_come_while_the_slower_systems_are_still_asked(cluster):
     store = FakeStore()
     store.error = AssertionError("asked too early")
-    found = preflight.inspect(cluster, store, SETTINGS, REQUEST, RELEASE, makes_namespace=False)
+    found = preflight.inspect(
+        cluster, lambda: store, SETTINGS, REQUEST, RELEASE, makes_namespace=False
+    )
     assert "1.34" in next(found).text
 
 
@@ -184,3 +198,98 @@ def test_a_stream_that_has_ended_needs_room_again(inspect, cluster, state):
     cluster.all_nodes = [node(memory="1Gi")]
     (only,) = errors(inspect())
     assert "free is node" in only
+
+
+def test_spark_submit_needs_no_operator(cluster, inspect):
+    cluster.has_crd, cluster.all_deployments = False, []
+    assert any("SparkApplication" in one.text for one in inspect())
+    request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
+    findings = inspect(request=request)
+    assert not [one for one in findings if one.level is Level.ERROR]
+
+
+def test_a_driver_of_spark_submit_is_known_and_claims_no_room_again(cluster, inspect):
+    cluster.all_nodes = [node("1Gi")]
+    cluster.all_pods = [driver_pod(REQUEST.stream, "Running", by_operator=False)]
+    request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
+    assert any("will be adopted" in one.text for one in inspect(request=request))
+    [error] = [one for one in inspect() if one.level is Level.ERROR]
+    assert "runs already, submitted with spark-submit" in error.text
+
+
+CLAIM = SETTINGS.model_copy(update={"store_prefix": "pvc://raw/ztf"})
+
+
+def test_a_claim_that_is_not_there_is_an_error(inspect):
+    (only,) = errors(inspect(CLAIM))
+    assert "claim raw is not in namespace spark; make it, or trigger with create_claim" in only
+
+
+def test_a_claim_that_will_be_made_is_none(inspect):
+    findings = inspect(CLAIM, claim_size="1Gi")
+    assert errors(findings) == []
+    assert "claim raw will be made (1Gi)" in findings[-2].text
+
+
+def test_a_claim_is_judged_by_the_nodes_that_take_pods(inspect, cluster):
+    claim = make_claim(CLAIM, "1Gi")
+    claim["spec"]["accessModes"] = ["ReadWriteOnce"]
+    claim["status"] = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    cluster.put(claim)
+    away = {**node(), "metadata": {"name": "away"}, "spec": {"unschedulable": True}}
+    cluster.all_nodes = [node(), away]
+    assert [one.level for one in inspect(CLAIM)[-2:]] == [Level.OK] * 2
+    cluster.all_nodes = [node(), {**node(), "metadata": {"name": "other"}}]
+    assert "2 nodes take pods" in inspect(CLAIM)[-2].text
+
+
+def test_a_store_that_airflow_does_not_see_is_a_warning(inspect):
+    def out_of_sight():
+        raise OutOfSight("FINK_STORE_MOUNT is not set")
+
+    finding = inspect(CLAIM, store=out_of_sight, claim_size="1Gi")[-1]
+    assert finding.level is Level.WARNING
+    assert "pvc://raw/ztf; the driver's own counts are used" in finding.text
+    assert finding.remedy == "FINK_STORE_MOUNT is not set"
+
+
+IMAGE = SETTINGS.model_copy(update={"image_repository": "r.org/fink", "image_base": "r.org/base:1"})
+LOGIN = Login("r.org", "fink", "canary")
+
+
+def image_findings(settings=IMAGE, login=None, **form):
+    return list(preflight.inspect_image(settings, ImageRequest(**form), RELEASE, login))
+
+
+def test_the_preflight_says_what_will_be_built():
+    first, second = image_findings()
+    assert (first.level, second.level) == (Level.OK, Level.OK)
+    assert (
+        first.text == "image r.org/fink:4.0_3.5.7: Spark 3.5.7 on r.org/base:1, this project's job"
+    )
+    assert "built and pushed" in second.text
+
+
+def test_code_that_is_not_to_be_had_is_found_before_anything_is_made(tmp_path):
+    settings = IMAGE.model_copy(update={"sources": str(tmp_path), "cache_dir": tmp_path / "cache"})
+    found = image_findings(settings, fink_source="fink")
+    assert found[-1].level is Level.ERROR
+    assert "fink_source fink is not there" in found[-1].text
+    (tmp_path / "fink/bin").mkdir(parents=True)
+    (tmp_path / "fink/bin/stream2raw.py").write_text("")
+    found = image_findings(settings, fink_source="fink", fink_requirements="none")
+    assert str(found[-1]) == "ok: Fink's code: fink, a folder as it is now"
+
+
+def test_a_setting_that_the_image_needs_is_an_error_with_its_name():
+    [found] = image_findings(SETTINGS)
+    assert found.level is Level.ERROR
+    assert "FINK_IMAGE_REPOSITORY" in found.text
+
+
+def test_a_registry_with_a_login_of_which_the_cluster_has_none_is_warned_of():
+    assert image_findings(login=LOGIN)[-1].level is Level.WARNING
+    with_secret = IMAGE.model_copy(update={"image_pull_secret": "fink-registry"})
+    assert image_findings(with_secret, LOGIN)[-1].level is Level.OK
+    other = Login("other.org", "fink", "canary")
+    assert image_findings(login=other)[-1].level is Level.OK

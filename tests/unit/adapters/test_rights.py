@@ -2,7 +2,8 @@ import pytest
 
 from fink_k8s.adapters import rights
 from fink_k8s.adapters.rights import check_rights, ensure_rights
-from fink_k8s.core.errors import NotPermitted, Refused
+from fink_k8s.core.errors import InvalidRequest, NotPermitted, Refused
+from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_cluster_edit_binding, make_namespace
 from fink_k8s.core.requests import RbacMode
 from fink_k8s.core.rights import EDIT_IN_CLUSTER, allowed_to_driver
@@ -136,3 +137,29 @@ def test_a_right_that_reaches_the_authorizer_late_is_waited_for(said, monkeypatc
     real = cluster.may
     monkeypatch.setattr(cluster, "may", lambda *asked: next(answers, None) is None and real(*asked))
     assert check_rights(cluster, SETTINGS, LEAST, said.append) > 20
+
+
+WITH_SECRET = SETTINGS.model_copy(update={"image_pull_secret": "fink-registry"})
+LOGIN = Login("registry:5000", "fink", "canary")
+
+
+def test_the_pull_secret_is_made_of_the_login_which_nothing_shows(cluster, said):
+    made = ensure_rights(cluster, WITH_SECRET, LEAST, said.append, LOGIN)
+    assert made == [*THREE, "Secret fink-registry"]
+    assert ("Secret", "spark", "fink-registry") in cluster.objects
+    assert "canary" not in f"{made} {said}"
+    assert ensure_rights(cluster, WITH_SECRET, LEAST, said.append, LOGIN) == []
+
+
+def test_a_login_without_a_named_secret_makes_none(cluster, said):
+    assert ensure_rights(cluster, SETTINGS, LEAST, said.append, LOGIN) == THREE
+
+
+def test_a_secret_made_by_other_hands_is_taken(cluster, said):
+    ensure_rights(cluster, WITH_SECRET, LEAST, said.append, LOGIN)
+    assert ensure_rights(cluster, WITH_SECRET, LEAST, said.append) == []
+
+
+def test_a_secret_that_is_nowhere_is_named_with_the_remedy(cluster, said):
+    with pytest.raises(InvalidRequest, match="connection docker_default a login, or make the"):
+        ensure_rights(cluster, WITH_SECRET, LEAST, said.append)

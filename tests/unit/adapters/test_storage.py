@@ -7,19 +7,22 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from fink_k8s.adapters.storage import NightCounts, Store
+from fink_k8s.adapters.storage import open_store
+from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.diagnosis import Position
-from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
+from fink_k8s.core.settings import Settings
 
 NIGHT = "20250101"
 PREFIX = "s3a://fink/ztf"
 
 
 class Bucket:
-    """A night as Spark leaves it, below a folder that stands for S3."""
+    """A night as Spark leaves it, below a folder that stands for a store."""
 
-    def __init__(self, root):
+    def __init__(self, root, url=PREFIX):
         self.root = root
+        self.url = url
 
     def write(self, name, text):
         path = self.root / "fink/ztf" / name
@@ -45,7 +48,7 @@ class Bucket:
 
     def manifest(self, name, *numbers):
         entries = [
-            json.dumps({"path": f"{PREFIX}/raw/{NIGHT}/part-{n}.parquet", "action": "add"})
+            json.dumps({"path": f"{self.url}/raw/{NIGHT}/part-{n}.parquet", "action": "add"})
             for n in numbers
         ]
         self.write(f"raw/{NIGHT}/_spark_metadata/{name}", "\n".join(["v1", *entries]))
@@ -74,13 +77,14 @@ def opened(monkeypatch, tmp_path):
     return options
 
 
-def open_store(prefix=PREFIX, endpoint="http://s3:7070"):
-    return Store(prefix, endpoint, access_key="key", secret_key="secret")
+def s3_store(prefix=PREFIX, endpoint="http://s3:7070"):
+    settings = Settings(store_prefix=prefix, store_endpoint=endpoint, store_region="here")
+    return open_store(settings, access_key="key", secret_key="secret")
 
 
 @pytest.fixture
 def store(opened):
-    return open_store()
+    return s3_store()
 
 
 @pytest.mark.parametrize(
@@ -92,9 +96,10 @@ def store(opened):
     ],
 )
 def test_the_store_is_opened_at_its_endpoint(opened, endpoint, host, scheme):
-    open_store(endpoint=endpoint)
+    s3_store(endpoint=endpoint)
     assert (opened["endpoint_override"], opened["scheme"]) == (host, scheme)
     assert (opened["access_key"], opened["secret_key"]) == ("key", "secret")
+    assert opened["region"] == "here"
 
 
 def test_a_bucket_that_can_be_read_passes(store, bucket):
@@ -103,7 +108,7 @@ def test_a_bucket_that_can_be_read_passes(store, bucket):
 
 def test_a_bucket_that_is_not_there_is_named(opened):
     with pytest.raises(Unavailable, match="no bucket elsewhere"):
-        open_store("s3a://elsewhere/ztf").check()
+        s3_store("s3a://elsewhere/ztf").check()
 
 
 class Away:
@@ -113,7 +118,7 @@ class Away:
 
 def test_a_store_that_refuses_is_named_with_the_remedy(monkeypatch):
     monkeypatch.setattr(fs, "S3FileSystem", lambda **_: Away())
-    store = open_store()
+    store = s3_store()
     with pytest.raises(Unavailable, match=r"at http://s3:7070 .*ACCESS_DENIED.*fink_store"):
         store.check()
     with pytest.raises(Unavailable, match="ACCESS_DENIED"):
@@ -130,6 +135,15 @@ def test_commits_come_in_order_of_their_numbers(store, bucket):
     for name in ("10", "9", "0", ".9.crc", "11.tmp"):
         bucket.write(f"raw_checkpoint/{NIGHT}/commits/{name}", "v1")
     assert store.committed(NIGHT) == [0, 9, 10]
+
+
+def test_a_batch_that_was_begun_and_not_committed_is_planned_only(store, bucket):
+    assert store.planned(NIGHT) == []
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.batch(1, {"0": 9}, rows=4)
+    (bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/1").unlink()
+    assert (store.planned(NIGHT), store.committed(NIGHT)) == ([0, 1], [0])
 
 
 def test_what_was_read_is_stored_or_set_aside(store, bucket):
@@ -228,6 +242,103 @@ def test_batches_whose_commits_spark_has_purged_are_counted(store, compacted):
         (compacted.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/{number}").unlink()
         (compacted.root / f"fink/ztf/raw_checkpoint/{NIGHT}/offsets/{number}").unlink()
     assert store.counts(NIGHT) == NightCounts(12, 24, 24, 0)
+
+
+def test_what_is_still_being_set_aside_does_not_count(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=4)
+    bucket.write(f"raw_quarantine/{NIGHT}/batch=0/_temporary/0/part-0.parquet", "")
+    assert store.counts(NIGHT) == NightCounts(1, 5, 4, 0)
+    bucket.quarantine(0, rows=1)
+    assert store.counts(NIGHT).is_complete
+
+
+def test_a_manifest_that_leads_elsewhere_is_refused(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    for path in (
+        "s3a://other/ztf/part-0.parquet",
+        "s3a://fink/ztf2/part-0.parquet",
+        "s3a://fink/ztf/../other/part-0.parquet",
+        "file:///fink/ztf/part-0.parquet",
+    ):
+        entry = json.dumps({"path": path, "action": "add"})
+        bucket.write(f"raw/{NIGHT}/_spark_metadata/0", f"v1\n{entry}")
+        with pytest.raises(Refused, match=f"{path}, which is not below s3a://fink/ztf"):
+            store.counts(NIGHT)
+
+
+def claim_store(mount, prefix="pvc://claim/fink/ztf"):
+    return open_store(Settings(store_prefix=prefix, store_mount=str(mount)))
+
+
+@pytest.mark.parametrize("spelling", ["file:///var/lib/fink", "file:/var/lib/fink"])
+def test_a_claim_is_read_where_the_workers_see_it(tmp_path, spelling):
+    claim = Bucket(tmp_path, f"{spelling}/fink/ztf")
+    claim.start({"0": 0})
+    claim.batch(0, {"0": 5}, rows=4)
+    claim.quarantine(0, rows=1)
+    claim.write(f"raw_checkpoint/{NIGHT}/commits/.0.crc", "")
+    claim.write(f"raw/{NIGHT}/_spark_metadata/.0.crc", "")
+    store = claim_store(tmp_path)
+    assert store.check() is None
+    assert store.committed(NIGHT) == [0]
+    assert store.counts(NIGHT) == NightCounts(1, 5, 4, 1)
+
+
+def test_a_whole_claim_is_a_store(tmp_path):
+    claim = Bucket(tmp_path, "file:///var/lib/fink")
+    claim.root = tmp_path / "up"
+    claim.start({"0": 0})
+    claim.batch(0, {"0": 5}, rows=5)
+    assert claim_store(tmp_path / "up/fink/ztf", "pvc://claim").counts(NIGHT).stored == 5
+
+
+def test_a_claim_that_nobody_here_sees_is_out_of_sight():
+    with pytest.raises(OutOfSight, match=r"FINK_STORE_MOUNT is not set.* claim claim"):
+        claim_store("")
+
+
+def test_what_is_listed_and_gone_is_named(tmp_path):
+    claim = Bucket(tmp_path, "file:///var/lib/fink/fink/ztf")
+    claim.start({"0": 0})
+    claim.batch(0, {"0": 5}, rows=5)
+    (tmp_path / f"fink/ztf/raw/{NIGHT}/part-0.parquet").unlink()
+    with pytest.raises(Unavailable, match=r"part-0\.parquet cannot be read"):
+        claim_store(tmp_path).counts(NIGHT)
+
+
+def test_a_mount_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(Unavailable, match=r"no folder .*/away; FINK_STORE_MOUNT"):
+        claim_store(tmp_path / "away").check()
+
+
+def hdfs_store(monkeypatch, answer):
+    def connect(*where):
+        if isinstance(answer, Exception):
+            raise answer
+        answer.append(where)
+        return fs.LocalFileSystem()
+
+    monkeypatch.setattr(fs, "HadoopFileSystem", connect)
+    return open_store(Settings(store_prefix="hdfs://namenode:8020/fink"))
+
+
+@pytest.mark.parametrize("library", ["libhdfs", "libjvm"])
+def test_hdfs_without_its_client_is_out_of_sight(monkeypatch, library):
+    with pytest.raises(OutOfSight, match=rf"Unable to load {library}\); .*ARROW_LIBHDFS_DIR"):
+        hdfs_store(monkeypatch, OSError(f"Unable to load {library}\ndlopen(...) failed"))
+
+
+def test_a_name_node_that_does_not_answer_is_unavailable(monkeypatch):
+    with pytest.raises(Unavailable, match="HDFS connection failed"):
+        hdfs_store(monkeypatch, OSError("HDFS connection failed"))
+
+
+def test_hdfs_is_opened_at_its_name_node(monkeypatch):
+    asked = []
+    assert hdfs_store(monkeypatch, asked).check() is None
+    assert asked == [("namenode", 8020)]
 
 
 def test_a_night_that_nobody_has_written_has_no_position(store):

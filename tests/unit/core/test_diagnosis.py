@@ -78,12 +78,12 @@ def waiting(reason, message=""):
     return {"phase": "Pending", "containerStatuses": [{"state": state, "lastState": {}}]}
 
 
-def unschedulable():
+def unschedulable(message=NO_ROOM):
     condition = {
         "type": "PodScheduled",
         "status": "False",
         "reason": "Unschedulable",
-        "message": NO_ROOM,
+        "message": message,
     }
     return {"phase": "Pending", "conditions": [condition]}
 
@@ -497,3 +497,16 @@ def test_the_job_s_command_line_is_found_whichever_way_it_came():
     driver["spec"]["containers"][0]["args"] = ["driver", "local:///job.py", *words]
     assert Evidence(None, [driver]).flags == known
     assert Evidence(None).flags == {}
+
+
+@pytest.mark.parametrize(
+    "words",
+    ['persistentvolumeclaim "raw" not found', "pod has unbound immediate PersistentVolumeClaims"],
+)
+def test_a_pod_without_its_claim_is_not_told_to_ask_for_less(words):
+    seen = submitted(unschedulable(f"0/1 nodes are available: {words}. not found"))
+    line = str(diagnose(seen))
+    assert line.startswith(f"[unschedulable] no node has the claim of {DRIVER}: ")
+    assert words in line
+    assert "Make the claim that FINK_STORE_PREFIX names (create_claim)" in line
+    assert "Ask for less" not in line

@@ -1,3 +1,4 @@
+import base64
 import copy
 import json
 import os
@@ -6,9 +7,11 @@ import pytest
 
 from fink_k8s.core import manifests
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.images import Login
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.spark_submit import spark_submit_from
 
 PLATFORM = {
     "app.kubernetes.io/name": "stream2raw",
@@ -261,9 +264,83 @@ def test_an_s3_store_is_spoken_to_as_its_endpoint_asks(endpoint, ssl):
     assert conf.get("spark.hadoop.fs.s3a.endpoint", "") == endpoint
 
 
-def test_hdfs_needs_nothing_of_s3():
-    spec = application(settings_of(store_prefix="hdfs://namenode:8020/fink"))["spec"]
+STORES = {"hdfs://namenode:8020/fink": "hdfs://namenode:8020/fink",
+          "pvc://fink-raw/ztf": "file:///var/lib/fink/ztf"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("prefix", "given"), STORES.items())
+def test_another_store_needs_nothing_of_s3(prefix, given):
+    made = application(settings_of(store_prefix=prefix))
+    assert flags(made)["-online_data_prefix"] == given
+    spec = made["spec"]
     assert not [key for key in spec["sparkConf"] if "s3a" in key]
+    assert not {"env"} & {*spec["driver"], *spec["executor"]}
+    assert "secret" not in json.dumps(spec).lower()
+
+
+def test_a_claim_is_mounted_at_one_path_in_driver_and_executors():
+    spec = application(settings_of(store_prefix="pvc://fink-raw/ztf"))["spec"]
+    scratch = application(settings_of(store_prefix="hdfs://namenode/fink"))["spec"]
+    assert spec["volumes"] == [
+        *scratch["volumes"],
+        {"name": "store", "persistentVolumeClaim": {"claimName": "fink-raw"}},
+    ]
+    for role in ("driver", "executor"):
+        assert spec[role]["volumeMounts"] == [
+            *scratch[role]["volumeMounts"],
+            {"name": "store", "mountPath": "/var/lib/fink"},
+        ]
+        assert spec[role]["podSecurityContext"]["fsGroup"] == 185
+
+
+def test_spark_submit_is_told_of_the_claim_and_of_prometheus_as_well():
+    conf = spark_submit_from(application(settings_of(store_prefix="pvc://fink-raw/ztf"))).conf
+    for role in ("driver", "executor"):
+        store = f"spark.kubernetes.{role}.volumes.persistentVolumeClaim.store"
+        assert conf[f"{store}.options.claimName"] == "fink-raw"
+        assert conf[f"{store}.mount.path"] == "/var/lib/fink"
+    annotation = "spark.kubernetes.driver.annotation.prometheus.io"
+    assert conf[f"{annotation}/path"] == "/metrics/prometheus/"
+    sink = "spark.metrics.conf.driver.sink.prometheusServlet.path"
+    assert conf[sink] == "/metrics/prometheus"
+
+
+def test_a_claim_is_what_the_installation_says():
+    settings = settings_of(
+        store_prefix="pvc://fink-raw/ztf", claim_class="nfs", claim_access_mode="ReadWriteOnce"
+    )
+    assert manifests.make_claim(settings, "20Gi") == {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": "fink-raw",
+            "namespace": "streams",
+            "labels": {**PLATFORM, "app.kubernetes.io/component": "store"},
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "20Gi"}},
+            "storageClassName": "nfs",
+        },
+    }
+
+
+def test_a_claim_of_the_clusters_default_class_names_none():
+    claim = manifests.make_claim(settings_of(store_prefix="pvc://fink-raw"), "1Ti")
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteMany"],
+        "resources": {"requests": {"storage": "1Ti"}},
+    }
+
+
+def test_the_driver_is_annotated_for_prometheus_and_the_executors_are_not(settings):
+    spec = application(settings)["spec"]
+    assert spec["driver"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/metrics/prometheus/",
+        "prometheus.io/port": "4040",
+    }
+    assert "annotations" not in spec["executor"]
 
 
 def test_all_conf_is_text(settings):
@@ -342,3 +419,67 @@ def test_a_part_that_is_not_there_differs(settings, lost):
 )
 def test_an_application_of_other_hands_has_no_hash(metadata):
     assert manifests.hash_of({"metadata": metadata}) == ""
+
+
+def test_the_pull_secret_is_what_a_kubelet_reads():
+    secret = manifests.make_pull_secret(
+        settings_of(image_pull_secret="fink-registry"), Login("registry:5000", "fink", "canary")
+    )
+    config = base64.b64decode(secret["data"][".dockerconfigjson"])
+    assert json.loads(config) == {"auths": {"registry:5000": {"auth": "ZmluazpjYW5hcnk="}}}
+    assert {key: secret[key] for key in ("kind", "type", "metadata")} == {
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "fink-registry", "namespace": "streams", "labels": PLATFORM},
+    }
+
+
+def test_a_stream_names_the_pull_secret_and_never_its_content():
+    spec = application(settings_of(image_pull_secret="fink-registry"))["spec"]
+    assert spec["imagePullSecrets"] == ["fink-registry"]
+    assert "imagePullSecrets" not in application(settings_of())["spec"]
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"), [(IMAGE, "IfNotPresent"), ("fink/stream2raw:job-0a1b", "Never")]
+)
+def test_an_image_without_digest_is_minikubes_own_and_never_pulled(settings, image, policy):
+    request = StreamRequest(**REQUEST)
+    spec = manifests.make_spark_application(request, settings, image, "3.5.7")["spec"]
+    assert (spec["image"], spec["imagePullPolicy"]) == (image, policy)
+
+
+def test_the_program_is_the_images(settings):
+    request = StreamRequest(**REQUEST)
+    arguments = (request, settings, IMAGE, "3.5.7", "/opt/fink/bin/stream2raw.py")
+    spec = manifests.make_spark_application(*arguments)["spec"]
+    assert spec["mainApplicationFile"] == "local:///opt/fink/bin/stream2raw.py"
+    ours = manifests.make_spark_application(*arguments[:-1])["spec"]
+    assert spec["arguments"] == ours["arguments"]
+
+
+def conf_of(spark_version, **fields):
+    request = StreamRequest(**REQUEST)
+    made = manifests.make_spark_application(request, settings_of(**fields), IMAGE, spark_version)
+    return made["spec"]["sparkConf"]
+
+
+def test_the_store_s_region_is_signed_for():
+    region = "spark.hadoop.fs.s3a.endpoint.region"
+    assert conf_of("4.2.0", store_region="eu-west-3")[region] == "eu-west-3"
+    assert region not in conf_of("4.2.0", store_prefix="hdfs://name:8020/fink")
+
+
+def test_a_hadoop_that_cannot_keep_directory_markers_deletes_them_one_by_one():
+    bulk = "spark.hadoop.fs.s3a.multiobjectdelete.enable"
+    assert conf_of("3.1.3")[bulk] == "false"
+    assert bulk not in conf_of("3.5.7")
+
+
+def test_the_oldest_release_renders_for_its_cluster():
+    spec = manifests.make_spark_application(
+        StreamRequest(**REQUEST), settings_of(store_prefix="hdfs://name:8020/fink"), IMAGE, "2.4.4"
+    )["spec"]
+    assert spec["sparkVersion"] == "2.4.4"
+    assert "hdfs://name:8020/fink" in spec["arguments"]
+    assert not any(key.startswith("spark.hadoop.fs.s3a") for key in spec["sparkConf"])

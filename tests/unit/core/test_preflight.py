@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from fink_k8s.core import preflight
 from fink_k8s.core.preflight import Finding, Level
-from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.releases import Release, Security
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 
 MIB, GIB = 2**20, 2**30
 UNITS = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
@@ -16,8 +16,11 @@ RELEASE = Release(
     spark="2.4.4",
     scala="2.11",
     java=8,
-    kubernetes_tested=("1.14",),
-    kubernetes_highest="1.15",
+    kubernetes=(
+        {"highest": "1.14", "lowest": "1.14", "verdict": "tested", "reason": "it ran"},
+        {"highest": "1.15", "verdict": "expected", "reason": "the document has it"},
+        {"verdict": "refused", "reason": "never above Kubernetes 1.15"},
+    ),
 )
 
 
@@ -93,11 +96,43 @@ def test_a_release_may_be_tested_untested_or_impossible(version, level):
     assert f"Kubernetes {version}" in finding.text
 
 
+@pytest.mark.parametrize(
+    ("spark", "labels", "is_refused"),
+    [
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "restricted"}, True),
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "baseline"}, False),
+        ("3.1.3", None, False),
+        ("3.5.7", {"pod-security.kubernetes.io/enforce": "restricted"}, False),
+    ],
+)
+def test_pod_security_is_asked_before_an_old_spark_makes_pods_by_itself(spark, labels, is_refused):
+    release = RELEASE.model_copy(update={"spark": spark})
+    found = preflight.check_pod_security(release, {"metadata": {"labels": labels}})
+    assert [one.level for one in found] == [Level.ERROR] * is_refused
+    assert all(f"Spark {spark}" in one.text for one in found)
+
+
+def test_the_namespace_that_stage_rbac_makes_is_restricted():
+    old = RELEASE.model_copy(update={"spark": "3.1.3"})
+    assert preflight.check_pod_security(old, None)
+    assert not preflight.check_pod_security(RELEASE.model_copy(update={"spark": "3.5.7"}), None)
+
+
+def test_a_release_with_known_faults_is_warned_of_and_may_run():
+    old = RELEASE.model_copy(update={"security": Security(reason="no fixes since 2021")})
+    [finding] = preflight.check_security(old)
+    assert str(finding) == (
+        "warning: Spark 2.4.4: no fixes since 2021; run a newer release where you can"
+    )
+    assert preflight.check_security(RELEASE) == []
+
+
 def test_without_the_crd_the_operator_is_to_be_installed():
     alive = [deployment("controller", {"availableReplicas": 1})]
     [finding] = preflight.check_operator(False, alive, "spark-operator")
     assert str(finding) == (
-        "error: the cluster knows no SparkApplication; install the Spark Operator by its Helm chart"
+        "error: the cluster knows no SparkApplication; install the Spark Operator by its Helm "
+        "chart, or set submit_with to spark-submit, which needs none"
     )
 
 
@@ -111,6 +146,22 @@ def test_an_operator_with_both_parts_alive_is_well():
         "ok: the Spark Operator's controller is alive",
         "ok: the Spark Operator's webhook is alive",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs", "level"),
+    [
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_SUBMIT, Level.OK),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_OPERATOR, Level.OK),
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_OPERATOR, Level.ERROR),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_SUBMIT, Level.ERROR),
+    ],
+)
+def test_what_runs_the_other_way_is_told_before_anything_is_made(asked, runs, level):
+    finding = preflight.check_way(StreamRequest(night="20250101", submit_with=asked), runs)
+    assert finding.level is level
+    assert ("will be adopted" in finding.text) is (level is Level.OK)
+    assert (f"set submit_with to {runs}" in finding.remedy) is (level is Level.ERROR)
 
 
 @pytest.mark.parametrize("dead", ["controller", "webhook"])

@@ -4,16 +4,17 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.requests import (
     DeployRequest,
     DiagnoseRequest,
-    ImageRequest,
     RbacMode,
     RbacRequest,
     Stage,
     StreamRequest,
 )
 
+GIT = "https://github.com/astrolabsoftware/fink-broker"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 
@@ -50,7 +51,13 @@ def test_an_empty_request_is_tonights_ztf_with_least_rights_and_all_stages():
         {"executor_cores": 64},
         {"release": "4.0_3.5.7"},
         {"image_tag": "4.0_3.5.7"},
-        {"image_tag": DIGEST},
+        {"image_tag": DIGEST, "skip": ["image"]},
+        {"fink_source": "fink-v4.tar.gz", "fink_requirements": "science"},
+        {"fink_source": GIT, "fink_revision": "v4.0", "main_file": "bin/rubin/stream2raw.py"},
+        {"fink_requirements_folder": "deps/ztf", "dockerfile": "mine"},
+        {"main_file": "/opt/fink-broker/bin/stream2raw.py", "skip": ["image"]},
+        {"image_action": "build-in-minikube", "extra_jars": ["g:a:1"]},
+        {"image_action": "build", "skip": ["image"]},
         {"rbac_mode": "cluster-edit"},
         {"skip": ["preflight", "rbac", "image", "healthy", "first_batch"]},
     ],
@@ -192,6 +199,40 @@ def test_every_field_of_the_form_has_title_and_description(model):
     for name, field in model.model_fields.items():
         assert field.title, name
         assert re.fullmatch(r".+\.", field.description), name
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "rule"),
+    [
+        ({"fink_source": "../secrets"}, "fink_source", "is no relative path"),
+        ({"fink_source": "/etc"}, "fink_source", "is no relative path"),
+        ({"fink_source": "https://u:p@host/x"}, "fink_source", "is no git address"),
+        ({"fink_source": "ext::sh://x"}, "fink_source", "is no git address"),
+        ({"fink_source": GIT, "fink_revision": "--force"}, "fink_revision", "branch, tag"),
+        ({"fink_source": GIT}, "", "fink_revision is empty; give the branch, tag or commit"),
+        ({"fink_source": "fink", "fink_revision": "v4"}, "", "fink_source is no git address"),
+        ({"fink_requirements": "all"}, "fink_requirements", "'none', 'noscience' or 'science'"),
+        ({"fink_requirements_folder": "../deps"}, "fink_requirements_folder", "no '..'"),
+        ({"dockerfile": "/etc"}, "dockerfile", "is no relative path"),
+        ({"main_file": "bin/../../x.py", "fink_source": "f"}, "main_file", "is no relative path"),
+        ({"main_file": "bin/stream2raw.py"}, "", "main_file is relative; give fink_source"),
+        ({"main_file": "/x.py", "fink_source": "f"}, "", "main_file is absolute; give its path in"),
+        ({"main_file": "$(id).py", "fink_source": "f"}, "main_file", "should match pattern"),
+        ({"image_action": "publish"}, "image_action", "'build-and-push', 'build', 'push'"),
+        ({"image_tag": DIGEST}, "", "image_tag is a digest; give a tag, or skip the stage image"),
+        ({"image_action": "build"}, "", "leaves nothing that the cluster can pull"),
+    ],
+)
+def test_an_image_that_breaks_a_rule_is_refused_by_the_fields_name(fields, field, rule):
+    where, message = refusal(DeployRequest, **fields)
+    assert where == field
+    assert rule in message
+
+
+def test_an_image_may_be_built_alone_by_fink_image():
+    assert ImageRequest(image_action="build").image_action == "build"
+    with pytest.raises(ValidationError, match="image_tag is a digest"):
+        ImageRequest(image_tag=DIGEST)
 
 
 @pytest.mark.parametrize(

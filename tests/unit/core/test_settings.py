@@ -12,7 +12,6 @@ from fink_k8s.core.settings import (
     is_image_tag,
     kafka_servers_from,
     load_settings,
-    store_prefix_from,
 )
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -66,7 +65,12 @@ def test_settings_cannot_be_changed():
         ("FINK_SERVICE_ACCOUNT", "spark;id", "lower-case letters"),
         ("FINK_STORE_SECRET", "fink_store", "lower-case letters"),
         ("FINK_KAFKA_SERVERS", "kafka", "not host:port"),
-        ("FINK_STORE_PREFIX", "file:///data", "must begin with s3a:// or hdfs://"),
+        ("FINK_STORE_PREFIX", "file:///data", "must begin with s3a://, hdfs:// or pvc://"),
+        ("FINK_STORE_PREFIX", "pvc://Fink", "claim .* is no Kubernetes name"),
+        ("FINK_STORE_MOUNT", "mnt/fink", "must be an absolute path"),
+        ("FINK_STORE_MOUNT", "/mnt/../etc", "no '..'"),
+        ("FINK_CLAIM_CLASS", "Fast", "no name of a storage class"),
+        ("FINK_CLAIM_ACCESS_MODE", "ReadOnlyMany", "'ReadWriteMany' or 'ReadWriteOnce'"),
         ("FINK_STORE_ENDPOINT", "s3:7070", "must be http://"),
         ("FINK_IMAGE_REPOSITORY", "Fink/Stream2raw", "no image repository"),
         ("FINK_IMAGE_BASE", "debian", "no image reference"),
@@ -142,51 +146,22 @@ def test_other_brokers_are_refused_with_an_example(servers):
         kafka_servers_from(servers)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "kept"),
-    [
-        ("s3a://fink", "s3a://fink"),
-        ("s3a://fink/", "s3a://fink"),
-        ("s3a://fink/a/year=2026", "s3a://fink/a/year=2026"),
-        ("hdfs://namenode:8020/user/fink", "hdfs://namenode:8020/user/fink"),
-    ],
-)
-def test_a_stores_prefix_is_kept_without_last_slash(prefix, kept):
-    assert store_prefix_from(prefix) == kept
+@pytest.mark.parametrize("mode", ["ReadWriteOnce", "ReadWriteMany"])
+def test_a_claim_is_made_as_the_installation_says(environment, mode):
+    environment.setenv("FINK_STORE_PREFIX", "pvc://fink-raw/ztf/")
+    environment.setenv("FINK_STORE_MOUNT", "/mnt/fink/")
+    environment.setenv("FINK_CLAIM_CLASS", "nfs.example.org")
+    environment.setenv("FINK_CLAIM_ACCESS_MODE", mode)
+    settings = load_settings()
+    assert settings.store_prefix == "pvc://fink-raw/ztf"
+    assert (settings.store.claim, settings.store.path) == ("fink-raw", "/ztf")
+    assert (settings.store_mount, settings.claim_class) == ("/mnt/fink", "nfs.example.org")
+    assert settings.claim_access_mode == mode
 
 
-@pytest.mark.parametrize(
-    ("prefix", "rule"),
-    [
-        ("", "must begin with s3a:// or hdfs://"),
-        ("fink", "must begin with"),
-        ("/data/fink", "must begin with"),
-        ("file:///data", "must begin with"),
-        ("s3://fink", "must begin with"),
-        ("s3a://user:password@fink", "put keys into the Kubernetes Secret"),
-        ("s3a://user@fink", "put keys into the Kubernetes Secret"),
-        ("s3a://", "no '..'"),
-        ("s3a:///fink", "no '..'"),
-        ("s3a://fink/..", "no '..'"),
-        ("s3a://fink/../other", "no '..'"),
-        ("s3a://fink//a", "no '..'"),
-        ("s3a://fink/a b", "no '..'"),
-        ("s3a://fink/$(id)", "no '..'"),
-        ("s3a://fink/%2e%2e", "no '..'"),
-        ("s3a://fink?x=1", "no '..'"),
-        ("s3a://fink#part", "no '..'"),
-        ("s3a://fink\n", "no '..'"),
-        (" s3a://fink", "must begin"),
-        ("s3a://fi\nnk", "must be"),
-        ("s3a://fink/a\tb", "must be"),
-        ("s3a://fink?", "must be"),
-        ("s3a://fink#", "must be"),
-        ("S3A://fink", "must begin"),
-    ],
-)
-def test_another_prefix_is_refused_with_the_rule(prefix, rule):
-    with pytest.raises(ValueError, match=rule):
-        store_prefix_from(prefix)
+def test_an_address_that_is_not_set_has_no_parts():
+    with pytest.raises(InvalidRequest, match="FINK_STORE_PREFIX is not set"):
+        _ = Settings().store
 
 
 @pytest.mark.parametrize(
@@ -300,3 +275,66 @@ def test_what_names_no_single_image_is_no_reference(reference):
 )
 def test_a_tag_is_one_word(tag, good):
     assert is_image_tag(tag) is good
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("FINK_SOURCES", "opt/fink", "must be an absolute path"),
+        ("FINK_SOURCES", "https://u:secret-canary@host/x", "no password"),
+        ("FINK_DOCKERFILES", "../x", "must be an absolute path"),
+        ("FINK_WHEELS", "wheels", "must be an absolute path"),
+        ("FINK_IMAGE_REQUIREMENTS", "/a/../b", "must be an absolute path"),
+        ("FINK_IMAGE_PULL_SECRET", "Not_A_Name", "is no Kubernetes name"),
+        ("FINK_EXTRA_JARS", "g:a:1", "group:artifact:version@sha256:"),
+        ("FINK_EXTRA_JARS", "g:a:1@sha256:abc", "group:artifact:version@sha256:"),
+        ("FINK_EXTRA_JARS", f"g:a@{DIGEST}", "group:artifact:version@sha256:"),
+    ],
+)
+def test_a_place_or_jar_that_breaks_a_rule_is_named(environment, variable, value, rule):
+    environment.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=variable) as caught:
+        load_settings()
+    assert rule in str(caught.value)
+    assert "secret-canary" not in str(caught.value)
+
+
+def test_places_and_jars_are_taken_as_they_are_written(environment):
+    environment.setenv("FINK_SOURCES", "/opt/fink,https://github.com/astrolabsoftware")
+    environment.setenv("FINK_EXTRA_JARS", f"g:a:1@{DIGEST}, g:b:2@{DIGEST}")
+    settings = load_settings()
+    assert settings.sources == "/opt/fink,https://github.com/astrolabsoftware"
+    assert settings.extra_jars == f"g:a:1@{DIGEST}, g:b:2@{DIGEST}"
+
+
+def test_an_address_and_a_base_may_serve_several_releases():
+    settings = Settings(
+        image_base="localhost:5000/fink/base:java{java}",
+        spark_url="file:///srv/pyspark-{version}.tar.gz",
+    )
+    assert settings.image_base_of(11) == "localhost:5000/fink/base:java11"
+    assert settings.spark_url_of("3.1.3") == "file:///srv/pyspark-3.1.3.tar.gz"
+
+
+def test_without_a_placeholder_one_base_and_one_address_serve_all():
+    settings = Settings(image_base="fink/base:1", spark_url="https://x.org/spark.tgz")
+    assert settings.image_base_of(11) == "fink/base:1"
+    assert settings.spark_url_of("3.1.3") == "https://x.org/spark.tgz"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("image_base", "fink/base:java{version}"),
+        ("image_base", "fink/base:java{java"),
+        ("image_base", "fink/base{java}"),
+        ("image_base", "fink/base:{{java}}"),
+        ("spark_url", "https://x.org/{java}.tgz"),
+        ("spark_url", "https://x.org/{}.tgz"),
+        ("spark_url", "https://x.org/{version.tgz"),
+        ("spark_url", "https://x.org/{{version}}.tgz"),
+    ],
+)
+def test_a_placeholder_that_is_not_known_is_refused(field, value):
+    with pytest.raises(ValidationError, match=r"\{java\}|\{version\}"):
+        Settings(**{field: value})

@@ -3,14 +3,8 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
 
-from fink_k8s.core.requests import (
-    DeployRequest,
-    ImageRequest,
-    RbacMode,
-    RbacRequest,
-    Stage,
-    StreamRequest,
-)
+from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.requests import DeployRequest, RbacMode, RbacRequest, Stage, StreamRequest
 from fink_k8s.glue.form import form_of, refusal_of, request_from
 
 MODELS = [RbacRequest, ImageRequest, StreamRequest, DeployRequest]
@@ -73,7 +67,7 @@ def test_no_reference_is_left_in_the_form(form):
 
 def test_every_default_is_plain_json(form):
     for name, param in form.items():
-        assert param.value is None or type(param.value) in {str, int}, name
+        assert param.value is None or type(param.value) in {str, int, bool}, name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from stream2raw import job
 from stream2raw.checkpoint import BrokenPair
-from stream2raw.job import cause_of, follow, let_batch_end, main, report
+from stream2raw.job import cause_of, compression_of, follow, let_batch_end, main, report
 
 WORDS = [
     "-servers", "kafka:9092", "-topic", "ztf", "-online_data_prefix", "s3a://fink",
@@ -110,6 +110,12 @@ def test_each_new_batch_is_checked_and_told_once(said):
         }
         for batch, bad in [(0, 0), (1, 2)]
     ]
+
+
+def test_offsets_that_spark_4_gives_as_text_are_told_as_before(said):
+    late = progress(0) | {"sources": [{"endOffset": '{"ztf": {"0": 10}}'}]}
+    report(FakeQuery(late), FakeQuarantine())
+    assert said()[0]["end"] == {"ztf": {"0": 10}}
 
 
 def test_a_batch_without_messages_has_no_bad_ones():
@@ -285,3 +291,12 @@ def test_a_line_of_the_log_is_json_even_of_odd_texts(run, said):
 )  # fmt: skip
 def test_the_cause_of_an_error_in_the_jvm_is_the_jvm_s(text, cause):
     assert cause_of(RuntimeError(text)) == cause
+
+
+@pytest.mark.parametrize(
+    ("version", "codec"),
+    [("3.1.3", "snappy"), ("3.2.0", "zstd"), ("3.5.7", "zstd"), ("3.10.1", "zstd"),
+     ("4.0.0-preview1", "zstd"), ("4.2.0", "zstd")],
+)  # fmt: skip
+def test_the_codec_needs_no_native_library(version, codec):
+    assert compression_of(version) == codec

@@ -28,6 +28,15 @@ _WAITING = {
         "Make the Secret in the streams' namespace; FINK_STORE_SECRET names it",
     ),
 }
+# What a pod that cannot be scheduled lacks, and the remedy. The scheduler's words tell which:
+# `persistentvolumeclaim "x" not found`, `pod has unbound immediate PersistentVolumeClaims`.
+_CLAIM = "persistentvolumeclaim"
+_NO_ROOM = ("room for", "Ask for less CPU and memory in the form, or add a node")
+_NO_CLAIM = (
+    "the claim of",
+    "Make the claim that FINK_STORE_PREFIX names (create_claim), or see why it is not bound: "
+    "kubectl describe pvc",
+)
 # Why the control plane itself ends a pod. The kubelet's own reason, TerminationByKubelet, is an
 # eviction, whose node lives.
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
@@ -87,12 +96,10 @@ def check_schedule(evidence: Evidence) -> Diagnosis | None:
     for pod in evidence.pods:
         for condition in _conditions(pod):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                return Diagnosis(
-                    Category.UNSCHEDULABLE,
-                    f"no node has room for {pod['metadata']['name']}",
-                    condition.get("message", ""),
-                    "Ask for less CPU and memory in the form, or add a node",
-                )
+                message, name = condition.get("message", ""), pod["metadata"]["name"]
+                lacks, resolution = _NO_CLAIM if _CLAIM in message.lower() else _NO_ROOM
+                summary = f"no node has {lacks} {name}"
+                return Diagnosis(Category.UNSCHEDULABLE, summary, message, resolution)
     return None
 
 

@@ -8,6 +8,8 @@ from fink_k8s.glue.stages.diagnose import diagnose_on_failure, diagnose_streams
 from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.preflight import check_prerequisites
 from fink_k8s.glue.stages.rbac import rbac
+from fink_k8s.glue.stages.stop import stop_streams
+from fink_k8s.glue.stages.store import prepare_store
 from fink_k8s.glue.stages.submit import submit_stream, wait_for_first_batch, wait_until_healthy
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "diagnose_on_failure",
     "diagnose_streams",
     "image",
+    "prepare_store",
     "rbac",
+    "stop_streams",
     "submit_stream",
     "wait_for_first_batch",
     "wait_until_healthy",

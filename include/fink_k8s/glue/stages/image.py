@@ -1,12 +1,14 @@
-"""The stage `image`: Spark, its jars and the job in one image, built and pushed."""
+"""The stage `image`: Spark, what the installation adds, and the code, built and pushed."""
 
 from pathlib import Path
 
 from airflow.sdk import task_group
 
-from fink_k8s.core.requests import ImageRequest, Stage
+from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.images import plan_of
+from fink_k8s.core.requests import Stage
 from fink_k8s.core.settings import load_settings
-from fink_k8s.glue.connections import docker_client
+from fink_k8s.glue.connections import docker_client, registry_login
 from fink_k8s.glue.steps import INCLUDE, release_of, request_of, step
 
 
@@ -22,7 +24,10 @@ def fetch_spark() -> dict[str, str]:
     from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
 
     settings = load_settings()
-    release = release_of(request_of(ImageRequest).release)
+    request = request_of(ImageRequest)
+    release = release_of(request.release)
+    for sentence in plan_of(request, settings, release):
+        print(sentence)
     home = ensure_distribution(settings, release, say=print)
     jars = ensure_jars(settings, release, say=print)
     return {"home": str(home), "jars": str(jars)}
@@ -30,17 +35,20 @@ def fetch_spark() -> dict[str, str]:
 
 @step(Stage.IMAGE)
 def build_image(spark: dict[str, str]) -> str:
-    """Build and push; what is in the registry already is left alone."""
+    """Build and push as the form asks; what is there already is left alone."""
     from fink_k8s.adapters.images import ensure_image
 
+    request = request_of(ImageRequest)
     result = ensure_image(
         docker_client(),
         load_settings(),
-        release_of(request_of(ImageRequest).release),
+        release_of(request.release),
         Path(spark["home"]),
         Path(spark["jars"]),
         INCLUDE,
         say=print,
+        request=request,
+        login=registry_login(),
     )
     print(f"image {result.reference}")
     return result.reference

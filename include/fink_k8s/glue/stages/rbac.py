@@ -4,7 +4,7 @@ from airflow.sdk import task_group
 
 from fink_k8s.core.requests import RbacRequest, Stage
 from fink_k8s.core.settings import load_settings
-from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster
+from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster, registry_login
 from fink_k8s.glue.steps import request_of, step
 
 
@@ -16,11 +16,12 @@ def rbac() -> None:
 
 @step(Stage.RBAC)
 def grant_rights() -> list[str]:
-    """Make namespace, account, role and binding; return what that changed."""
+    """Make namespace, account, role, binding and pull secret; return what that changed."""
     from fink_k8s.adapters.rights import ensure_rights
 
     mode = request_of(RbacRequest).rbac_mode
-    return ensure_rights(cluster(ADMIN_CONNECTION), load_settings(), mode, say=print)
+    admin, login = cluster(ADMIN_CONNECTION), registry_login()
+    return ensure_rights(admin, load_settings(), mode, say=print, login=login)
 
 
 @step(Stage.RBAC)

@@ -1,50 +1,75 @@
 """The stages from submission to the first batch: the stream is up, lives, and stores."""
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow.sdk import get_current_context, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
-from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.requests import Stage
+from fink_k8s.core.requests import Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.operators import SubmitStreamOperator
+from fink_k8s.glue.running_image import image_to_run
 from fink_k8s.glue.sensors import FirstBatchSensor, StreamHealthSensor
+from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
 from fink_k8s.glue.steps import deploy_request, release_of, skip_if_asked, step
 
-_SUBMITTED = "{{ ti.xcom_pull(task_ids='submit.submit_application')['application'] }}"
+# Whichever task submitted it.
+_STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['name'] }}"
 
 
 @step()
 def render_application() -> dict[str, Any]:
     """Make the SparkApplication of the request, with the image by digest."""
-    from fink_k8s.adapters.images import resolve
-
     request = deploy_request()
     settings = load_settings()
     settings.need("kafka_servers", "store_prefix", "image_repository")
     # None where the stage was skipped.
     built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")
-    if built and request.image_tag:
-        raise InvalidRequest("image_tag is set, but stage image built one; skip that stage")
     release = release_of(request.release)
-    reference = built or resolve(settings.image_repository, request.image_tag or release.tag)
-    manifest = make_spark_application(request, settings, reference, release.spark)
-    print(f"{manifest['metadata']['name']}: {reference}")
+    image, main_file = image_to_run(request, settings, release, built)
+    manifest = make_spark_application(request, settings, image, release.spark, main_file)
+    print(f"{manifest['metadata']['name']}: {main_file} of {image}")
     return manifest
 
 
 @task_group(group_id="submit")
 def submit_stream() -> None:
-    """Render the application, submit or adopt it, and wait until its driver runs."""
-    SubmitStreamOperator(task_id="submit_application", template_spec=render_application())
+    """Render the application, submit or adopt it, and wait until its driver runs.
+
+    Of the two tasks that can submit it, the one that the form does not name is skipped.
+    """
+    manifest = render_application()
+    SubmitStreamOperator(
+        task_id="submit_application",
+        template_spec=manifest,
+        pre_execute=_skip_unless(SubmitWith.SPARK_OPERATOR),
+    )
+    SparkSubmitStreamOperator(
+        task_id="spark_submit",
+        manifest=manifest,
+        release="{{ params.release or '' }}",
+        pre_execute=_skip_unless(SubmitWith.SPARK_SUBMIT),
+    )
+
+
+def _skip_unless(way: SubmitWith) -> Callable[[Any], None]:
+    """Return a `pre_execute` that skips the task where the form names the other way."""
+
+    def skip(context: Any) -> None:
+        asked = context["params"].get("submit_with") or SubmitWith.SPARK_OPERATOR
+        if asked != way:
+            raise AirflowSkipException(f"the form asks for {asked}")
+
+    return skip
 
 
 def wait_until_healthy() -> StreamHealthSensor:
     """Wait until the stream's query lives."""
     return StreamHealthSensor(
         task_id="wait_until_healthy",
-        stream=_SUBMITTED,
+        stream=_STREAM,
         pre_execute=skip_if_asked(Stage.HEALTHY),
     )
 
@@ -53,7 +78,7 @@ def wait_for_first_batch() -> FirstBatchSensor:
     """Wait until alerts are being stored."""
     return FirstBatchSensor(
         task_id="wait_for_first_batch",
-        stream=_SUBMITTED,
+        stream=_STREAM,
         poke_interval=5,
         timeout=300,
         pre_execute=skip_if_asked(Stage.FIRST_BATCH),

@@ -106,7 +106,7 @@ public final class ContainerDatum implements UDF2<byte[], String, byte[]> {
 
   /** ZTF's schemas give the default null to unions that begin with another type. */
   private static Schema lenient(String json) {
-    return new Schema.Parser().setValidate(false).setValidateDefaults(false).parse(json);
+    return new Schema.Parser().setValidateDefaults(false).parse(json);
   }
 
   private static byte[] inflate(byte[] block) throws java.util.zip.DataFormatException {

@@ -1,0 +1,41 @@
+"""What spark-submit says when it fails on the worker; its output may be a stack of 200 lines."""
+
+import re
+
+from fink_k8s.core.diagnosis.causes import Category, Diagnosis
+from fink_k8s.core.diagnosis.messages import diagnose_words
+
+
+def diagnose_submission(output: str) -> Diagnosis:
+    """Return the one cause that spark-submit's output names."""
+    line = _cause_of(output)
+    if "is forbidden: User" in output:
+        return Diagnosis(
+            Category.RIGHT_MISSING,
+            "Airflow's account may not do what spark-submit does with it",
+            line,
+            "Apply include/kubernetes/airflow-spark-submit.yaml, then trigger again",
+        )
+    return diagnose_words(line) or Diagnosis(
+        Category.SUBMISSION_FAILED,
+        "spark-submit failed on the worker",
+        line,
+        "Mend what it names, and trigger again",
+    )
+
+
+def lost_the_race(output: str) -> bool:
+    """Tell whether spark-submit found a driver of that name: someone else was faster."""
+    return "reason=AlreadyExists" in output or "already exists" in _cause_of(output)
+
+
+def _cause_of(output: str) -> str:
+    """Return the root of the exception, or the last line that speaks of an error."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith(("Exception in thread", "Caused by:"))]
+    errors = [line for line in lines if "rror" in line]
+    cause = (causes or errors or lines or ["it said nothing"])[-1]
+    # The API server's own words, where they are in it.
+    if match := re.search(r"Message: (.*?)\.?(?: Received status: .*)?$", cause):
+        cause = match[1]
+    return cause[:600]

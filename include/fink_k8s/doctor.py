@@ -1,0 +1,21 @@
+"""What an installation lacks, and how to mend it: `python doctor.py`, or `make doctor`.
+
+It is run as a file, so that it can say that the library cannot be imported.
+"""
+
+import sys
+
+
+def main() -> int:
+    """Print a line for each check, the remedy below it; return 1 where something is missing."""
+    try:
+        from fink_k8s.glue.doctor import examine
+    except ImportError as error:
+        print(f"missing  library: {error}")  # noqa: T201
+        print("         mend it: put include/ on PYTHONPATH; rebuild the image by `make up`")  # noqa: T201
+        return 1
+    return examine(say=lambda line: print(line, flush=True))  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""What an astronomer does who never saw Airflow: read, fill in, be refused, trigger, look, stop."""
+
+import time
+
+import pytest
+
+from testbed.browser import person_at
+from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night
+
+pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
+
+NIGHT = unused_night(9)
+STREAM = f"stream2raw-ztf-{NIGHT}"
+TOPIC = f"browser_{time.time():.0f}"
+STOP = "fink_stop"
+
+
+@pytest.fixture(scope="module")
+def person(airflow, fink):
+    fink.client.wait_for_dag(STOP)
+    fink.produce(TOPIC, 200)
+    with person_at(airflow) as person:
+        yield person
+    kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found")
+
+
+def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
+    person.open_dag(DEPLOY)
+    page = person.documentation()
+    for promise in ("When to run it:", "Safe to repeat:", "Success:", "If it fails:"):
+        assert promise in page
+
+    form = person.open_form()
+    runs = fink.client.runs(DEPLOY)
+    person.send(form, night="2026-1", topic=TOPIC)
+    assert "param night" in person.refusal(form)
+    assert fink.client.runs(DEPLOY) == runs, "a refused form starts nothing"
+    person.send(form, night=NIGHT, topic=TOPIC)
+    run = fink.client.wait_for_new_run(DEPLOY, runs)
+    person.follow_run(DEPLOY, run, "Success", seconds=300)
+    for task in ("check_prerequisites", "wait_for_first_batch"):
+        assert person.page.get_by_text(task).first.is_visible()
+
+    spark = person.follow_link(DEPLOY, run, "submit.submit_application", "Spark UI")
+    assert "Spark Jobs" in spark.title()
+    assert f"/streams/{STREAM}/ui/" in spark.url
+    assert drivers(STREAM)[0]["status"]["phase"] == "Running"
+
+    person.open_dag(STOP)
+    runs = fink.client.runs(STOP)
+    person.send(person.open_form(), night=NIGHT)
+    run = fink.client.wait_for_new_run(STOP, runs)
+    person.follow_run(STOP, run, "Success", seconds=180)
+    assert drivers(STREAM) == []
+    assert STREAM not in kubectl("get", "sparkapplications")

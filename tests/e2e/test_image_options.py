@@ -1,0 +1,66 @@
+"""Fink's own code from the form into an image, and that image as a stream."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.airflow import Airflow, AirflowClient
+from tests.e2e.driving import DEPLOY, Fink, application, drivers
+
+pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
+
+NIGHT = "20030201"
+STREAM = f"stream2raw-ztf-{NIGHT}"
+TOPIC = f"image_{time.time():.0f}"
+TAG = f"finks-own-{time.time():.0f}"
+PROGRAM = "bin/ztf/stream2raw.py"
+
+
+@pytest.fixture(scope="module")
+def fink(tmp_path_factory):
+    """Airflow on a worker whose settings allow one folder of sources."""
+    sources = tmp_path_factory.mktemp("sources")
+    program = sources / "fink-broker" / PROGRAM
+    program.parent.mkdir(parents=True)
+    job = Path(__file__).with_name("fink_like_job.py").read_text()
+    assert "time.sleep(20)" in job
+    program.write_text("import idna\n" + job.replace("time.sleep(20)", "time.sleep(600)"))
+    deps = sources / "fink-broker/deps"
+    deps.mkdir()
+    (deps / "requirements.txt").write_text("idna==3.10\n")
+    home = tmp_path_factory.mktemp("airflow")
+    airflow = Airflow(home, port=8081, environment={"FINK_SOURCES": str(sources)})
+    airflow.start()
+    yield Fink(AirflowClient(airflow))
+    airflow.stop()
+
+
+def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, ended):
+    image = fink.run("fink_image", fink_source="fink-broker", main_file=PROGRAM, image_tag=TAG)
+    assert image.state == "success"
+    log = image.log("image.fetch_spark")
+    assert f"{TAG}: Spark" in log
+    assert "Fink's code of fink-broker, its requirements: noscience" in log
+    reference = image.xcom("image.build_image")
+    assert "@sha256:" in reference
+
+    ended.append(STREAM)
+    fink.produce(TOPIC, 10)
+    run = fink.run(
+        DEPLOY, night=NIGHT, topic=TOPIC, image_tag=TAG, skip=["rbac", "image", "first_batch"]
+    )
+    assert run.state == "success"
+    spec = application(STREAM)["spec"]
+    assert spec["image"] == reference
+    assert spec["mainApplicationFile"] == f"local:///opt/fink/{PROGRAM}"
+    assert spec["arguments"][0] == "-servers"
+    assert drivers(STREAM)[0]["status"]["phase"] == "Running"
+
+
+def test_code_that_no_setting_allows_is_refused_and_nothing_is_made(fink):
+    address = "https://example.org/fink-broker"
+    run = fink.run("fink_image", fink_source=address, fink_revision="v1")
+    assert run.failed() == "image.fetch_spark"
+    assert f"fink_source {address} is below no git address" in run.log("image.fetch_spark")
+    assert run.states()["image.build_image"] == "upstream_failed"

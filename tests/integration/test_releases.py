@@ -1,0 +1,22 @@
+"""The version that the API server itself tells decides whether a release may run."""
+
+import pytest
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.core.preflight import Level, check_release
+
+pytestmark = pytest.mark.testbed
+
+
+@pytest.mark.parametrize(
+    ("tag", "level", "words"),
+    [
+        ("0.7.0_2.4.4", Level.ERROR, "Spark 2.4.x never works above Kubernetes 1.15"),
+        ("2.4_3.1.3", Level.OK, "tested"),
+        ("", Level.OK, "tested"),
+    ],
+)
+def test_a_release_is_judged_by_the_cluster_s_own_version(kubernetes, matrix, tag, level, words):
+    finding = check_release(matrix.get(tag), Cluster(kubernetes).version())
+    assert finding.level is level
+    assert words in finding.text

@@ -1,0 +1,13 @@
+"""The long tests have the fixtures of the end-to-end tests, and a page of their results."""
+
+import pytest
+
+from tests.e2e.conftest import ended, explain, fink
+from tests.long.page import LongTestsPage
+
+__all__ = ["ended", "explain", "fink"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write docs/long-tests.md at the session's end; see tests/long/page.py."""
+    config.pluginmanager.register(LongTestsPage())

@@ -1,0 +1,260 @@
+"""A team's Airflow: up by `make up`, asked by `make doctor`, used in the browser, down again.
+
+docker-compose.yaml itself, on the testbed's Docker engine; see testbed/compose.py for what it adds.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import httpx
+import pytest
+
+from fink_k8s.adapters.storage import NightCounts
+from testbed import compose, pins
+from testbed.airflow import AirflowClient
+from testbed.browser import person_at
+from testbed.network import leftovers
+from testbed.places import KUBECONFIG_AIRFLOW, ROOT
+from testbed.servers import docker
+from tests.e2e.driving import DEPLOY, NOT_NEEDED, Fink, application, kubectl
+
+pytestmark = [
+    pytest.mark.testbed,
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(1500),
+]
+
+# A night of 2008 that no earlier run on this testbed has stored anything of.
+NIGHT = f"{date(2008, 1, 1) + timedelta(days=int(time.time()) // 60 % 366):%Y%m%d}"
+STREAM = f"stream2raw-ztf-{NIGHT}"
+TOPIC = f"compose_{time.time():.0f}"
+SERVICES = {"postgres", "api-server", "scheduler", "dag-processor", "triggerer"}
+HOSTNAME = "{{.Config.Hostname}}"
+CHECKS = (
+    *(
+        "kubernetes_default",
+        "kubernetes_admin",
+        "fink_store",
+        "docker_default",
+        "Kafka",
+        "registry",
+    ),
+    *("image base", "Spark archive", "plugin", "DAGs", "Java", "Maven"),
+)
+PROJECT = "label=com.docker.compose.project=fink-k8s"
+
+
+@dataclass(frozen=True)
+class Team:
+    """What `make` does with a team's Airflow, and where that is."""
+
+    variables: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{pins.COMPOSE_PORT}"
+
+    @property
+    def password(self) -> str:
+        return compose.settings()["AIRFLOW_ADMIN_PASSWORD"]
+
+    def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **self.variables, **changed}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
+        )
+        print(f"{' '.join(command)} {changed}: {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def end(self) -> subprocess.CompletedProcess[str]:
+        return self.run(
+            *("docker", "compose", "--profile", "*", "down", "--volumes", "--remove-orphans")
+        )
+
+    def health(self) -> dict[str, str]:
+        lines = docker("ps", "--all", "--filter", PROJECT, "--format", "{{.Names}}\t{{.Status}}")
+        rows = dict(line.split("\t") for line in lines.splitlines())
+        return {name.removeprefix("fink-k8s-").removesuffix("-1"): rows[name] for name in rows}
+
+
+@pytest.fixture(scope="module")
+def team(environment):
+    made = Team(dict(compose.prepare(print)))
+    made.end()
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def up(team):
+    done = team.run("make", "up")
+    assert done.returncode == 0
+    assert f"up at http://127.0.0.1:{pins.COMPOSE_PORT}, user admin" in done.stdout
+    return team
+
+
+@pytest.fixture(scope="module")
+def fink(up):
+    return Fink(AirflowClient(up))
+
+
+@pytest.fixture(scope="module")
+def deployed(fink, up):
+    """Log in and trigger `fink_deploy` from its form, as a person does."""
+    fink.produce(TOPIC, 400, corrupt=8)
+    fink.client.wait_for_dag(DEPLOY)
+    known = fink.client.runs(DEPLOY)
+    with person_at(up) as person:
+        person.open_dag(DEPLOY)
+        person.send(person.open_form(), night=NIGHT, topic=TOPIC)
+        run_id = fink.client.wait_for_new_run(DEPLOY, known)
+    for _ in fink.client.follow(DEPLOY, run_id, 900):
+        pass
+    tasks = {task["task_id"]: task for task in fink.client.tasks(DEPLOY, run_id)}
+    for name, task in tasks.items():
+        if task["state"] == "failed":
+            print(name, fink.client.log(DEPLOY, run_id, name, task["try_number"])[-3000:])
+    yield fink.client.run_state(DEPLOY, run_id), {n: t["state"] for n, t in tasks.items()}
+    kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found", "--wait=true")
+
+
+@pytest.mark.parametrize("secret", [*compose.SECRETS, "AIRFLOW_FERNET_KEY", "KUBECONFIG_STREAMS"])
+def test_without_a_secret_nothing_starts_and_it_is_named(team, secret):
+    done = team.run("make", "up", **{secret: ""})
+    assert done.returncode != 0
+    assert f"required variable {secret} is missing a value: set it in .env" in done.stderr
+    assert docker("ps", "--all", "--quiet", "--filter", PROJECT) == ""
+
+
+def test_make_up_ends_when_every_component_is_healthy(up):
+    states = up.health()
+    assert set(states) == {*SERVICES, "init"}
+    assert all("(healthy)" in states[name] for name in SERVICES)
+    assert httpx.get(f"{up.url}/api/v2/monitor/health").json()["triggerer"]["status"] == "healthy"
+
+
+def test_no_process_of_a_container_is_root_s(up):
+    for container in docker("ps", "--quiet", "--filter", PROJECT).split():
+        processes = docker("top", container, "-o", "pid,user,args").splitlines()[1:]
+        assert processes
+        assert not [line for line in processes if line.split()[1] in ("root", "0")]
+
+
+def test_the_login_is_needed_and_no_other_password_opens_it(up):
+    assert httpx.get(f"{up.url}/api/v2/dags").status_code == 401
+    for password in ("admin", "airflow", ""):
+        body = {"username": "admin", "password": password}
+        assert 400 <= httpx.post(f"{up.url}/auth/token", json=body).status_code < 500
+
+
+def test_the_doctor_finds_nothing_missing(up):
+    done = up.run("make", "doctor")
+    assert done.returncode == 0
+    assert "nothing is missing" in done.stdout
+    for name in CHECKS:
+        assert f"ok       {name}: " in done.stdout
+
+
+def test_the_chain_triggered_in_the_browser_stores_every_alert(deployed, store, record_property):
+    state, tasks = deployed
+    assert state == "success", tasks
+    assert tasks == dict.fromkeys(tasks, "success") | NOT_NEEDED
+    counts = wait_for_counts(store, NIGHT, read=400)
+    record_property("stored", counts.stored)
+    record_property("set aside", counts.set_aside)
+    assert counts == NightCounts(batches=counts.batches, read=400, stored=392, set_aside=8)
+
+
+@pytest.mark.parametrize("service", ["scheduler", "triggerer", "dag-processor", "api-server"])
+def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
+    up, deployed, service, record_property
+):
+    uid = application(STREAM)["metadata"]["uid"]
+    name = f"fink-k8s-{service}-1"
+    before = docker("inspect", "--format", "{{.State.Pid}} {{.RestartCount}}", name).split()
+    # As the kernel's out-of-memory killer does; `docker kill` would be taken for a person's wish.
+    os.kill(int(before[0]), signal.SIGKILL)
+    begun = time.monotonic()
+    while True:
+        looked = docker(
+            "inspect", "--format", "{{.State.Pid}} {{.RestartCount}} {{.State.Health.Status}}", name
+        ).split()
+        if looked[0] not in ("0", before[0]) and looked[2] == "healthy":
+            break
+        assert time.monotonic() - begun < 240, looked
+        time.sleep(1)
+    record_property("healthy again after s", round(time.monotonic() - begun))
+    assert int(looked[1]) == int(before[1]) + 1
+    assert application(STREAM)["metadata"]["uid"] == uid
+
+
+TAKEN_AWAY = {
+    "FINK_KAFKA_SERVERS": ("10.244.0.201:9099", "Kafka", "FINK_KAFKA_SERVERS"),
+    "FINK_IMAGE_BASE": ("localhost:5000/fink/base:none", "image base", "FINK_IMAGE_BASE"),
+    "FINK_SPARK_URL": ("file:///none.tgz", "Spark archive", "FINK_SPARK_URL"),
+    "FINK_STORE_PREFIX": ("s3a://no-such-bucket", "fink_store", "AIRFLOW_CONN_FINK_STORE"),
+    "KUBECONFIG_ADMIN": (str(KUBECONFIG_AIRFLOW), "kubernetes_admin", "KUBECONFIG_ADMIN"),
+}
+
+
+def test_what_is_taken_away_is_named_with_its_remedy(up):
+    changed = {name: value for name, (value, _, _) in TAKEN_AWAY.items()}
+    service = ("docker", "compose", "up", "--detach", "--no-deps", "--wait", "scheduler")
+    try:
+        assert up.run(*service, **changed).returncode == 0
+        lines = (done := up.run("make", "doctor", **changed)).stdout.splitlines()
+    finally:
+        assert up.run(*service).returncode == 0
+    assert done.returncode == 2  # make's own, of the doctor's 1
+    for _, check, remedy in TAKEN_AWAY.values():
+        (at,) = [i for i, line in enumerate(lines) if line.startswith(f"missing  {check}: ")]
+        assert remedy in lines[at + 1]
+    assert f"{len(TAKEN_AWAY)} missing" in lines
+    assert up.run("make", "doctor").returncode == 0
+
+
+def test_without_the_docker_socket_the_doctor_warns_and_is_content(up):
+    away = {"DOCKER_SOCKET": "", "DOCKER_GID": ""}
+    service = ("docker", "compose", "up", "--detach", "--no-deps", "--wait", "scheduler")
+    try:
+        assert up.run(*service, **away).returncode == 0
+        done = up.run("make", "doctor", **away)
+    finally:
+        assert up.run(*service).returncode == 0
+    assert done.returncode == 0
+    assert "warning  docker_default: no Docker engine is given" in done.stdout
+
+
+def test_with_workers_tasks_run_in_them(up, fink):
+    celery = {"COMPOSE_PROFILES": "celery", "AIRFLOW_EXECUTOR": "CeleryExecutor"}
+    assert up.run("make", "up", **celery).returncode == 0
+    assert {"worker", "redis"} <= set(up.health())
+    assert up.run("make", "doctor", **celery).returncode == 0
+    run = fink.run("fink_rbac")
+    assert run.state == "success"
+    hosts = {task["hostname"] for task in run.tasks.values()}
+    assert hosts == {docker("inspect", "--format", HOSTNAME, "fink-k8s-worker-1").strip()}
+    assert run.log("rbac.check_rights")  # the API server reads it where it was written
+
+
+def test_down_leaves_nothing(up):
+    assert up.end().returncode == 0
+    assert docker("ps", "--all", "--quiet", "--filter", PROJECT) == ""
+    assert docker("volume", "ls", "--quiet", "--filter", PROJECT) == ""
+    assert docker("network", "ls", "--quiet", "--filter", PROJECT) == ""
+    assert pins.COMPOSE_BRIDGE not in leftovers()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(up.url, timeout=5)
+
+
+def wait_for_counts(store, night, read, seconds=60):
+    """Return the counts once `read` messages are committed; batches come after the first one."""
+    deadline = time.monotonic() + seconds
+    while (counts := store.counts(night)).read < read and time.monotonic() < deadline:
+        time.sleep(2)
+    return counts
