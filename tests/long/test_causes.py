@@ -18,7 +18,7 @@ from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
-from fink_k8s.adapters.storage import Store
+from fink_k8s.adapters.storage import open_store
 from fink_k8s.core.diagnosis import Category, diagnose
 from fink_k8s.core.names import checkpoint_path
 from testbed import pins
@@ -69,9 +69,11 @@ def produce(night, count, corrupt=0, seed=1):
 
 
 def store_of(settings):
-    return Store(settings.store_prefix, settings.store_endpoint,
-                 access_key=os.environ["AWS_ACCESS_KEY_ID"],
-                 secret_key=os.environ["AWS_SECRET_ACCESS_KEY"])  # fmt: skip
+    return open_store(
+        settings,
+        access_key=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    )
 
 
 def lose(store, folder):

@@ -435,6 +435,7 @@ def test_a_lost_node_is_told_from_pods_and_events_alone(driver, events, is_lost)
         ("AmazonS3Exception: Access Denied (Status Code: 403)", "store-denied"),
         ("SdkClientException: Unable to execute HTTP request", "store-unreachable"),
         ("Lost executor 1: exit code 137(SIGKILL, possible container OOM).", "out-of-memory"),
+        ("Lost executor 1: The executor exited with exit code 52(JVM OOM).", "out-of-memory"),
         ("Lost task 0.0: java.lang.OutOfMemoryError: Java heap space", "out-of-memory"),
         ("TimeoutException: Timed out waiting for a node assignment.", "kafka-unreachable"),
     ],
@@ -456,6 +457,25 @@ def test_a_drivers_words_are_known(line, category):
 )
 def test_what_preflight_refuses_has_a_category(said, category):
     assert diagnose(Evidence(None, failures={"check_prerequisites": said})).category == category
+
+
+def test_the_driver_tells_more_of_its_end_than_its_exit_code():
+    code = "driver container failed with ExitCode: 3, Reason: Error"
+    reason = "s3a://fink/raw holds batches up to 3; they are not one pair: bring back the two"
+    log = json.dumps({"stream2raw": "refused", "reason": reason})
+    assert reason[:30] in str(diagnose(failed("FAILED", code, log)))
+    assert diagnose(failed("FAILED", code)).category is Category.PAIR_BROKEN
+    # Of a submission that failed the driver before it knows nothing.
+    assert diagnose(failed("SUBMISSION_FAILED", QUOTA, BROKER)).category is Category.QUOTA
+
+
+def test_the_job_s_own_reason_is_more_than_the_warnings_before_it():
+    reason = '{"stream2raw": "failed", "reason": "Cannot fetch offset 57"}'
+    seen = failed("FAILED", log=f"{BROKER}\n{reason}\nWARN AccessDenied at shutdown")
+    assert diagnose(seen).category is Category.OFFSETS_GONE
+    # A driver that fails long after a warning fails for another cause.
+    seen = failed("FAILED", log=f"{BROKER}\n{BATCH}\nsomething else: Error")
+    assert diagnose(seen).category is Category.DRIVER_FAILED
 
 
 def test_the_run_s_own_words_outlive_the_driver_that_said_them():

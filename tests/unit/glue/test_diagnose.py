@@ -118,6 +118,26 @@ def test_a_next_driver_that_does_not_come_is_not_waited_for_long(cluster, form, 
     assert next(clock) < 120
 
 
+@pytest.mark.parametrize("values", [{}, {"stream": STREAM}])
+def test_without_a_connection_it_says_so_and_does_not_fail(form, monkeypatch, caplog, values):
+    def missing():
+        raise AirflowFailException("no connection kubernetes_default")
+
+    monkeypatch.setattr(stage, "cluster", missing)
+    form(**values)
+    [result] = run(stage.diagnose_streams)
+    assert "could not be looked at: no connection kubernetes_default" in result["line"]
+    assert "no connection kubernetes_default" in caplog.text
+
+
+def test_of_many_streams_none_is_waited_for(cluster, form, monkeypatch):
+    cluster.put(application(STREAM, "PENDING_RERUN"))
+    slept = []
+    monkeypatch.setattr(stage.time, "sleep", slept.append)
+    assert run(stage.diagnose_streams)[0]["category"] == Category.DRIVER_FAILED
+    assert slept == []
+
+
 class Instance:
     """A task instance, as far as failures are passed on."""
 

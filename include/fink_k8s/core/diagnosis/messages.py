@@ -81,7 +81,7 @@ _MESSAGES = (
         "Give the executors more memory in the form, or take fewer alerts a batch",
     ),
     _Message(
-        ("java.lang.OutOfMemoryError",),
+        ("java.lang.OutOfMemoryError", "(JVM OOM)"),
         Category.OUT_OF_MEMORY,
         "the heap of driver or executor is full",
         "Give driver or executors more memory in the form, or take fewer alerts a batch",
@@ -176,15 +176,19 @@ def essence(text: str, words: Sequence[str]) -> str:
 def last_words(log: str) -> str:
     """Return what a driver said of its own end: stream2raw's last reason, or an error's line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    reasons = [reason for line in lines if (reason := reason_of(line))]
     errors = [line for line in lines if "Error" in line or "Exception" in line]
-    return (reasons or errors or lines or [""])[-1][:DETAIL_LENGTH]
+    return (last_reason(log) or (errors or lines or [""])[-1])[:DETAIL_LENGTH]
+
+
+def last_reason(log: str) -> str:
+    """Return the `reason` that stream2raw gave last; empty where it gave none."""
+    return next(filter(None, map(reason_of, reversed(log.splitlines()))), "")
 
 
 def reason_of(line: str) -> str:
     """Return the `reason` of a line of stream2raw's; empty for any other line."""
     try:
-        event = json.loads(line)
+        event = json.loads(line) if "reason" in line else {}
     except ValueError:
         return ""
     return str(event.get("reason", "")) if isinstance(event, dict) else ""

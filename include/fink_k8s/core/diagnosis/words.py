@@ -8,6 +8,7 @@ from fink_k8s.core.diagnosis.messages import (
     STORE_REMEDY,
     diagnose_words,
     essence,
+    last_reason,
     last_words,
 )
 
@@ -22,17 +23,18 @@ def check_failure(evidence: Evidence) -> Diagnosis | None:
     """Read what the operator says of a submission that failed, and the driver of its own end."""
     if evidence.state not in _FAILED_STATES:
         return None
-    return diagnose_words(f"{evidence.message}\n{evidence.driver_log}")
+    by_operator = diagnose_words(evidence.message)
+    if evidence.state == "SUBMISSION_FAILED" and by_operator:
+        return by_operator
+    # Of a driver's end the operator knows the exit code; the driver knows why.
+    return _diagnose_log(evidence.driver_log) or by_operator
 
 
 def check_running(evidence: Evidence) -> Diagnosis | None:
-    """Read what a running driver has said since its last batch ended; takes a full look.
-
-    What it said before, the batch has outlived.
-    """
+    """Read what a running driver has said since its last batch ended; takes a full look."""
     if evidence.seen_at is None or not evidence.runs:
         return None
-    return diagnose_words(_since_last_batch(evidence.driver_log))
+    return _diagnose_log(evidence.driver_log)
 
 
 def check_run(evidence: Evidence) -> Diagnosis | None:
@@ -79,7 +81,12 @@ def check_sources(evidence: Evidence) -> Diagnosis | None:
     return None
 
 
-def _since_last_batch(log: str) -> str:
+def _diagnose_log(log: str) -> Diagnosis | None:
+    """Read a driver's log since its last batch: first the job's own reason, then all else.
+
+    What was said before, the batch has outlived; and a warning is less than what came of it.
+    """
     lines = log.splitlines()
     ends = [number for number, line in enumerate(lines) if '"stream2raw": "batch"' in line]
-    return "\n".join(lines[ends[-1] + 1 :] if ends else lines)
+    recent = "\n".join(lines[ends[-1] + 1 :] if ends else lines)
+    return diagnose_words(last_reason(recent)) or diagnose_words(recent)

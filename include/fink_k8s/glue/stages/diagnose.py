@@ -34,15 +34,17 @@ Result = dict[str, str]
 def diagnose_streams() -> list[Result]:
     """Diagnose the stream of the form, or each one of the namespace that is not well."""
     request = request_of(DiagnoseRequest)
-    asked = request.asked_stream
-    results = []
-    for stream in [asked] if asked else _streams():
-        look = _Look.at(stream)
-        if asked or not look.is_well:
-            results.append(look.told())
-    if not results:
+    if request.asked_stream:
+        return [_told(request.asked_stream)]
+    try:
+        streams = _streams()
+    except Exception as error:
+        return [_blind("the streams", error)]
+    # Of many streams none is waited for: the task's limit is for all of them.
+    results = [_told(stream, patience=0, only_if_unwell=True) for stream in streams]
+    if not any(results):
         print(NOTHING_WRONG)
-    return results
+    return [result for result in results if result]
 
 
 @step(retries=0, execution_timeout=_LIMIT)
@@ -55,7 +57,29 @@ def diagnose_failure() -> Result:
         said = next(filter(None, failures.values()), str(error))
         print(f"the run asked for no stream that could be looked at: {said}")
         return {"category": "", "line": said, "address": ""}
-    return _Look.at(stream, failures).told()
+    return _told(stream, failures)
+
+
+def _told(
+    stream: str,
+    failures: Mapping[str, str] | None = None,
+    patience: float = _NEXT_DRIVER_SECONDS,
+    *,
+    only_if_unwell: bool = False,
+) -> Result:
+    """Look, print the report, keep the bundle; of a stream that is well nothing, if so asked."""
+    try:
+        look = _Look.at(stream, failures, patience)
+        return {} if only_if_unwell and look.is_well else look.told()
+    except Exception as error:
+        return _blind(stream, error)
+
+
+def _blind(what: str, error: Exception) -> Result:
+    """Return the result of a look that nothing came of; whoever diagnoses does not fail."""
+    line = f"{what} could not be looked at: {error}"
+    log.exception("%s", line)
+    return {"stream": what, "category": "", "line": line, "address": ""}
 
 
 def diagnose_on_failure() -> Any:
@@ -80,14 +104,19 @@ class _Look:
     found: Diagnosis | None
 
     @classmethod
-    def at(cls, stream: str, failures: Mapping[str, str] | None = None) -> "_Look":
+    def at(
+        cls,
+        stream: str,
+        failures: Mapping[str, str] | None,
+        patience: float,
+    ) -> "_Look":
         """Look at everything; what cannot be looked at is in the evidence.
 
         Between two drivers the operator has deleted one, with what it said last: then the next
-        one is waited for, which will say it again.
+        one, which will say it again, is waited for (`patience`, in seconds).
         """
         first = cls._once(stream, failures)
-        deadline = time.monotonic() + _NEXT_DRIVER_SECONDS
+        deadline = time.monotonic() + patience
         while first._is_wordless and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
             later = cls._once(stream, failures)
