@@ -24,7 +24,7 @@ def index(monkeypatch):
         page = '<a href="../../files/pyspark-3.1.3.tar.gz#sha256=0">pyspark-3.1.3.tar.gz</a>'
         return io.BytesIO(b"spark" if address.endswith(".gz") else page.encode())
 
-    monkeypatch.setattr(builds, "package_index", lambda: "https://index.example/simple")
+    monkeypatch.setattr(builds, "package_index", lambda: "https://index.example/packages")
     monkeypatch.setattr(builds.urllib.request, "urlopen", urlopen)
     return asked
 
@@ -52,7 +52,7 @@ def test_an_archive_is_fetched_once_and_stands_where_the_settings_look(index):
     assert builds.ensure_archive("3.1.3", sha512, said.append) == archive
     assert said == ["pyspark-3.1.3.tar.gz: in the cache"]
     assert index == [
-        "https://index.example/simple/pyspark/",
+        "https://index.example/packages/pyspark/",
         "https://index.example/files/pyspark-3.1.3.tar.gz",
     ]
 
