@@ -106,11 +106,6 @@ class Release(BaseModel):
             raise ValueError("needs one entry without lowest and highest, the last, for the rest")
         return value
 
-    @property
-    def is_tested(self) -> bool:
-        """Tell whether it ran on some version of Kubernetes."""
-        return any(support.verdict is Verdict.TESTED for support in self.kubernetes)
-
     def support_on(self, version: str) -> Support:
         """Return what is known of this release on a version of Kubernetes.
 

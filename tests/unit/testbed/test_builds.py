@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from fink_k8s.core.releases import releases_from
+from fink_k8s.core.releases import Verdict, releases_from
 from testbed import builds, pins
 from testbed.places import RELEASES
 from testbed.process import TestbedError
@@ -24,7 +24,7 @@ def index(monkeypatch):
         page = '<a href="../../files/pyspark-3.1.3.tar.gz#sha256=0">pyspark-3.1.3.tar.gz</a>'
         return io.BytesIO(b"spark" if address.endswith(".gz") else page.encode())
 
-    monkeypatch.setattr(builds, "package_index", lambda: "https://index.example/any")
+    monkeypatch.setattr(builds, "package_index", lambda: "https://index.example/packages")
     monkeypatch.setattr(builds.urllib.request, "urlopen", urlopen)
     return asked
 
@@ -39,9 +39,11 @@ def test_a_java_that_no_debian_has_is_named_with_those_there_are():
         builds.base_build(8)
 
 
-def test_every_release_that_is_tested_has_a_base():
+def test_every_release_that_is_not_refused_here_has_a_base():
+    here = ".".join(pins.KUBERNETES.split(".")[:2])
     for release in releases_from(RELEASES.read_text()).releases:
-        assert (release.java in pins.BASE_SUITES) is release.is_tested
+        runs = release.support_on(here).verdict is not Verdict.REFUSED
+        assert (release.java in pins.BASE_SUITES) is runs
 
 
 def test_an_archive_is_fetched_once_and_stands_where_the_settings_look(index):
@@ -52,7 +54,7 @@ def test_an_archive_is_fetched_once_and_stands_where_the_settings_look(index):
     assert builds.ensure_archive("3.1.3", sha512, said.append) == archive
     assert said == ["pyspark-3.1.3.tar.gz: in the cache"]
     assert index == [
-        "https://index.example/any/pyspark/",
+        "https://index.example/packages/pyspark/",
         "https://index.example/files/pyspark-3.1.3.tar.gz",
     ]
 
