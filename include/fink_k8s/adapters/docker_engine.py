@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,12 @@ class Stage:
     parent_key: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Return 12 hex digits over all that goes into the image."""
+        """Return 12 hex digits over all that goes into the image.
+
+        They are counted once: an input that changes while it is built must not change the name.
+        """
         about = f"{self.parent_argument} {self.parent_key} {sorted(self.labels.items())}"
         digest = hashlib.sha256(about.encode())
         for name, path in _members({"Dockerfile": self.dockerfile, **self.inputs}):

@@ -16,7 +16,7 @@ from fink_k8s.adapters.docker_engine import BuildFailed, Engine, Stage
 from fink_k8s.adapters.image_sources import Source, ensure_source, requirements_of
 from fink_k8s.adapters.python_packages import Target, ensure_packages, target_from
 from fink_k8s.adapters.registry import labels_of, registry_digest, resolve
-from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.errors import InvalidRequest, Unavailable
 from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import (
     CODE_HOME,
@@ -92,6 +92,8 @@ def ensure_image(
         engine.tag(last, tag)
         return ImageResult(final, tag, tuple(engine.built))
     digest = registry_digest(final, login)
+    if digest is None:
+        raise Unavailable(f"{final} was pushed, but the registry does not show it; trigger again")
     if registry_digest(f"{engine.repository}:{tag}", login) != digest:
         engine.tag(last, tag)
         engine.push(tag)
