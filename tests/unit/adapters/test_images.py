@@ -87,6 +87,15 @@ def test_a_second_run_builds_and_pushes_nothing(ensure):
     assert said[0].startswith("already so")
 
 
+def test_a_push_that_the_registry_does_not_show_is_no_image(ensure):
+    class Forgetful(FakeDocker):
+        def push(self, *_, **__):
+            return iter(())
+
+    with pytest.raises(Unavailable, match="the registry does not show it; trigger again"):
+        ensure(engine=Forgetful)
+
+
 def test_a_change_of_the_job_builds_the_job_only(ensure, sources):
     first, _, _ = ensure()
     append(sources / "include/stream2raw/job.py")
