@@ -5,7 +5,6 @@ ignores it. They are what plain spark-submit leaves in a cluster, without Spark'
 """
 
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -85,7 +84,7 @@ def pod_of(stream, namespace, script, name="", role="driver", owner=None, **spec
     """Return a pod as a stream's driver or executor, which runs a shell script."""
     container = {
         "name": f"spark-kubernetes-{role}",
-        "image": os.environ["FINK_IMAGE_BASE"],
+        "image": load_settings().image_base_of(17),
         "command": ["bash", "-c", script],
         "securityContext": {
             "allowPrivilegeEscalation": False,
