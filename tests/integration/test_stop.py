@@ -185,9 +185,9 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
     other = {"apiVersion": "v1", "kind": "ConfigMap"}
     other["metadata"] = {"name": "not-a-streams", "namespace": namespace}
     executor = pod_of(stream, namespace, OBEYS, role="executor", owner=driver)
-    *_, foreign, other = made(*things, executor, foreign, other)
-    up(cluster, driver)
     try:
+        *_, foreign, other = made(*things, executor, foreign, other)
+        up(cluster, driver)
         course, step, seconds = stop(cluster, namespace, stream)
         assert step.action == "done"
         assert (course.end.exit_code, course.end.said) == (0, "ended: asked to")
@@ -201,7 +201,8 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
         ]
         assert seconds < 45
     finally:
-        kubectl("-n", namespace, "delete", "pod/not-a-stream", "cm/not-a-streams")
+        kubectl("-n", namespace, "delete", "--ignore-not-found", "--grace-period=1",
+                "pod/not-a-stream", "cm/not-a-streams")  # fmt: skip
     assert stop(cluster, namespace, stream)[0].found == ()
 
 
