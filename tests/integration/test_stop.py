@@ -322,11 +322,17 @@ def test_a_driver_ends_though_the_operator_is_away(cluster, namespace, settings,
     assert remains_of(cluster, namespace, stream).all == []
 
 
-def test_every_state_that_an_application_can_say_it_is_in(kubernetes, settings):
-    """The operator does not look into this namespace, so that each state stays as it is."""
+@pytest.fixture
+def unwatched(kubernetes, settings):
+    """Return a namespace that the operator does not look into: each state stays as it is."""
     place = settings.model_copy(update={"namespace": f"stop-{uuid4().hex[:6]}"})
-    there = Cluster(kubernetes)
-    ensure_rights(there, place, RbacMode.LEAST_PRIVILEGE, print)
+    ensure_rights(Cluster(kubernetes), place, RbacMode.LEAST_PRIVILEGE, print)
+    yield place
+    Cluster(kubernetes).delete("Namespace", place.namespace)
+
+
+def test_every_state_that_an_application_can_say_it_is_in(kubernetes, unwatched):
+    place, there = unwatched, Cluster(kubernetes)
     states = {f"stream2raw-lsst-200601{day:02d}": state for day, state in enumerate(_PHASES, 1)}
     for stream, state in states.items():
         request = StreamRequest(survey="lsst", night=stream[-8:], topic="t")
@@ -341,7 +347,6 @@ def test_every_state_that_an_application_can_say_it_is_in(kubernetes, settings):
     assert [step.action for _, step, _ in stopped] == ["done"] * len(states)
     assert [course.was for course, _, _ in stopped] == [state or "NEW" for state in _PHASES]
     assert streams_in(there, place.namespace) == {}
-    there.delete("Namespace", place.namespace)
 
 
 def test_of_nothing_nothing_is_to_be_done(cluster, namespace, stream):
