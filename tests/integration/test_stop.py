@@ -26,7 +26,6 @@ from fink_k8s.core.states import _PHASES
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import Course
 from fink_k8s.core.watch import utc_now
-from testbed import own_images, pins
 from testbed.node import kubectl
 from tests.operator_away import away
 
@@ -85,7 +84,7 @@ def pod_of(stream, namespace, script, name="", role="driver", owner=None, **spec
     """Return a pod as a stream's driver or executor, which runs a shell script."""
     container = {
         "name": f"spark-kubernetes-{role}",
-        "image": own_images.BASE.format(java=pins.JAVA),
+        "image": load_settings().image_base_of(17),
         "command": ["bash", "-c", script],
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -186,9 +185,9 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
     other = {"apiVersion": "v1", "kind": "ConfigMap"}
     other["metadata"] = {"name": "not-a-streams", "namespace": namespace}
     executor = pod_of(stream, namespace, OBEYS, role="executor", owner=driver)
-    *_, foreign, other = made(*things, executor, foreign, other)
-    up(cluster, driver)
     try:
+        *_, foreign, other = made(*things, executor, foreign, other)
+        up(cluster, driver)
         course, step, seconds = stop(cluster, namespace, stream)
         assert step.action == "done"
         assert (course.end.exit_code, course.end.said) == (0, "ended: asked to")
@@ -202,7 +201,8 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
         ]
         assert seconds < 45
     finally:
-        kubectl("-n", namespace, "delete", "pod/not-a-stream", "cm/not-a-streams")
+        kubectl("-n", namespace, "delete", "--ignore-not-found", "--grace-period=1",
+                "pod/not-a-stream", "cm/not-a-streams")  # fmt: skip
     assert stop(cluster, namespace, stream)[0].found == ()
 
 
@@ -322,11 +322,17 @@ def test_a_driver_ends_though_the_operator_is_away(cluster, namespace, settings,
     assert remains_of(cluster, namespace, stream).all == []
 
 
-def test_every_state_that_an_application_can_say_it_is_in(kubernetes, settings):
-    """The operator does not look into this namespace, so that each state stays as it is."""
+@pytest.fixture
+def unwatched(kubernetes, settings):
+    """Return a namespace that the operator does not look into: each state stays as it is."""
     place = settings.model_copy(update={"namespace": f"stop-{uuid4().hex[:6]}"})
-    there = Cluster(kubernetes)
-    ensure_rights(there, place, RbacMode.LEAST_PRIVILEGE, print)
+    ensure_rights(Cluster(kubernetes), place, RbacMode.LEAST_PRIVILEGE, print)
+    yield place
+    Cluster(kubernetes).delete("Namespace", place.namespace)
+
+
+def test_every_state_that_an_application_can_say_it_is_in(kubernetes, unwatched):
+    place, there = unwatched, Cluster(kubernetes)
     states = {f"stream2raw-lsst-200601{day:02d}": state for day, state in enumerate(_PHASES, 1)}
     for stream, state in states.items():
         request = StreamRequest(survey="lsst", night=stream[-8:], topic="t")
@@ -341,7 +347,6 @@ def test_every_state_that_an_application_can_say_it_is_in(kubernetes, settings):
     assert [step.action for _, step, _ in stopped] == ["done"] * len(states)
     assert [course.was for course, _, _ in stopped] == [state or "NEW" for state in _PHASES]
     assert streams_in(there, place.namespace) == {}
-    there.delete("Namespace", place.namespace)
 
 
 def test_of_nothing_nothing_is_to_be_done(cluster, namespace, stream):
