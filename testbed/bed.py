@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed import builds, network, node, own_images, pins, servers, spark_operator
-from testbed.places import DATA, DOCKER_SOCKET, KUBECONFIG, KUBECONFIG_AIRFLOW, STATE, cache
+from testbed.places import (
+    DATA,
+    DOCKER_SOCKET,
+    FINK_CODE,
+    KUBECONFIG,
+    KUBECONFIG_AIRFLOW,
+    STATE,
+    cache,
+)
 from testbed.process import TestbedError, recorded, running, stop
 
 if TYPE_CHECKING:
@@ -94,6 +102,7 @@ def environment() -> Mapping[str, str]:
         "FINK_IMAGE_REPOSITORY": f"{pins.REGISTRY}/fink/stream2raw",
         "FINK_IMAGE_BASE": own_images.BASE,
         "FINK_SPARK_URL": f"file://{builds.spark_archive('{version}')}",
+        "FINK_SOURCES": str(FINK_CODE),
         "FINK_CACHE_DIR": str(cache()),
         "AWS_ACCESS_KEY_ID": access,
         "AWS_SECRET_ACCESS_KEY": secret,

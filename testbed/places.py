@@ -12,6 +12,8 @@ LOGS = STATE / "logs"
 KUBECONFIG = STATE / "kubeconfig"
 # Of the account that runs streams; include/kubernetes/airflow-account.yaml has its rights.
 KUBECONFIG_AIRFLOW = STATE / "kubeconfig-airflow"
+# Where a form's `fink_source` may lie: a test or a person puts code there.
+FINK_CODE = STATE / "code"
 DOCKER_SOCKET = STATE / "docker.sock"
 
 

@@ -1,12 +1,12 @@
 """Fink's own code from the form into an image, and that image as a stream."""
 
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from testbed.airflow import Airflow, AirflowClient
-from tests.e2e.driving import DEPLOY, Fink, application, drivers
+from tests.e2e.driving import DEPLOY, application, drivers
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -18,30 +18,26 @@ PROGRAM = "bin/ztf/stream2raw.py"
 
 
 @pytest.fixture(scope="module")
-def fink(tmp_path_factory):
-    """Airflow on a worker whose settings allow one folder of sources."""
-    sources = tmp_path_factory.mktemp("sources")
-    program = sources / "fink-broker" / PROGRAM
+def source(environment):
+    """Put code such as Fink's where the testbed's settings allow it; return its name there."""
+    code = Path(environment["FINK_SOURCES"]) / f"fink-{TAG}"
+    program = code / PROGRAM
     program.parent.mkdir(parents=True)
     job = Path(__file__).with_name("fink_like_job.py").read_text()
     assert "time.sleep(20)" in job
     program.write_text("import idna\n" + job.replace("time.sleep(20)", "time.sleep(600)"))
-    deps = sources / "fink-broker/deps"
-    deps.mkdir()
-    (deps / "requirements.txt").write_text("idna==3.10\n")
-    home = tmp_path_factory.mktemp("airflow")
-    airflow = Airflow(home, port=8081, environment={"FINK_SOURCES": str(sources)})
-    airflow.start()
-    yield Fink(AirflowClient(airflow))
-    airflow.stop()
+    (code / "deps").mkdir()
+    (code / "deps/requirements.txt").write_text("idna==3.10\n")
+    yield code.name
+    shutil.rmtree(code)
 
 
-def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, ended):
-    image = fink.run("fink_image", fink_source="fink-broker", main_file=PROGRAM, image_tag=TAG)
+def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, source, ended):
+    image = fink.run("fink_image", fink_source=source, main_file=PROGRAM, image_tag=TAG)
     assert image.state == "success"
     log = image.log("image.fetch_spark")
     assert f"{TAG}: Spark" in log
-    assert "Fink's code of fink-broker, its requirements: noscience" in log
+    assert f"Fink's code of {source}, its requirements: noscience" in log
     reference = image.xcom("image.build_image")
     assert "@sha256:" in reference
 
