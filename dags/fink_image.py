@@ -36,7 +36,7 @@ answer. The stage needs a Docker engine on the worker (`DOCKER_HOST`, `DOCKER_TL
 
 from airflow.sdk import dag
 
-from fink_k8s.core.requests import ImageRequest
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.glue import stages
 from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
 from fink_k8s.glue.form import form_of

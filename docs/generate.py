@@ -96,8 +96,9 @@ A form names sources, Dockerfiles and jars; only what the settings allow is take
 - `FINK_EXTRA_JARS=group:artifact:version@sha256:...`: Maven brings them.
 - `FINK_WHEELS=/opt/fink/wheels`: Python packages are taken as wheels only, since a source archive
   would run its own code on the worker. Where Fink's requirements name an address
-  (`git+https://...`) or a package that has no wheel, build one yourself (`pip wheel --no-deps`)
-  into this folder. Other indexes that a requirements file names are left out, as the log says.
+  (`git+https://...`) or a package that has no wheel (`avro-python3`), build one yourself
+  (`pip wheel --no-deps`) into this folder. Other indexes that a requirements file names are left
+  out, as the log says.
 """
 
 

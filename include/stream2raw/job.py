@@ -156,6 +156,7 @@ def report(query: Any, quarantine: Any) -> None:
         if not observed:
             continue  # an idle look for new offsets bears the number of the batch to come
         bad = observed["bad"] or 0
+        end = progress["sources"][0]["endOffset"]
         quarantine.check(batch, bad)
         say(
             "batch",
@@ -163,7 +164,8 @@ def report(query: Any, quarantine: Any) -> None:
             messages=observed["messages"],
             bad=bad,
             seconds=progress["durationMs"].get("triggerExecution", 0) / 1000,
-            end=progress["sources"][0]["endOffset"],
+            # Spark 4 gives it as text.
+            end=json.loads(end) if isinstance(end, str) else end,
         )
 
 

@@ -8,7 +8,7 @@ from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
-from fink_k8s.core import requests
+from fink_k8s.core import image_request, requests
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
@@ -19,7 +19,7 @@ HEADINGS = ("**When to run it:**", "**Safe to repeat:**", "**Success:**", "**If 
 REQUESTS = {
     "fink_deploy": requests.DeployRequest,
     "fink_rbac": requests.RbacRequest,
-    "fink_image": requests.ImageRequest,
+    "fink_image": image_request.ImageRequest,
     "fink_diagnose": requests.DiagnoseRequest,
     "fink_stop": StopRequest,
 }

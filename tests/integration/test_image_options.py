@@ -24,10 +24,11 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.images import ensure_image, labels_of, registry_digest, resolve
 from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.core.errors import InvalidRequest, NotPermitted
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.releases import Jar, releases_from
-from fink_k8s.core.requests import ImageAction, ImageRequest, RbacMode, StreamRequest
+from fink_k8s.core.requests import RbacMode, StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import docker_engine
 from testbed.certificates import Authority
@@ -83,7 +84,6 @@ def things(tmp_path_factory):
     (code / "bin/later.py").write_text("")
     git(code, "add", ".")
     commit(code, "second")
-    git(code, "rm", "--quiet", "--cached", "-r", "deps")  # so that the folder differs from v1
     return top
 
 
@@ -109,12 +109,19 @@ def build(docker, things):
         }
     )
 
-    def build(docker=docker, include=ROOT / "include", login=None, settings=None, **form):
+    def build(
+        docker=docker,
+        include=ROOT / "include",
+        login=None,
+        settings=None,
+        release=RELEASE,
+        **form,
+    ):
         said = []
         chosen = standard.model_copy(update=settings or {})
         home, jars = things / "home", things / "jars"
         request = ImageRequest(**form)
-        arguments = (docker, chosen, RELEASE, home, jars, include, said.append, request, login)
+        arguments = (docker, chosen, release, home, jars, include, said.append, request, login)
         return ensure_image(*arguments), said
 
     return build
@@ -192,11 +199,10 @@ def test_a_dockerfile_of_ones_own_and_an_extra_jar(build, docker):
         sha256=next(jar.sha256 for jar in RELEASE.jars if "commons-pool2" in jar.artifact),
     )
     settings = {"extra_jars": f"{small.artifact}@sha256:{small.sha256}"}
+    form = {"dockerfile": "mine", "extra_jars": [small.artifact]}
+    # A release without jars of its own, so that this one is an extra jar.
     plain = RELEASE.model_copy(update={"jars": ()})
-    assert small in RELEASE.jars
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(f"{__name__}.RELEASE", plain)  # so that the jar is an extra one
-        result, _ = build(settings=settings, dockerfile="mine", extra_jars=[small.artifact])
+    result, _ = build(settings=settings, release=plain, **form)
     assert result.built[-2:] == ("base", "own")
     assert files_of(docker, result.reference, "/opt/mine.conf") == {"mine.conf": "mine"}
     assert f"jars/{small.file}" in files_of(docker, result.reference, "/opt/spark/jars")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -181,10 +182,9 @@ def test_an_executor_is_killed_for_its_memory(bed, run):
 
 
 def test_the_driver_is_killed_for_its_memory(bed, run):
-    def little(spec):
-        spec["driver"] |= SCANTY
-
-    wait_for_category(bed, run("20070210", change=little), Category.OUT_OF_MEMORY, 120)
+    with job_of(bed, "hungry = bytearray(4 << 30)\n") as change:
+        manifest = run("20070210", change=change)
+        wait_for_category(bed, manifest, Category.OUT_OF_MEMORY, 120)
 
 
 def test_two_drivers_write_one_night(bed, run):
@@ -218,26 +218,11 @@ def test_a_hanging_executor_stalls_the_stream(bed, run):
 
 
 def test_a_query_that_has_died_under_a_driver_that_goes_on(bed, run):
-    job = (Path(__file__).parents[1] / "e2e/fink_like_job.py").read_text()
-    config = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "sleeping-job", "namespace": bed.settings.namespace},
-        "data": {"fink_like_job.py": job},
-    }
-    kubectl("apply", "-f", "-", stdin=json.dumps(config))
-
-    def sleep(spec):
-        spec["mainApplicationFile"] = "local:///opt/job/fink_like_job.py"
-        spec["volumes"].append({"name": "job", "configMap": {"name": "sleeping-job"}})
-        spec["driver"]["volumeMounts"].append({"name": "job", "mountPath": "/opt/job"})
-
+    source = (Path(__file__).parents[1] / "e2e/fink_like_job.py").read_text()
     produce("20070213", 10)
-    manifest = run("20070213", change=sleep)
-    try:
+    with job_of(bed, source) as change:
+        manifest = run("20070213", change=change)
         wait_for_category(bed, manifest, Category.QUERY_DEAD, 200)
-    finally:
-        kubectl("-n", bed.settings.namespace, "delete", "configmap", "sleeping-job")
 
 
 def test_a_driver_that_fails_for_a_reason_of_its_own(bed, run):
@@ -263,6 +248,28 @@ def test_the_node_is_lost(bed):
         kubectl("-n", bed.settings.namespace, "delete", "pod", f"{stream}-driver",
                 "--force", "--grace-period=0", "--ignore-not-found")  # fmt: skip
         kubectl("delete", "node", node["metadata"]["name"])
+
+
+@contextmanager
+def job_of(bed, source):
+    """Yield a change of a spec that runs `source` in place of stream2raw."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "other-job", "namespace": bed.settings.namespace},
+        "data": {"job.py": source},
+    }
+
+    def change(spec):
+        spec["mainApplicationFile"] = "local:///opt/job/job.py"
+        spec["volumes"].append({"name": "job", "configMap": {"name": "other-job"}})
+        spec["driver"]["volumeMounts"].append({"name": "job", "mountPath": "/opt/job"})
+
+    kubectl("apply", "-f", "-", stdin=json.dumps(config))
+    try:
+        yield change
+    finally:
+        kubectl("-n", bed.settings.namespace, "delete", "configmap", "other-job")
 
 
 def executors_of(night):

@@ -21,8 +21,8 @@ from docker.errors import APIError, DockerException
 
 from fink_k8s.adapters.registry import parts_of, registry_digest
 from fink_k8s.core.errors import FinkError, InvalidRequest, Unavailable
+from fink_k8s.core.image_request import ImageAction
 from fink_k8s.core.images import Login
-from fink_k8s.core.requests import ImageAction
 
 Say = Callable[[str], None]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from fink_k8s.adapters.distribution import keep, unpack
 from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.image_request import ImageRequest, Requirements
 from fink_k8s.core.images import FINK_MAIN_FILE
-from fink_k8s.core.requests import ImageRequest, Requirements
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.sources import (
     check_address,

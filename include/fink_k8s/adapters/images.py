@@ -17,6 +17,7 @@ from fink_k8s.adapters.image_sources import Source, ensure_source, requirements_
 from fink_k8s.adapters.python_packages import Target, ensure_packages, target_from
 from fink_k8s.adapters.registry import labels_of, registry_digest, resolve
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.images import (
     CODE_HOME,
     LABEL_MAIN_FILE,
@@ -27,7 +28,6 @@ from fink_k8s.core.images import (
     tag_of,
 )
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageAction, ImageRequest
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.sources import inside
 

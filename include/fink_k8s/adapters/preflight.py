@@ -10,10 +10,11 @@ from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import holders
 from fink_k8s.core import claims, preflight
 from fink_k8s.core.errors import FinkError, OutOfSight
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login, plan_of
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageRequest, StreamRequest, SubmitWith
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.states import is_over
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.releases import Jar, Release
-from fink_k8s.core.requests import ImageAction, ImageRequest
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.sources import check_address, is_git_address, places_from
 

@@ -16,6 +16,8 @@ def line_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
     """Return the one line that matters."""
     if found:
         return f"{stream}: {found}"
+    for task, said in evidence.failures.items():
+        return f"{stream}: {task} failed" + (f": {said}" if said else "; its log says why")
     if evidence.unanswered:
         missing = ", ".join(sorted(evidence.unanswered))
         return f"{stream}: no cause is seen, but not everything could be looked at ({missing})"
@@ -52,7 +54,8 @@ def report_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
     if found:
         page = f"docs/troubleshooting.md, section {found.category}"
         lines += [f"- Remedy: {found.resolution} ({page})"]
-    lines += [f"- {task} failed: {said}" for task, said in evidence.failures.items()]
+    for task, said in evidence.failures.items():
+        lines.append(f"- {task} failed: {said or 'its log says why'}")
     for source, why in sorted(evidence.unanswered.items()):
         lines.append(f"- NOT looked at: {source}: {why}")
     lines += ["", "| what | seen |", "|---|---|"]
@@ -62,8 +65,8 @@ def report_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
         lines += [f"    {line}" for line in list(timeline(evidence))[-_EVENTS:]]
     if evidence.driver_log.strip():
         lines += ["", "## The driver's last lines", ""]
-        said = [line for line in evidence.driver_log.splitlines() if line.strip()]
-        lines += [f"    {line[:400]}" for line in said[-_LAST_LINES:]]
+        words = [line for line in evidence.driver_log.splitlines() if line.strip()]
+        lines += [f"    {line[:400]}" for line in words[-_LAST_LINES:]]
     return "\n".join(lines) + "\n"
 
 

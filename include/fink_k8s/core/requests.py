@@ -5,13 +5,13 @@ Identities (image repository, account, secrets) are not here: they are settings.
 """
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.fields import PLATFORM, Request, checked
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.names import (
     Survey,
     default_topic,
@@ -20,22 +20,15 @@ from fink_k8s.core.names import (
     stream_name,
     topic_from,
 )
-from fink_k8s.core.settings import is_image_tag
-from fink_k8s.core.sources import is_git_address, relative_path_from, revision_from, source_from
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
 
-Coordinates = Annotated[
-    str, Field(pattern=r"^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+$", max_length=200)
-]
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
 
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
-_PLATFORM: dict[str, JsonValue] = {"section": "Cluster, rights and image"}
-_CONTENT: dict[str, JsonValue] = {"section": "What the image is made of"}
 
 
 class Stage(StrEnum):
@@ -70,29 +63,6 @@ class StartingOffsets(StrEnum):
     LATEST = "latest"
 
 
-class ImageAction(StrEnum):
-    """What is done with the image, and in which Docker engine."""
-
-    BUILD_AND_PUSH = "build-and-push"
-    BUILD = "build"
-    PUSH = "push"
-    MINIKUBE = "build-in-minikube"
-
-
-class Requirements(StrEnum):
-    """Which of Fink's own requirements go into an image with Fink's code."""
-
-    NONE = "none"
-    NOSCIENCE = "noscience"
-    SCIENCE = "science"
-
-
-class Request(BaseModel):
-    """Refuse fields that are not known, so that a misspelt one is not ignored in silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class RbacRequest(Request):
     """What `fink_rbac` grants."""
 
@@ -101,7 +71,7 @@ class RbacRequest(Request):
         title="Rights of the driver",
         description="`least-privilege`: a Role in the streams' namespace. `cluster-edit`: the "
         "ClusterRole `edit` in every namespace, secrets included, as Fink's document has it.",
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
 
@@ -164,18 +134,18 @@ class StreamRequest(Request):
         description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
         "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
         "dies stays dead until it is triggered again.",
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
     @field_validator("night")
     @classmethod
     def _check_night(cls, value: str) -> str:
-        return value if value == "" else _checked(night_from, value)
+        return value if value == "" else checked(night_from, value)
 
     @field_validator("topic")
     @classmethod
     def _check_topic(cls, value: str) -> str:
-        return value if value == "" else _checked(topic_from, value)
+        return value if value == "" else checked(topic_from, value)
 
     @field_validator("driver_memory", "executor_memory")
     @classmethod
@@ -197,147 +167,6 @@ class StreamRequest(Request):
         return stream_name(self.survey, self.night)
 
 
-class ImageRequest(Request):
-    """What `fink_image` builds."""
-
-    release: str = Field(
-        "",
-        title="Release",
-        description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
-        pattern=r"^([0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*)?$",
-        max_length=40,
-        json_schema_extra=_PLATFORM,
-    )
-    image_tag: str = Field(
-        "",
-        title="Image tag",
-        description="Empty for the release's, `<fink>_<spark>`. Where the stage `image` is "
-        "skipped, this tag, or `sha256:...`, is what runs.",
-        pattern=r"^[A-Za-z0-9_:.-]*$",
-        max_length=128,
-        json_schema_extra=_PLATFORM,
-    )
-    image_action: ImageAction = Field(
-        ImageAction.BUILD_AND_PUSH,
-        title="Build, push",
-        description="`build` and `push` are the two halves, for two runs of fink_image. "
-        "`build-in-minikube`: in the Docker that `minikube docker-env` names; nothing is pushed, "
-        "and the stream runs the image by its tag.",
-        json_schema_extra=_PLATFORM,
-    )
-    fink_source: str = Field(
-        "",
-        title="Fink's own code",
-        description="Empty for this project's job. Else a git address, or a folder or tarball, "
-        "that FINK_SOURCES allows; e.g. `https://github.com/astrolabsoftware/fink-broker`.",
-        pattern=r"^[A-Za-z0-9@:/._+-]*$",
-        max_length=300,
-        json_schema_extra=_CONTENT,
-    )
-    fink_revision: str = Field(
-        "",
-        title="Revision",
-        description="Of a git address: branch, tag or commit.",
-        pattern=r"^[A-Za-z0-9_./+-]*$",
-        max_length=200,
-        json_schema_extra=_CONTENT,
-    )
-    fink_requirements: Requirements = Field(
-        Requirements.NOSCIENCE,
-        title="Fink's requirements",
-        description="Which Python packages of Fink's own requirements go with its code: "
-        "`noscience`: requirements.txt; `science`: requirements-science*.txt too.",
-        json_schema_extra=_CONTENT,
-    )
-    fink_requirements_folder: str = Field(
-        "deps",
-        title="Folder of the requirements",
-        description="In Fink's code; e.g. `deps/ztf` in that of today.",
-        pattern=r"^[A-Za-z0-9_./+-]+$",
-        max_length=200,
-        json_schema_extra=_CONTENT,
-    )
-    main_file: str = Field(
-        "",
-        title="Program",
-        description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
-        "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
-        pattern=r"^(/?[A-Za-z0-9_./+-]+\.py)?$",
-        max_length=200,
-        json_schema_extra=_CONTENT,
-    )
-    dockerfile: str = Field(
-        "",
-        title="Dockerfile of your own",
-        description="Name of a folder below FINK_DOCKERFILES; its Dockerfile makes the last "
-        "stage, from `${SPARK_IMAGE}`.",
-        pattern=r"^[A-Za-z0-9_./+-]*$",
-        max_length=100,
-        json_schema_extra=_CONTENT,
-    )
-    extra_jars: list[Coordinates] = Field(
-        default_factory=list,
-        title="Extra jars",
-        description="`group:artifact:version` of jars that FINK_EXTRA_JARS pins.",
-        max_length=50,
-        json_schema_extra=_CONTENT,
-    )
-
-    @property
-    def builds_image(self) -> bool:
-        """Tell whether the stage `image` runs."""
-        return True
-
-    @field_validator("image_tag")
-    @classmethod
-    def _check_tag(cls, value: str) -> str:
-        if value and not value.startswith("sha256:") and not is_image_tag(value):
-            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
-        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-            raise ValueError("is no digest; give sha256: and 64 hex digits")
-        return value
-
-    @field_validator("fink_source")
-    @classmethod
-    def _check_source(cls, value: str) -> str:
-        return value if value == "" else _checked(source_from, value)
-
-    @field_validator("fink_revision")
-    @classmethod
-    def _check_revision(cls, value: str) -> str:
-        return value if value == "" else _checked(revision_from, value)
-
-    @field_validator("fink_requirements_folder", "dockerfile")
-    @classmethod
-    def _check_path(cls, value: str) -> str:
-        return value if value == "" else _checked(relative_path_from, value)
-
-    @field_validator("main_file")
-    @classmethod
-    def _check_main_file(cls, value: str) -> str:
-        if value:
-            _checked(relative_path_from, value.removeprefix("/"))
-        return value
-
-    @model_validator(mode="after")
-    def _check_image(self) -> Self:
-        if self.image_tag.startswith("sha256:") and self.builds_image:
-            raise ValueError("image_tag is a digest; give a tag, or skip the stage image")
-        is_git = is_git_address(self.fink_source)
-        if is_git and not self.fink_revision:
-            raise ValueError("fink_revision is empty; give the branch, tag or commit to build")
-        if self.fink_revision and not is_git:
-            raise ValueError(
-                "fink_revision is given, but fink_source is no git address; leave one out"
-            )
-        if self.main_file.startswith("/"):
-            if self.builds_image and not self.dockerfile:
-                raise ValueError("main_file is absolute; give its path in Fink's code")
-        elif self.main_file and not self.fink_source:
-            raise ValueError("main_file is relative; give fink_source as well, or its whole path")
-        return self
-
-
 class StoreRequest(Request):
     """Whether the store's claim is made, and how large."""
 
@@ -346,7 +175,7 @@ class StoreRequest(Request):
         title="Make the claim",
         description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
         "unless it is there. It is never changed or deleted.",
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
     claim_size: str = Field(
         "100Gi",
@@ -354,7 +183,7 @@ class StoreRequest(Request):
         description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
         pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
         max_length=8,
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
     @field_validator("claim_size")
@@ -388,13 +217,13 @@ class DiagnoseRequest(Request):
     @classmethod
     def _check_stream(cls, value: str) -> str:
         if value:
-            _checked(lambda text: night_from(parse_stream_name(text)[1]), value)
+            checked(lambda text: night_from(parse_stream_name(text)[1]), value)
         return value
 
     @field_validator("night")
     @classmethod
     def _check_night(cls, value: str) -> str:
-        return value if value == "" else _checked(night_from, value)
+        return value if value == "" else checked(night_from, value)
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
@@ -419,7 +248,7 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
         title="Stages to skip",
         description="What is there already: rights that someone else granted, an image, ...",
         max_length=len(Stage),
-        json_schema_extra=_PLATFORM,
+        json_schema_extra=PLATFORM,
     )
 
     @property
@@ -435,10 +264,3 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
                 "trigger fink_image"
             )
         return self
-
-
-def _checked(rule: Callable[[str], str], value: str) -> str:
-    try:
-        return rule(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None

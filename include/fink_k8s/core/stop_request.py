@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.fields import Request
 from fink_k8s.core.names import Survey, night_from, parse_stream_name
-from fink_k8s.core.requests import Request
 
 _HOW: dict[str, JsonValue] = {"section": "How"}
 

@@ -2,9 +2,10 @@
 
 from fink_k8s.adapters.registry import labels_of, resolve
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageAction
 from fink_k8s.core.images import LABEL_MAIN_FILE, OWN_MAIN_FILE, tag_of
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import DeployRequest, ImageAction
+from fink_k8s.core.requests import DeployRequest
 from fink_k8s.core.settings import Settings
 from fink_k8s.glue.connections import docker_client, registry_login
 

@@ -7,7 +7,7 @@ from docker.errors import APIError, DockerException
 
 from fink_k8s.adapters.docker_engine import BuildFailed, Engine, Stage, _follow, context_of
 from fink_k8s.core.errors import Unavailable
-from fink_k8s.core.requests import ImageAction
+from fink_k8s.core.image_request import ImageAction
 from tests.fakes import FakeDocker, FakeRegistry
 
 BASE = "localhost:5000/fink/base:bookworm"

@@ -7,7 +7,7 @@ import pytest
 from fink_k8s.adapters import image_sources
 from fink_k8s.adapters.image_sources import ensure_source, requirements_of
 from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
-from fink_k8s.core.requests import ImageRequest
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.settings import Settings
 
 PROGRAM = "bin/stream2raw.py"

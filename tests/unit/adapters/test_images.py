@@ -3,8 +3,8 @@ import pytest
 
 from fink_k8s.adapters.images import ensure_image, resolve
 from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageAction, ImageRequest
 from fink_k8s.core.settings import Settings
 from tests.fakes import FakeDocker, FakeRegistry, digest_of
 

@@ -2,11 +2,12 @@ import pytest
 
 from fink_k8s.adapters import preflight
 from fink_k8s.core.errors import NotPermitted, OutOfSight, Unavailable
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_claim, make_namespace, make_spark_application
 from fink_k8s.core.preflight import Level
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import ImageRequest, StreamRequest, SubmitWith
+from fink_k8s.core.requests import StreamRequest, SubmitWith
 from fink_k8s.core.settings import Settings
 from tests.fakes import FakeCluster, driver_pod
 

@@ -443,6 +443,21 @@ def test_a_drivers_words_are_known(line, category):
     assert diagnose(failed("FAILED", log=f"INFO before\n{line}\nINFO after")).category == category
 
 
+@pytest.mark.parametrize(
+    ("said", "category"),
+    [
+        ("error: topic t is not on k:9092; check the night, or make the topic", "topic-missing"),
+        (
+            "error: Kafka at k:9092 does not answer: x; check FINK_KAFKA_SERVERS",
+            "kafka-unreachable",
+        ),
+        ("store s3a://f cannot be read: x; check FINK_STORE_ENDPOINT and", "store-unreachable"),
+    ],
+)
+def test_what_preflight_refuses_has_a_category(said, category):
+    assert diagnose(Evidence(None, failures={"check_prerequisites": said})).category == category
+
+
 def test_the_run_s_own_words_outlive_the_driver_that_said_them():
     said = "[right-missing] an account: pods is forbidden. Run fink_rbac"
     seen = replace(failed("FAILED", "driver failed"), failures={"wait": "", "submit": said})

@@ -1,9 +1,9 @@
 import pytest
 
 from fink_k8s.core.errors import InvalidRequest, Refused
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import chosen_jars, jars_from, main_file_of, plan_of, tag_of
 from fink_k8s.core.releases import Jar, Release
-from fink_k8s.core.requests import ImageRequest
 from fink_k8s.core.settings import Settings
 
 SHA = "a" * 64

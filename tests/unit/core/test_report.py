@@ -41,6 +41,14 @@ def test_what_was_not_looked_at_is_said_before_that_nothing_is_wrong():
     assert "- NOT looked at: events: forbidden" in report_of(STREAM, blind, None)
 
 
+def test_a_run_that_failed_is_never_told_to_be_well():
+    failed = Evidence({"metadata": {}}, failures={"rbac": "no right", "image": ""})
+    assert line_of(STREAM, failed, None) == f"{STREAM}: rbac failed: no right"
+    unknown = replace(failed, failures={"image": ""})
+    assert line_of(STREAM, unknown, None) == f"{STREAM}: image failed; its log says why"
+    assert "- image failed: its log says why" in report_of(STREAM, failed, None)
+
+
 def test_events_are_told_in_their_order():
     def event(moment, reason, **more):
         about = {"kind": "Pod", "name": "driver"}

@@ -4,10 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.requests import (
     DeployRequest,
     DiagnoseRequest,
-    ImageRequest,
     RbacMode,
     RbacRequest,
     Stage,

@@ -112,6 +112,12 @@ def test_each_new_batch_is_checked_and_told_once(said):
     ]
 
 
+def test_offsets_that_spark_4_gives_as_text_are_told_as_before(said):
+    late = progress(0) | {"sources": [{"endOffset": '{"ztf": {"0": 10}}'}]}
+    report(FakeQuery(late), FakeQuarantine())
+    assert said()[0]["end"] == {"ztf": {"0": 10}}
+
+
 def test_a_batch_without_messages_has_no_bad_ones():
     kept = FakeQuarantine()
     report(FakeQuery(progress(0, bad=None, messages=0)), kept)

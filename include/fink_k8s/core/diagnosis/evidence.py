@@ -88,8 +88,9 @@ class Evidence:
 
     @property
     def runs(self) -> bool:
-        """Tell whether the stream is to run, as application and driver have it."""
-        return phase_of(self.state) is Phase.RUNNING and self.driver_phase == "Running"
+        """Tell whether the driver runs and is to run: the operator notices it some seconds late."""
+        phase = phase_of(self.state)
+        return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
 
     @property
     def message(self) -> str:

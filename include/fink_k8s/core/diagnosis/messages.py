@@ -29,6 +29,7 @@ class _Message(NamedTuple):
     resolution: str
 
 
+# The words of preflight are among them: what Airflow cannot reach, a stream cannot either.
 # In this order: a message may hold the words of two, and the more specific one is right.
 _MESSAGES = (
     _Message(
@@ -91,9 +92,10 @@ _MESSAGES = (
             "UnknownTopicOrPartition",
             "does not host this topic-partition",
             "are gone. Some data may have been missed",
+            "check the night, or make the topic",
         ),
         Category.TOPIC_MISSING,
-        "the topic is not on the brokers any more",
+        "the topic is not on the brokers",
         TOPIC_REMEDY,
     ),
     _Message(
@@ -117,9 +119,10 @@ _MESSAGES = (
             "No resolvable bootstrap urls",
             "org.apache.kafka.common.errors.TimeoutException",
             "org.apache.kafka.common.errors.DisconnectException",
+            "; check FINK_KAFKA_SERVERS",
         ),
         Category.KAFKA_UNREACHABLE,
-        "the driver does not reach Kafka",
+        "Kafka cannot be reached",
         KAFKA_REMEDY,
     ),
     _Message(
@@ -144,9 +147,10 @@ _MESSAGES = (
             "SdkClientException",
             "Unable to execute HTTP request",
             "failed on connection exception",
+            "; check FINK_STORE_ENDPOINT",
         ),
         Category.STORE_UNREACHABLE,
-        "the stream does not reach the store",
+        "the store cannot be reached",
         STORE_REMEDY,
     ),
 )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from airflow.sdk import task_group
 
+from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import plan_of
-from fink_k8s.core.requests import ImageRequest, Stage
+from fink_k8s.core.requests import Stage
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import docker_client, registry_login
 from fink_k8s.glue.steps import INCLUDE, release_of, request_of, step
