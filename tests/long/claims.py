@@ -38,6 +38,7 @@ def volume(claim: str, size: str = "2Gi") -> Iterator[Path]:
         yield folder
     finally:
         delete_claim(claim)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def delete_claim(claim: str) -> None:
