@@ -159,10 +159,6 @@ class FakeCluster:
     def pod_log(self, namespace, pod, lines, *, previous=False):
         return self.logs.get((pod, previous), self.log)
 
-    def applications(self, namespace):
-        return [one for (kind, ns, _), one in self.objects.items()
-                if (kind, ns) == ("SparkApplication", namespace)]  # fmt: skip
-
     def events(self, namespace):
         return self.all_events
 

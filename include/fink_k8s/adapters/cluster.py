@@ -96,10 +96,6 @@ class Cluster:
         where = f"/namespaces/{namespace}" if namespace else ""
         return list(self._get(f"/api/v1{where}/pods", labelSelector=selector)["items"])
 
-    def applications(self, namespace: str) -> list[Object]:
-        """Return the SparkApplications of a namespace."""
-        return list(self._get(_PATHS["SparkApplication"].format(ns=namespace))["items"])
-
     def events(self, namespace: str) -> list[Object]:
         """Return the events of a namespace."""
         return list(self._get(f"/api/v1/namespaces/{namespace}/events")["items"])

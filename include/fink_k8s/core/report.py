@@ -65,8 +65,8 @@ def report_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
         lines += [f"    {line}" for line in list(timeline(evidence))[-_EVENTS:]]
     if evidence.driver_log.strip():
         lines += ["", "## The driver's last lines", ""]
-        said = [line for line in evidence.driver_log.splitlines() if line.strip()]
-        lines += [f"    {line[:400]}" for line in said[-_LAST_LINES:]]
+        words = [line for line in evidence.driver_log.splitlines() if line.strip()]
+        lines += [f"    {line[:400]}" for line in words[-_LAST_LINES:]]
     return "\n".join(lines) + "\n"
 
 

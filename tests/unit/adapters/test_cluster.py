@@ -350,10 +350,7 @@ def test_a_log_that_cannot_be_read_is_an_error_only_where_one_asks_why():
         Cluster(Api(http(403))).pod_log("ns", "d", 7)
 
 
-def test_events_and_applications_are_those_of_the_namespace():
+def test_events_are_those_of_the_namespace():
     api = Api({"items": [1]})
-    assert Cluster(api).events("ns") == Cluster(api).applications("ns") == [1]
-    assert [call.path for call in api.calls] == [
-        "/api/v1/namespaces/ns/events",
-        "/apis/sparkoperator.k8s.io/v1beta2/namespaces/ns/sparkapplications",
-    ]
+    assert Cluster(api).events("ns") == [1]
+    assert [call.path for call in api.calls] == ["/api/v1/namespaces/ns/events"]

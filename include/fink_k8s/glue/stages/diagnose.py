@@ -121,10 +121,12 @@ class _Look:
 
 def _streams() -> list[str]:
     """Return the namespace's streams that have not ended well, whichever way they came."""
+    from fink_k8s.adapters.streams import KIND
+
     namespace = load_settings().namespace
     kube = cluster()
     seen: dict[str, Any] = {}
-    for application in kube.applications(namespace):
+    for application in kube.find_all(KIND, namespace):
         seen[application["metadata"]["name"]] = Evidence(application)
     for pod in kube.pods(namespace, "spark-role=driver"):
         seen.setdefault(pod["metadata"]["name"].removesuffix("-driver"), Evidence(None, [pod]))
