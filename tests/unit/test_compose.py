@@ -1,5 +1,6 @@
 """docker-compose.yaml keeps its promises; what only a Docker engine shows is in tests/long."""
 
+import importlib
 import re
 
 import pytest
@@ -127,3 +128,13 @@ def test_development_covers_what_the_image_holds():
         assert name in SERVICES
         assert service["volumes"] == [f"./{source}:{target}:ro" for source, target in copied]
     assert set(development["services"]) == set(AIRFLOW) - {"init"}
+
+
+def test_the_executor_and_the_login_that_it_names_can_be_imported():
+    names = {
+        environment("scheduler")["AIRFLOW__CORE__AUTH_MANAGER"],
+        "airflow.providers.celery.executors.celery_executor.CeleryExecutor",
+    }
+    for name in names:
+        module, _, member = name.rpartition(".")
+        assert getattr(importlib.import_module(module), member)

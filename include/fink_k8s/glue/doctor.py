@@ -99,7 +99,7 @@ def all_checks() -> list[Check]:
         ),
         Check(
             "Maven",
-            lambda: installation.check_program(["mvn", "--version"]),
+            lambda: installation.check_program(["mvn", "--batch-mode", "--version"]),
             "install Maven in the image: it brings the image's jars; see Dockerfile",
         ),
     ]
