@@ -82,7 +82,7 @@ def query_dead(age: timedelta, *, answers: bool) -> Diagnosis:
         Category.QUERY_DEAD,
         "the driver runs, but its query is dead",
         f"{detail}, {age.total_seconds():.0f} s after its start",
-        "Read the driver's log for the query's exception; stop it with fink_stop, then trigger again",
+        "Read the query's exception in the driver's log; end it with fink_stop, then trigger again",
     )
 
 
