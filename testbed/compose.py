@@ -27,7 +27,7 @@ from testbed.places import (
     STATE,
     cache,
 )
-from testbed.process import TestbedError, run, start, wait_for
+from testbed.process import TestbedError, run, running, start, wait_for
 from testbed.servers import docker, keys
 
 FOLDER = STATE / "compose"
@@ -62,6 +62,8 @@ def prepare(say: Say) -> Mapping[str, str]:
     Raises:
         TestbedError: something cannot be made, or the testbed is not up.
     """
+    if not running("docker"):
+        raise TestbedError("the testbed is not up; run `make testbed`")
     program = builds.compose().ensure(say)
     images = {name: _ensure_image(name, make, say) for name, make in _images().items()}
     for folder in (FOLDER / "sockets", FOLDER / "docker/cli-plugins"):
@@ -73,10 +75,9 @@ def prepare(say: Say) -> Mapping[str, str]:
     ENV_FILE.touch(mode=0o600)
     ENV_FILE.write_text(_settings(images))
     registry = FOLDER / "sockets/registry.sock"
-    if not registry.exists():
-        listen = f"UNIX-LISTEN:{registry},fork,mode=666,unlink-early"
-        start("compose-registry", ["socat", listen, f"TCP:{pins.REGISTRY}"])
-        wait_for("the registry's socket", registry.exists, 10, "compose-registry")
+    listen = f"UNIX-LISTEN:{registry},fork,mode=666,unlink-early"
+    start("compose-registry", ["socat", listen, f"TCP:{pins.REGISTRY}"])
+    wait_for("the registry's socket", registry.exists, 10, "compose-registry")
     return {
         "DOCKER_HOST": f"unix://{DOCKER_SOCKET}",
         "DOCKER_CONFIG": str(FOLDER / "docker"),
