@@ -5,13 +5,14 @@ ARG AIRFLOW_IMAGE=apache/airflow:slim-3.3.2-python3.11
 FROM ${AIRFLOW_IMAGE}
 
 USER 0
-# Java is for spark-submit, Maven brings the image's jars. The distribution pins their versions.
+# Java is for spark-submit, Maven brings the image's jars, git Fink's code. The distribution pins
+# their versions.
 # Slim images have no manual pages, and Maven's package wants their folder.
 # hadolint ignore=DL3008
 RUN mkdir -p /usr/share/man/man1 \
     && apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        default-jre-headless maven \
+        default-jre-headless git maven \
     && rm -rf /var/lib/apt/lists/* \
     # New volumes take owner and mode from here; group 0 may write, whatever AIRFLOW_UID is.
     && install -d -o 50000 -g 0 -m 775 /opt/airflow/cache /opt/airflow/logs

@@ -6,31 +6,34 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from fink_k8s.adapters.images import registry_digest
+from fink_k8s.adapters.registry import registry_digest
 from fink_k8s.core.errors import InvalidRequest, Unavailable
+from fink_k8s.core.images import Login
 
 # A tag that no release has: the registry's answer about it is all that counts.
 _NO_TAG = "fink-doctor"
 
 
-def check_registry(repository: str) -> str:
-    """Check that the registry of `repository` answers.
+def check_registry(repository: str, login: Login | None = None) -> str:
+    """Check that the registry of `repository` answers, to `login` where it asks for one.
 
     Raises:
-        Unavailable: it does not, or asks for a login.
+        NotPermitted: it asks for a login, or for another one.
+        Unavailable: it does not answer.
     """
-    registry_digest(f"{repository}:{_NO_TAG}")
+    registry_digest(f"{repository}:{_NO_TAG}", login)
     return f"{repository.partition('/')[0]} answers"
 
 
-def check_image(reference: str) -> str:
-    """Check that an image is in its registry.
+def check_image(reference: str, login: Login | None = None) -> str:
+    """Check that an image is in its registry, which may ask for `login`.
 
     Raises:
         InvalidRequest: it is not.
+        NotPermitted: the registry asks for a login, or for another one.
         Unavailable: the registry does not answer.
     """
-    digest = registry_digest(reference)
+    digest = registry_digest(reference, login)
     if digest is None:
         raise InvalidRequest(f"{reference} is not in its registry; push it, or name another one")
     return f"{reference} is there, {digest[:19]}"

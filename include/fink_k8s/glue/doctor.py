@@ -12,7 +12,7 @@ from fink_k8s.adapters import installation
 from fink_k8s.adapters.alerts import check_brokers
 from fink_k8s.core.errors import FinkError, OutOfSight
 from fink_k8s.core.preflight import Finding, Level, check_operator
-from fink_k8s.core.settings import load_settings
+from fink_k8s.core.settings import Settings, load_settings
 from fink_k8s.glue import connections
 from fink_k8s.glue.steps import INCLUDE, release_of
 
@@ -73,17 +73,18 @@ def all_checks() -> list[Check]:
         Check("Kafka", _kafka, f"FINK_KAFKA_SERVERS: {in_env}"),
         Check(
             "registry",
-            lambda: installation.check_registry(_setting("image_repository")),
-            f"FINK_IMAGE_REPOSITORY: {in_env}; is the registry up, and may this host reach it?",
+            _registry,
+            f"FINK_IMAGE_REPOSITORY: {in_env}; is the registry up, may this host reach it, and "
+            "does AIRFLOW_CONN_DOCKER_DEFAULT hold its login?",
         ),
         Check(
             "image base",
-            lambda: installation.check_image(_setting("image_base", java=release_of("").java)),
+            _image_base,
             f"FINK_IMAGE_BASE: {in_env}",
         ),
         Check(
             "Spark archive",
-            lambda: installation.check_archive(_setting("spark_url", version=release_of("").spark)),
+            _spark_archive,
             f"FINK_SPARK_URL: {in_env}",
         ),
         Check(
@@ -118,14 +119,25 @@ def _findings_of(check: Check) -> Iterator[Finding]:
         yield Finding(Level.ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
 
 
-def _setting(field: str, **of_release: object) -> str:
-    """Return a setting that must be there, what is the current release's filled in."""
+def _needed(field: str) -> Settings:
+    """Return the settings, of which `field` must be there."""
     settings = load_settings()
     settings.need(field)
-    text = str(getattr(settings, field))
-    for name, value in of_release.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
+    return settings
+
+
+def _registry() -> str:
+    repository = _needed("image_repository").image_repository
+    return installation.check_registry(repository, connections.registry_login())
+
+
+def _image_base() -> str:
+    base = _needed("image_base").image_base_of(release_of("").java)
+    return installation.check_image(base, connections.registry_login())
+
+
+def _spark_archive() -> str:
+    return installation.check_archive(_needed("spark_url").spark_url_of(release_of("").spark))
 
 
 def _components() -> Iterator[Finding]:
@@ -192,7 +204,7 @@ def _store() -> Iterator[Finding]:
 
 
 def _kafka() -> str:
-    servers = _setting("kafka_servers")
+    servers = _needed("kafka_servers").kafka_servers
     return f"{check_brokers(servers)} brokers behind {servers}"
 
 

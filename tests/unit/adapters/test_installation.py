@@ -7,6 +7,7 @@ import pytest
 
 from fink_k8s.adapters import installation
 from fink_k8s.core.errors import InvalidRequest, Unavailable
+from fink_k8s.core.images import Login
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -16,7 +17,8 @@ def registry(monkeypatch):
     """The digests that the registry has, by image; or the error it gives."""
     known = {"localhost:5000/fink/base:1": DIGEST}
 
-    def registry_digest(image):
+    def registry_digest(image, login):
+        known["login"] = login
         if error := known.get("error"):
             raise error
         return known.get(image)
@@ -27,6 +29,14 @@ def registry(monkeypatch):
 
 def test_a_registry_without_the_repository_answers_all_the_same(registry):
     assert installation.check_registry("localhost:5000/fink/new") == "localhost:5000 answers"
+
+
+def test_a_registry_is_asked_with_its_login(registry):
+    login = Login("localhost:5000", "fink", "canary")
+    installation.check_registry("localhost:5000/fink/new", login)
+    assert registry["login"] is login
+    installation.check_image("localhost:5000/fink/base:1", login)
+    assert registry["login"] is login
 
 
 def test_a_registry_that_is_away_is_told(registry):

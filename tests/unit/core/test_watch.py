@@ -176,7 +176,7 @@ def test_two_watches_share_no_memory():
 def test_a_dead_query_is_told_in_one_line_with_remedy():
     line = str(query_dead(timedelta(seconds=130.4), answers=True))
     assert line.startswith("[query-dead] the driver runs, but its query is dead: ")
-    assert "130 s after its start. Read the driver's log" in line
+    assert "130 s after its start. Read the query's exception in the driver's log" in line
     assert "\n" not in line
 
 
