@@ -33,6 +33,12 @@ class _Message(NamedTuple):
 # In this order: a message may hold the words of two, and the more specific one is right.
 _MESSAGES = (
     _Message(
+        ("is not in the registry",),
+        Category.IMAGE_PULL,
+        "the image is not there",
+        "Run fink_image, or give another image_tag",
+    ),
+    _Message(
         ("exceeded quota",),
         Category.QUOTA,
         "the namespace's quota is used up",
