@@ -37,7 +37,8 @@ def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     assert fink.client.runs(DEPLOY) == runs, "a refused form starts nothing"
     person.send(form, night=NIGHT, topic=TOPIC)
     run = fink.client.wait_for_new_run(DEPLOY, runs)
-    person.follow_run(DEPLOY, run, "Success", seconds=300)
+    ended(fink, DEPLOY, run)
+    person.follow_run(DEPLOY, run, "Success", seconds=30)
     for task in ("check_prerequisites", "wait_for_first_batch"):
         assert person.page.get_by_text(task).first.is_visible()
 
@@ -50,6 +51,14 @@ def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     runs = fink.client.runs(STOP)
     person.send(person.open_form(), night=NIGHT)
     run = fink.client.wait_for_new_run(STOP, runs)
-    person.follow_run(STOP, run, "Success", seconds=180)
+    ended(fink, STOP, run)
+    person.follow_run(STOP, run, "Success", seconds=30)
     assert drivers(STREAM) == []
     assert STREAM not in kubectl("get", "sparkapplications")
+
+
+def ended(fink, dag_id, run):
+    """Wait for a run's end; its pages say much of its tasks before it has one."""
+    for _ in fink.client.follow(dag_id, run, wait_seconds=300):
+        pass
+    assert fink.client.run_state(dag_id, run) == "success"
