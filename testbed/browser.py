@@ -54,7 +54,7 @@ class Person:
         """Open the trigger form of the DAG on the page."""
         self.page.get_by_role("button", name="Trigger").first.click()
         form = self.page.get_by_role("dialog")
-        form.get_by_text("Run Parameters").wait_for()
+        form.get_by_text("Advanced Options").wait_for()
         return form
 
     def send(self, form: Locator, **texts: str) -> None:
@@ -76,15 +76,13 @@ class Person:
         header = self.page.get_by_text(state, exact=True).first
         header.wait_for(timeout=seconds * 1000)
 
-    def follow_link(self, dag_id: str, run_id: str, task_id: str, link: str) -> Page:
-        """Press a task's button and return the page that opens."""
-        where = f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
-        self.page.goto(f"{self.airflow.url}{where}/details")
-        button = self.page.get_by_role("link", name=link)
-        with self.page.context.expect_page() as opened:
-            button.click()
-        opened.value.wait_for_load_state()
-        return opened.value
+    def follow_link(self, dag_id: str, run_id: str, task_id: str, link: str) -> None:
+        """Press a button of a task, and wait for the page that it leads to."""
+        where = f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/details"
+        self.page.goto(f"{self.airflow.url}{where}")
+        self.page.get_by_role("link", name=link).click()
+        self.page.wait_for_url(lambda url: where not in url)
+        self.page.wait_for_load_state()
 
     def take_picture(self, path: Path) -> None:
         """Save what is to be seen, once it has come to rest."""

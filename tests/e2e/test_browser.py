@@ -17,7 +17,8 @@ STOP = "fink_stop"
 
 @pytest.fixture(scope="module")
 def person(airflow, fink):
-    fink.client.wait_for_dag(STOP)
+    for dag_id in (DEPLOY, STOP):
+        fink.client.wait_for_dag(dag_id)
     fink.produce(TOPIC, 200)
     with person_at(airflow) as person:
         yield person
@@ -42,9 +43,9 @@ def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     for task in ("check_prerequisites", "wait_for_first_batch"):
         assert person.page.get_by_text(task).first.is_visible()
 
-    spark = person.follow_link(DEPLOY, run, "submit.submit_application", "Spark UI")
-    assert "Spark Jobs" in spark.title()
-    assert f"/streams/{STREAM}/ui/" in spark.url
+    person.follow_link(DEPLOY, run, "submit.submit_application", "Spark UI")
+    assert "Spark Jobs" in person.page.title()
+    assert f"/streams/{STREAM}/ui/" in person.page.url
     assert drivers(STREAM)[0]["status"]["phase"] == "Running"
 
     person.open_dag(STOP)
