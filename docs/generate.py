@@ -81,6 +81,17 @@ content, or that of a pod; its credential is a token or a client certificate wit
 `DOCKER_HOST`, `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH` name the Docker engine of the stage
 `image`; the default is the local socket. For minikube they are what `minikube docker-env` prints.
 
+## Tasks that start at once
+
+With LocalExecutor each task imports Airflow's Kubernetes provider, seconds before it does anything.
+Airflow 3.3 can import it once and fork tasks from there; docker-compose.yaml and the testbed do so:
+
+```
+AIRFLOW__SCHEDULER__MP_START_METHOD=forkserver
+AIRFLOW__CORE__MP_FORKSERVER_PRELOAD=airflow,airflow.executors.local_executor,\
+airflow.sdk.execution_time.task_runner,fink_k8s.glue.stages
+```
+
 ## What a form may put into an image
 
 A form names sources, Dockerfiles and jars; only what the settings allow is taken.

@@ -19,6 +19,10 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[1]
 USER = "admin"
+PRELOAD = (
+    "airflow,airflow.executors.local_executor,airflow.sdk.execution_time.task_runner,"
+    "fink_k8s.glue.stages"
+)
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
@@ -66,6 +70,9 @@ class Airflow:
             AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__PARALLELISM="4",
+            # Tasks fork from a process that has imported what they need; docs/configuration.md.
+            AIRFLOW__SCHEDULER__MP_START_METHOD="forkserver",
+            AIRFLOW__CORE__MP_FORKSERVER_PRELOAD=PRELOAD,
             # The files do not change while it runs; parsing them again takes the streams' cores.
             AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",
             AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES="1",
