@@ -56,7 +56,7 @@ def alerts():
 def fink_with(tmp_path_factory, **environment):
     airflow = Airflow(
         tmp_path_factory.mktemp("airflow"),
-        port=8081,
+        port=8082,  # beside the one of the other tests
         environment={
             "FINK_STORE_PREFIX": f"pvc://{CLAIM}/ztf",
             "FINK_CLAIM_ACCESS_MODE": "ReadWriteOnce",
