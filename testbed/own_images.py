@@ -87,7 +87,7 @@ def _build_operator(image: str, dockerfile: Path, paths: Mapping[str, Path]) -> 
         shutil.copy(dockerfile, context / "Dockerfile")
         shutil.copy(paths["spark-operator"], context / "spark-operator")
         # Hard links: the distribution is large, and the context is read once.
-        wanted = ("bin", "sbin", "jars")
+        wanted = ("bin", "jars")
         for part in wanted:
             source = distribution(paths["spark"]) / part
             _link_tree(source, context / "spark" / part)

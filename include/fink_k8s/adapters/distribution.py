@@ -18,8 +18,8 @@ from fink_k8s.core.settings import Settings
 Say = Callable[[str], None]
 _CHUNK = 1 << 20
 _TRIES = 4
-# What an image needs of the archive; examples, data and documentation stay out.
-_PARTS = ("jars", "bin", "sbin")
+# What an image needs of the archive; examples, data and scripts for clusters of Spark's own stay out.
+_PARTS = ("jars", "bin")
 _POM = """\
 <project>
   <modelVersion>4.0.0</modelVersion>

@@ -275,9 +275,9 @@ def test_a_page_saved_as_archive_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        (OFFICIAL, {"bin/spark-submit", "sbin/start", "jars/spark-core.jar",
+        (OFFICIAL, {"bin/spark-submit", "jars/spark-core.jar",
                     "python/pyspark/sql.py"}),
-        (PYSPARK, {"bin/spark-submit", "sbin/start", "jars/spark-core.jar",
+        (PYSPARK, {"bin/spark-submit", "jars/spark-core.jar",
                    "python/pyspark/sql.py", "python/lib/py4j.zip"}),
     ],
     ids=["official", "pyspark"],
