@@ -18,7 +18,7 @@ from fink_k8s.core.settings import Settings
 Say = Callable[[str], None]
 _CHUNK = 1 << 20
 _TRIES = 4
-# What an image needs of the archive; examples, data and scripts for clusters of Spark's own stay out.
+# What an image needs of the archive; examples, data and Spark's own cluster stay out.
 _PARTS = ("jars", "bin")
 _POM = """\
 <project>
