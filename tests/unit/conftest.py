@@ -1,7 +1,23 @@
-"""Unit tests open no socket."""
+"""Unit tests open no socket, and know no installation: not even the testbed that runs beside."""
+
+import os
 
 import pytest
 import pytest_socket
+
+# Modules make their settings when they are imported, which is before any fixture.
+_INSTALLATION = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("FINK_")}
+
+
+def pytest_collection_finish():
+    """Give the tests of other folders what is theirs."""
+    os.environ.update(_INSTALLATION)
+
+
+@pytest.fixture(autouse=True)
+def no_installation(monkeypatch):
+    for name in _INSTALLATION:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -162,8 +162,15 @@ class Store:
         )
 
     def write(self, folder: str, files: Mapping[str, str]) -> str:
-        """Write texts, by name, below `folder` of the store; return the folder's address."""
+        """Write texts, by name, below `folder` of the store; return the folder's address.
+
+        Raises:
+            Unavailable: the store takes nothing, or no stream has made its folder yet.
+        """
         address = f"{self._prefix.rstrip('/')}/{folder}"
+        if self._has_owners and self._is_missing(self._root):
+            # What this process makes is its own user's: the stream could not write below it.
+            raise Unavailable(f"{self._prefix} is not there yet; its first stream makes it")
         for name, text in files.items():
             path = self._path(f"{address}/{name}")
             try:
@@ -173,6 +180,14 @@ class Store:
             except OSError as error:
                 raise Unavailable(f"{address} cannot be written: {str(error)[:200]}") from error
         return address
+
+    @property
+    def _has_owners(self) -> bool:
+        """Tell whether folders belong to users; those of S3 are but names."""
+        return urlsplit(self._prefix).scheme != Scheme.S3A
+
+    def _is_missing(self, path: str) -> bool:
+        return bool(self._files.get_file_info(path).type == fs.FileType.NotFound)
 
     def _manifest(self, night: str, last: int) -> list[str]:
         folder = raw_path(self._prefix, night) + "/_spark_metadata"

@@ -393,6 +393,12 @@ def test_a_bundle_is_written_below_the_prefix(bucket, store):
     assert (folder / "logs/a.log").read_text(encoding="utf-8") == "ü"
 
 
+def test_a_bundle_does_not_make_the_folder_that_a_stream_of_another_user_has_to_make(tmp_path):
+    with pytest.raises(Unavailable, match="not there yet; its first stream makes it"):
+        claim_store(tmp_path).write("diagnosis/s/1", {"report.md": "words"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_store_that_takes_nothing_is_told(bucket, store):
     bucket.write("diagnosis", "a file where a folder is due")
     with pytest.raises(Unavailable, match="cannot be written"):
