@@ -8,11 +8,12 @@ import pytest
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.registry import resolve
+from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.adapters.storage import NightCounts, open_store
 from fink_k8s.adapters.streams import ensure_stream
 from fink_k8s.core.manifests import make_claim, make_spark_application
 from fink_k8s.core.releases import releases_from
-from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.requests import RbacMode, StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stores import AccessMode
 from testbed.airflow import Airflow, AirflowClient
@@ -72,10 +73,12 @@ def fink_with(tmp_path_factory, **environment):
 def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
     other_folder, kubernetes, record_property
 ):
-    topic = f"{TOPIC}_killed"
+    # Spark takes a topic for a part of any name: this one must not hold that of the other tests.
+    topic = f"killed_{time.time_ns()}"
     Fink.produce(None, topic, PRODUCED, corrupt=20)
     settings = settings_at(other_folder, OTHER_CLAIM)
     cluster = Cluster(kubernetes)
+    ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, print)
     cluster.apply(make_claim(settings, "1Gi"))
     request = StreamRequest(
         night=KILLED, topic=topic, max_offsets_per_trigger=250, trigger_interval_s=1
