@@ -73,8 +73,7 @@ def fink_with(tmp_path_factory, **environment):
 def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
     other_folder, kubernetes, record_property
 ):
-    # Spark takes a topic for a part of any name: this one must not hold that of the other tests.
-    topic = f"killed_{time.time_ns()}"
+    topic = f"{TOPIC}_killed"
     Fink.produce(None, topic, PRODUCED, corrupt=20)
     settings = settings_at(other_folder, OTHER_CLAIM)
     cluster = Cluster(kubernetes)

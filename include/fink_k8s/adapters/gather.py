@@ -190,7 +190,7 @@ def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:
 
 def _topic_of(flags: Mapping[str, str], survey: str, night: str) -> str:
     if "-topic" in flags:
-        return flags["-topic"].replace("\\", "")
+        return flags["-topic"].strip("^$").replace("[.]", ".").replace("\\", "")
     try:
         return default_topic(survey, night)
     except ValueError:

@@ -185,11 +185,12 @@ def default_topic(survey: str, night: str) -> str:
 
 
 def topic_pattern(topic: str) -> str:
-    """Escape `topic` so that the job's `subscribePattern` matches this topic and no other.
+    """Return the pattern by which the job's `subscribePattern` matches this topic and no other.
 
-    Of the characters that a topic may hold, only the dot means something in a Java pattern.
+    Spark takes each topic in whose name the pattern is *found*, so it is tied to both ends. Of the
+    characters that a topic may hold, only the dot means something in a Java pattern.
     """
-    return topic_from(topic).replace(".", r"\.")
+    return f"^{topic_from(topic).replace('.', r'[.]')}$"
 
 
 def raw_path(prefix: str, night: str) -> str:

@@ -147,7 +147,7 @@ def test_the_job_is_told_what_the_form_says(settings):
     )
     assert flags(made) == {
         "-servers": "kafka:9092",
-        "-topic": r"ztf\.public",
+        "-topic": "^ztf[.]public$",
         "-startingoffsets_stream": "latest",
         "-online_data_prefix": "s3a://fink",
         "-night": "20240101",
