@@ -46,7 +46,9 @@ class LongTestsPage:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the sections of the modules that ran; those of the others stay."""
         chosen = any("::" in argument for argument in session.config.args)
-        if not self.rows or chosen or not self.is_whole:
+        # An interrupted test has a set-up that passed, and nothing more.
+        is_cut = getattr(session, "exitstatus", 0) == pytest.ExitCode.INTERRUPTED
+        if not self.rows or chosen or is_cut or not self.is_whole:
             return
         there = self.page.read_text() if self.page.exists() else ""
         self.page.write_text(merged(there, {name: section(self.rows[name]) for name in self.rows}))
