@@ -17,7 +17,13 @@ from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.errors import FinkError, Unavailable
-from fink_k8s.core.names import default_topic, driver_pod_name, parse_stream_name, pod_selector
+from fink_k8s.core.names import (
+    default_topic,
+    driver_pod_name,
+    parse_stream_name,
+    pod_selector,
+    topic_of_pattern,
+)
 from fink_k8s.core.redaction import redact, redacted
 from fink_k8s.core.settings import Settings
 
@@ -190,7 +196,7 @@ def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:
 
 def _topic_of(flags: Mapping[str, str], survey: str, night: str) -> str:
     if "-topic" in flags:
-        return flags["-topic"].strip("^$").replace("[.]", ".").replace("\\", "")
+        return topic_of_pattern(flags["-topic"])
     try:
         return default_topic(survey, night)
     except ValueError:

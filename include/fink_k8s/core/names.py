@@ -193,6 +193,11 @@ def topic_pattern(topic: str) -> str:
     return f"^{topic_from(topic).replace('.', r'[.]')}$"
 
 
+def topic_of_pattern(pattern: str) -> str:
+    """Return the topic that `topic_pattern` made `pattern` of, in its earlier form too."""
+    return pattern.strip("^$").replace("[.]", ".").replace("\\", "")
+
+
 def raw_path(prefix: str, night: str) -> str:
     """Return where `night`'s alerts are stored."""
     return f"{prefix.rstrip('/')}/raw/{night}"

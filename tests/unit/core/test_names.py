@@ -216,6 +216,7 @@ def test_a_topics_pattern_is_found_in_this_topic_and_no_other(topic, other):
     pattern = names.topic_pattern(topic)
     assert re.search(pattern, topic)
     assert bool(re.search(pattern, other)) is (topic == other)
+    assert names.topic_of_pattern(pattern) == topic
 
 
 def test_no_pattern_is_made_of_a_pattern():
