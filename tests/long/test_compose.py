@@ -64,7 +64,9 @@ class Team:
         return compose.settings()["AIRFLOW_ADMIN_PASSWORD"]
 
     def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.variables, **changed}
+        # What Compose finds in the environment goes before .env; a team's shell has none of these.
+        bare = {name: os.environ[name] for name in os.environ if not name.startswith("FINK_")}
+        environment = {**bare, **self.variables, **changed}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
         )
