@@ -116,6 +116,14 @@ class Cluster:
         after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
         return before is None or _version_of(before) != _version_of(after)
 
+    def annotate(
+        self, kind: str, name: str, namespace: str, annotations: Mapping[str, str]
+    ) -> None:
+        """Add annotations to an object, or change those that it has."""
+        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        body = {"metadata": {"annotations": dict(annotations)}}
+        self._call("PATCH", path, {}, body, content_type="application/merge-patch+json")
+
     def create(self, manifest: Object) -> Object:
         """Make a new object.
 

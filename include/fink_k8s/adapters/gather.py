@@ -57,6 +57,19 @@ def gather(
     return _without_secrets(replace(evidence, unanswered=seen.unanswered), tuple(secrets))
 
 
+def with_data(
+    cluster: Cluster,
+    settings: Settings,
+    stream: str,
+    evidence: Evidence,
+    open_store: Callable[[], Store],
+) -> Evidence:
+    """Return a look with what Kafka and the store know of the night added: position and topic."""
+    look = _Look(cluster, settings, stream)
+    evidence = look.at_data(evidence, open_store, OVERDUE)
+    return replace(evidence, unanswered=look.unanswered)
+
+
 class _Look:
     """One look, and who did not answer."""
 

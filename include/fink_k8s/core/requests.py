@@ -56,6 +56,14 @@ class SubmitWith(StrEnum):
     SPARK_SUBMIT = "spark-submit"
 
 
+class IfDiffers(StrEnum):
+    """What is done where the night's stream runs already, with another image or other resources."""
+
+    REFUSE = "refuse"
+    ADOPT = "adopt"
+    UPGRADE = "upgrade"
+
+
 class StartingOffsets(StrEnum):
     """Where a night that has no checkpoint yet begins to read."""
 
@@ -166,6 +174,16 @@ class StreamRequest(Request):
         """Return the name of the application: the lock of the night."""
         return stream_name(self.survey, self.night)
 
+    @property
+    def makes_namespace(self) -> bool:
+        """Tell whether the run makes the streams' namespace where there is none."""
+        return False
+
+    @property
+    def new_claim_size(self) -> str | None:
+        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        return None
+
 
 class StoreRequest(Request):
     """Whether the store's claim is made, and how large."""
@@ -255,6 +273,16 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     def builds_image(self) -> bool:
         """Tell whether the stage `image` runs."""
         return Stage.IMAGE not in self.skip
+
+    @property
+    def makes_namespace(self) -> bool:
+        """Tell whether the run makes the streams' namespace where there is none."""
+        return Stage.RBAC not in self.skip
+
+    @property
+    def new_claim_size(self) -> str | None:
+        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        return self.claim_size if self.create_claim else None
 
     @model_validator(mode="after")
     def _check_runnable(self) -> Self:

@@ -27,3 +27,6 @@ DAG_DEFAULTS: dict[str, Any] = {
         "trigger_rule": TriggerRule.NONE_FAILED,
     },
 }
+
+# A night by hand must not wait for the one that runs; of one night there is one driver anyway.
+NIGHT_DEFAULTS: dict[str, Any] = {**DAG_DEFAULTS, "max_active_runs": 8}

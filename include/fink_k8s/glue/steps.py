@@ -4,17 +4,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.core import names
 from fink_k8s.core.releases import Release, releases_from
-from fink_k8s.core.requests import DeployRequest, Stage
+from fink_k8s.core.requests import Stage, StreamRequest
 from fink_k8s.glue.failures import airflow_failures
 from fink_k8s.glue.form import Model, request_from
 
+Stream = TypeVar("Stream", bound=StreamRequest)
 INCLUDE = Path(__file__).resolve().parents[2]
 
 
@@ -50,13 +51,13 @@ def request_of(model: type[Model]) -> Model:
     return request_from(context["params"], model, form=context["dag"].params)
 
 
-def deploy_request() -> DeployRequest:
-    """Return the run's request, its night and topic filled in.
+def stream_request(model: type[Stream]) -> Stream:
+    """Return the run's request for a stream, its night and topic filled in.
 
     An empty night is the date (UTC) of the run itself, which a retry does not change.
     """
     run_after: datetime = get_current_context()["dag_run"].run_after
-    return request_of(DeployRequest).filled_in(names.night_of(run_after.astimezone(UTC)))
+    return request_of(model).filled_in(names.night_of(run_after.astimezone(UTC)))
 
 
 def release_of(tag: str) -> Release:

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.stopping import Witness, kept_of, pursue, remains_of
 from fink_k8s.adapters.storage import Store
 from fink_k8s.core.errors import FinkError
@@ -42,7 +43,7 @@ class StopStreamOperator(BaseOperator):
     killed, no-driver, already-so), seconds, exit_code, said, removed, kept, line.
     """
 
-    template_fields = ("stream", "manner")
+    template_fields: tuple[str, ...] = ("stream", "manner")
 
     def __init__(
         self,
@@ -63,7 +64,8 @@ class StopStreamOperator(BaseOperator):
             parse_stream_name(self.stream)
             manner = StopManner.model_validate(self.manner)
             namespace = load_settings().namespace
-            course, step = self._begin(namespace, manner)
+            target = cluster(self.conn_id)
+            course, step = begin_stop(target, namespace, self.stream, manner, self.log)
         if not step.is_last:
             self.defer(
                 trigger=StopTrigger(
@@ -96,23 +98,26 @@ class StopStreamOperator(BaseOperator):
         """Leave things as they are: what was asked to end goes on ending."""
         self.log.warning("the task was killed; run it again to see stream %s gone", self.stream)
 
-    def _begin(self, namespace: str, manner: StopManner) -> tuple[Course, Step]:
-        target = cluster(self.conn_id)
-        course = Course.of(self.stream, remains_of(target, namespace, self.stream), utc_now())
-        witness = Witness(target, namespace)
-        deadline = time.monotonic() + WORKER_SECONDS
-        said = ""
-        try:
-            while True:
-                course, step = pursue(target, namespace, course, manner, witness, utc_now())
-                if (line := f"{step.action}: {step.reason}") != said:
-                    said = line
-                    self.log.info("%s: %s", self.stream, said)
-                if step.is_last or time.monotonic() > deadline:
-                    return course, step
-                time.sleep(1)
-        finally:
-            witness.close()
+
+def begin_stop(
+    target: Cluster, namespace: str, stream: str, manner: StopManner, log: Any
+) -> tuple[Course, Step]:
+    """Ask a stream to end, and wait a moment for it; return how far that has come."""
+    course = Course.of(stream, remains_of(target, namespace, stream), utc_now())
+    witness = Witness(target, namespace)
+    deadline = time.monotonic() + WORKER_SECONDS
+    said = ""
+    try:
+        while True:
+            course, step = pursue(target, namespace, course, manner, witness, utc_now())
+            if (line := f"{step.action}: {step.reason}") != said:
+                said = line
+                log.info("%s: %s", stream, said)
+            if step.is_last or time.monotonic() > deadline:
+                return course, step
+            time.sleep(1)
+    finally:
+        witness.close()
 
 
 def _store_of(settings: Settings) -> Store | None:

@@ -183,7 +183,7 @@ def failed(monkeypatch):
 
 def test_a_failed_run_is_diagnosed_by_what_it_said(cluster, failed, monkeypatch):
     request = SimpleNamespace(stream=STREAM)
-    monkeypatch.setattr(stage, "deploy_request", lambda: request)
+    monkeypatch.setattr(stage, "stream_request", lambda model: request)
     result = run(stage.diagnose_failure)
     assert result["category"] == Category.WEBHOOK_AWAY
     assert "Bring it back" in result["line"]
@@ -193,5 +193,5 @@ def test_a_run_that_asked_for_no_stream_says_so(cluster, failed, monkeypatch):
     def refuse():
         raise AirflowFailException("night: is no date")
 
-    monkeypatch.setattr(stage, "deploy_request", refuse)
+    monkeypatch.setattr(stage, "stream_request", refuse)
     assert run(stage.diagnose_failure)["line"] == failed["submit.submit_application"]

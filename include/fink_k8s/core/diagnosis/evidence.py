@@ -93,6 +93,12 @@ class Evidence:
         return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
 
     @property
+    def attempts(self) -> int:
+        """Return how many drivers the operator has started for the application."""
+        status = (self.application or {}).get("status") or {}
+        return int(status.get("executionAttempts") or 0)
+
+    @property
     def message(self) -> str:
         """Return the application's error message."""
         status = (self.application or {}).get("status") or {}

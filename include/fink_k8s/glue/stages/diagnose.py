@@ -17,12 +17,12 @@ from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of
-from fink_k8s.core.requests import DiagnoseRequest
+from fink_k8s.core.requests import DiagnoseRequest, StreamRequest
 from fink_k8s.core.settings import Settings, load_settings
 from fink_k8s.core.states import Phase, phase_of
 from fink_k8s.glue.connections import cluster, store, store_secrets
 from fink_k8s.glue.failures import failures_of
-from fink_k8s.glue.steps import deploy_request, request_of, step
+from fink_k8s.glue.steps import request_of, step, stream_request
 
 log = logging.getLogger(__name__)
 _LIMIT = timedelta(minutes=5)
@@ -48,11 +48,11 @@ def diagnose_streams() -> list[Result]:
 
 
 @step(retries=0, execution_timeout=_LIMIT)
-def diagnose_failure() -> Result:
+def diagnose_failure(model: type[StreamRequest]) -> Result:
     """Diagnose the stream of a run that has failed."""
     failures = failures_of(get_current_context())
     try:
-        stream = deploy_request().stream
+        stream = stream_request(model).stream
     except Exception as error:  # the request itself is what failed
         said = next(filter(None, failures.values()), str(error))
         print(f"the run asked for no stream that could be looked at: {said}")
@@ -82,13 +82,13 @@ def _blind(what: str, error: Exception) -> Result:
     return {"stream": what, "category": "", "line": line, "address": ""}
 
 
-def diagnose_on_failure() -> Any:
+def diagnose_on_failure(model: type[StreamRequest]) -> Any:
     """Return the last task of a chain, which runs only if the chain fails, and leaves it failed.
 
     A run's state is that of its last tasks, and a diagnosis that succeeds would turn it green; a
     teardown's state does not count.
     """
-    diagnosed = diagnose_failure()
+    diagnosed = diagnose_failure(model)
     diagnosed.operator.as_teardown()
     # A teardown's own rule would start it after each success as well.
     diagnosed.operator.trigger_rule = TriggerRule.ONE_FAILED
