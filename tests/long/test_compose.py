@@ -255,8 +255,14 @@ def test_down_leaves_nothing(up):
 
 
 def wait_for_counts(store, night, read, seconds=60):
-    """Return the counts once `read` messages are committed; batches come after the first one."""
+    """Return the counts once `read` messages are committed; batches come after the first one.
+
+    What a batch sets aside is written right after its commit.
+    """
     deadline = time.monotonic() + seconds
-    while (counts := store.counts(night)).read < read and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        counts = store.counts(night)
+        if counts.read >= read and counts.is_complete:
+            break
         time.sleep(2)
     return counts
