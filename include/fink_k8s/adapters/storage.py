@@ -247,12 +247,8 @@ class Store:
         Raises:
             Unavailable: it cannot be read.
         """
-        where = self._path(f"{self._prefix.rstrip('/')}/{path}")
-        try:
-            found = self._files.get_file_info(fs.FileSelector(where, allow_not_found=True))
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
-        return [info.base_name for info in found if info.type == fs.FileType.Directory]
+        address = f"{self._prefix.rstrip('/')}/{path}"
+        return [info.base_name for info in self._list(address, kind=fs.FileType.Directory)]
 
     @property
     def _has_owners(self) -> bool:
@@ -318,10 +314,12 @@ class Store:
                  if info.base_name.endswith(suffix)]  # fmt: skip
         return sorted(int(name) for name in names if name.isdigit())
 
-    def _list(self, folder: str, *, deep: bool = False) -> list[fs.FileInfo]:
+    def _list(
+        self, folder: str, *, deep: bool = False, kind: fs.FileType = fs.FileType.File
+    ) -> list[fs.FileInfo]:
         selector = fs.FileSelector(self._path(folder), allow_not_found=True, recursive=deep)
         try:
-            return [i for i in self._files.get_file_info(selector) if i.type == fs.FileType.File]
+            return [info for info in self._files.get_file_info(selector) if info.type == kind]
         except OSError as error:
             raise Unavailable(f"store {folder} cannot be read: {str(error)[:200]}") from error
 

@@ -27,7 +27,7 @@ STYLE = """\
 .night .lag{fill:#58a6ff;stroke:#58a6ff}.night .restart{stroke:#ff7b72}}
 """
 _WIDTH, _HEIGHT = 720, 340
-_LEFT, _RIGHT = 70, 705
+_LEFT, _RIGHT = 70, 690
 _CAME_TOP, _CAME_BOTTOM = 48, 168
 _LAG_TOP, _LAG_BOTTOM = 198, 292
 _STEPS = [timedelta(seconds=seconds) for seconds in

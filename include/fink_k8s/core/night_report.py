@@ -72,7 +72,7 @@ def details_of(facts: NightFacts) -> list[tuple[str, str]]:
         ("window", f"{_moment(facts, facts.start)} to {_moment(facts, facts.end)}"),
         ("alerts up to", _moment(facts, facts.until)),
         ("data", facts.address or "unknown"),
-        ("batches", str(counts.batches) if counts else "unknown"),
+        ("batches", _number(counts.batches) if counts else "unknown"),
         ("alerts read", _number(counts.read) if counts else "unknown"),
         ("stored", _number(counts.stored) if counts else "unknown"),
         ("set aside", _number(counts.set_aside) if counts else "unknown"),

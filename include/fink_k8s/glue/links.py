@@ -8,7 +8,7 @@ UI_PREFIX = "/fink"
 
 
 class SparkUiLink(BaseOperatorLink):
-    """Opens the Spark UI of the task's stream, through Airflow's own login (`glue/web/spark_ui.py`)."""
+    """Opens the Spark UI of the task's stream, behind Airflow's login (`glue/web/spark_ui.py`)."""
 
     name = "Spark UI"
 
