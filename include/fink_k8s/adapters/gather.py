@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fink_k8s.adapters.alerts import topic_offsets
@@ -162,34 +161,6 @@ class _Look:
                 source = f"{source} (out of sight)"
             self.unanswered[source] = " ".join(f"{error}".split())[:300] or type(error).__name__
             return otherwise
-
-
-def keep(
-    files: Mapping[str, str],
-    stream: str,
-    moment: datetime,
-    settings: Settings,
-    open_store: Callable[[], Store],
-) -> str:
-    """Write a bundle to the configured folder, or to the store; return its address.
-
-    Raises:
-        Unavailable: neither takes it.
-    """
-    folder = f"{stream}/{moment:%Y%m%dT%H%M%SZ}"
-    if not settings.diagnosis_dir:
-        return open_store().write(f"diagnosis/{folder}", files)
-    home = Path(settings.diagnosis_dir) / folder
-    try:
-        for name, text in files.items():
-            path = home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    except OSError as error:
-        raise Unavailable(
-            f"bundle {home} cannot be written: {error}; check FINK_DIAGNOSIS_DIR"
-        ) from error
-    return str(home)
 
 
 def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:

@@ -146,7 +146,8 @@ class Settings(BaseSettings):
     diagnosis_dir: str = Field(
         "",
         description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
-        "`diagnosis/` in the store.",
+        "`diagnosis/` in the store. Reports of nights go there where Airflow does not see the "
+        "store.",
         examples=["/var/lib/fink/diagnosis"],
     )
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fink_k8s.adapters import gather as module
-from fink_k8s.adapters.gather import LOG_BYTES, MOST_PODS, gather, keep
+from fink_k8s.adapters.gather import LOG_BYTES, MOST_PODS, gather
 from fink_k8s.core.diagnosis import Category, Position, Topic, diagnose
 from fink_k8s.core.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.manifests import make_spark_application
@@ -23,15 +23,10 @@ TOPIC = Topic("night.1", {0: 0}, {0: 12}, {0: 10})
 class FakeStore:
     def __init__(self):
         self.asked = []
-        self.files = {}
 
     def position(self, night, topic):
         self.asked.append((night, topic))
         return POSITION
-
-    def write(self, folder, files):
-        self.files[folder] = dict(files)
-        return f"s3a://fink/{folder}"
 
 
 def running(name=DRIVER, restarts=0, **labels):
@@ -198,29 +193,3 @@ def test_a_canary_is_found_nowhere_in_the_bundle(cluster):
     assert "***" in seen.driver_log
     for text in bundle_of(STREAM, seen, diagnose(seen)).values():
         assert CANARY not in text
-
-
-MOMENT = datetime(2025, 1, 1, 20, 1, 2, tzinfo=UTC)
-
-
-def test_a_bundle_goes_to_the_store_or_to_the_folder_that_is_configured(tmp_path):
-    store = FakeStore()
-    files = {"report.md": "words", "logs/driver.log": "more"}
-    address = keep(files, STREAM, MOMENT, SETTINGS, lambda: store)
-    assert address == f"s3a://fink/diagnosis/{STREAM}/20250101T200102Z"
-    assert store.files == {f"diagnosis/{STREAM}/20250101T200102Z": files}
-    settings = SETTINGS.model_copy(update={"diagnosis_dir": str(tmp_path)})
-    address = keep(files, STREAM, MOMENT, settings, lambda: None)
-    assert address == f"{tmp_path}/{STREAM}/20250101T200102Z"
-    assert (tmp_path / STREAM / "20250101T200102Z/logs/driver.log").read_text() == "more"
-
-
-def test_a_folder_that_takes_nothing_names_its_setting(tmp_path):
-    (tmp_path / "file").write_text("")
-    settings = replace_folder(tmp_path / "file")
-    with pytest.raises(Unavailable, match="FINK_DIAGNOSIS_DIR"):
-        keep({"report.md": ""}, STREAM, MOMENT, settings, lambda: None)
-
-
-def replace_folder(path):
-    return SETTINGS.model_copy(update={"diagnosis_dir": str(path)})

@@ -164,11 +164,11 @@ class _Look:
         return {"stream": self.stream, "category": category, "line": line, "address": address}
 
     def _kept(self, settings: Settings, files: Mapping[str, str]) -> str:
-        from fink_k8s.adapters.gather import keep
+        from fink_k8s.adapters.keeping import keep_bundle
 
         moment = self.evidence.seen_at or datetime.now(UTC)
         try:
-            return keep(files, self.stream, moment, settings, partial(store, settings))
+            return keep_bundle(files, self.stream, moment, settings, partial(store, settings))
         except Exception as error:
             log.error("the bundle is not kept: %s; set FINK_DIAGNOSIS_DIR to a folder", error)
             return ""
