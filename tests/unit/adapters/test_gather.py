@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -224,3 +225,15 @@ def test_a_folder_that_takes_nothing_names_its_setting(tmp_path):
 
 def replace_folder(path):
     return SETTINGS.model_copy(update={"diagnosis_dir": str(path)})
+
+
+def test_a_look_that_has_no_time_left_asks_no_further_and_says_so(cluster, asked, monkeypatch):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    store = FakeStore()
+    seen = look(cluster, store, seconds=10)
+    assert seen.state == "RUNNING"
+    assert (store.asked, asked) == ([], [])
+    assert seen.unanswered["store (out of time)"] == "those before it took too long"
+    # That nobody was asked is no sign of their absence.
+    assert diagnose(replace(seen, metrics=cluster.metrics)) is None

@@ -5,6 +5,7 @@ A stage that the form skips ends as `skipped` and the chain goes on: every task'
 """
 
 from fink_k8s.glue.stages.diagnose import diagnose_on_failure, diagnose_streams
+from fink_k8s.glue.stages.health import look_at_streams
 from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.preflight import check_prerequisites
 from fink_k8s.glue.stages.rbac import rbac
@@ -17,6 +18,7 @@ __all__ = [
     "diagnose_on_failure",
     "diagnose_streams",
     "image",
+    "look_at_streams",
     "prepare_store",
     "rbac",
     "stop_streams",
