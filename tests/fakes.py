@@ -1,6 +1,7 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
 import hashlib
+import json
 import tarfile
 from copy import deepcopy
 
@@ -294,3 +295,14 @@ class FakeDocker:
         self.registry.images[image] = self.local[image]
         self.done.append(("push", image))
         return [{"status": "Pushed"}]
+
+
+class FakeAssetState(dict):
+    """The state of the asset `fink_health`, as a task's context gives it: values are JSON."""
+
+    def __getitem__(self, asset):
+        assert asset.name == "fink_health"
+        return self
+
+    def set(self, key, value):
+        dict.__setitem__(self, key, json.loads(json.dumps(value)))
