@@ -1,6 +1,7 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
 import hashlib
+import json
 import tarfile
 from bisect import bisect_left
 from copy import deepcopy
@@ -320,3 +321,14 @@ class FakeArrivals:
             number: self.begins.get(number, 0) + bisect_left(moments, moment)
             for number, moments in self.came.items()
         }
+
+
+class FakeAssetState(dict):
+    """The state of the asset `fink_health`, as a task's context gives it: values are JSON."""
+
+    def __getitem__(self, asset):
+        assert asset.name == "fink_health"
+        return self
+
+    def set(self, key, value):
+        dict.__setitem__(self, key, json.loads(json.dumps(value)))

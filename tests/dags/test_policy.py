@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
 from fink_k8s.core import image_request, requests
+from fink_k8s.core.health_request import HealthRequest
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
@@ -22,6 +23,7 @@ REQUESTS = {
     "fink_image": image_request.ImageRequest,
     "fink_diagnose": requests.DiagnoseRequest,
     "fink_stop": StopRequest,
+    "fink_health": HealthRequest,
 }
 # A teardown's state is not the run's: neither who diagnoses a failure nor who reports an incomplete
 # night may turn it green. The one speaks after a failure only, the other of whatever was verified.

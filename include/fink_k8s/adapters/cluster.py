@@ -70,8 +70,11 @@ class Cluster:
         return self._find(f"{_PATHS[kind].format(ns=namespace)}/{name}")
 
     def find_all(self, kind: str, namespace: str) -> list[Object]:
-        """Return the objects of a kind in a namespace, each with its `kind`."""
-        items = self._get(_PATHS[kind].format(ns=namespace))["items"]
+        """Return the objects of a kind in a namespace, each with its `kind`.
+
+        Of a kind that the cluster does not know, as SparkApplication without operator, it has none.
+        """
+        items = (self._find(_PATHS[kind].format(ns=namespace)) or {"items": []})["items"]
         return [{**item, "kind": kind} for item in items]
 
     def crd_exists(self) -> bool:

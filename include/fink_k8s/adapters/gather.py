@@ -4,7 +4,9 @@ No source's failure is an error here: it becomes a note in the evidence, and the
 all the same. Sizes are bounded, and secrets are hidden before anything is read or kept.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -43,14 +45,16 @@ def gather(
     failures: Mapping[str, str] | None = None,
     secrets: Iterable[str] = (),
     overdue: timedelta = OVERDUE,
+    seconds: float = math.inf,
 ) -> Evidence:
     """Return the full look at `stream`: cluster, logs, checkpoint, Kafka.
 
     `failures` is what the tasks of a run said; `secrets` are values to hide wherever they are.
     `overdue` is how long an alert may wait until its batch has to have ended. Nothing is raised
-    for what does not answer; it is in `unanswered`, by source.
+    for what does not answer; it is in `unanswered`, by source. After `seconds` no further source is
+    asked; a single one may take as long as its client has patience.
     """
-    seen = _Look(cluster, settings, stream)
+    seen = _Look(cluster, settings, stream, time.monotonic() + seconds)
     evidence = seen.at_cluster(Evidence(None, seen_at=datetime.now(UTC), failures=failures or {}))
     evidence = seen.at_data(evidence, open_store, overdue)
     return _without_secrets(replace(evidence, unanswered=seen.unanswered), tuple(secrets))
@@ -72,7 +76,8 @@ def with_data(
 class _Look:
     """One look, and who did not answer."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, stream: str) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, stream: str, deadline: float) -> None:
+        self._deadline = deadline
         self._cluster = cluster
         self._settings = settings
         self._namespace = settings.namespace
@@ -152,6 +157,9 @@ class _Look:
         return "\n".join(line for line in lines if line.strip() and "[Stage " not in line)
 
     def _ask(self, source: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        if time.monotonic() > self._deadline:
+            self.unanswered[f"{source} (out of time)"] = "those before it took too long"
+            return otherwise
         try:
             return question()
         except Exception as error:

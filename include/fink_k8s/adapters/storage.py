@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,9 @@ from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.names import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.stores import Scheme, StoreAddress
+
+PACE_TIME = timedelta(minutes=5)
+"""Over how long a stream's pace is taken: a few batches say little."""
 
 
 def open_store(settings: Settings, *, access_key: str = "", secret_key: str = "") -> "Store":
@@ -191,19 +194,22 @@ class Store:
         What is written later is read later: a batch that ends meanwhile is no contradiction.
         """
         checkpoint = checkpoint_path(self._prefix, night)
-        batches = self.committed(night)
+        ended = self._ended(checkpoint + "/commits")
         written = self._batches(raw_path(self._prefix, night) + "/_spark_metadata")
         planned = self._batches(checkpoint + "/offsets")
-        last = batches[-1] if batches else -1
+        last = max(ended, default=-1)
         position = Position(max(planned, default=-1), last, written=max(written, default=-1))
         if last not in planned:
             return position
+        start = self._offsets(f"{checkpoint}/sources/0/0")
+        earlier = _batch_before(last, {n: at for n, at in ended.items() if n in planned})
         spans = self.spans(night, last)
         return replace(
             position,
-            committed_at=self._written_at(f"{checkpoint}/commits/{last}"),
+            committed_at=ended[last],
+            **self._read_until(checkpoint, earlier, start, ended),
             next={int(number): end for (name, number), (_, end) in spans.items() if name == topic},
-            read=sum(end - start for start, end in spans.values()),
+            read=sum(end - begin for begin, end in spans.values()),
             set_aside=self._set_aside(night, last),
         )
 
@@ -305,9 +311,25 @@ class Store:
         """Return the batches of a log folder, those that a compact file holds by its number."""
         return sorted({*self._numbers(folder), *self._numbers(folder, ".compact")})
 
-    def _written_at(self, path: str) -> datetime | None:
-        info = self._files.get_file_info(self._path(path))
-        return info.mtime.astimezone(UTC) if info.mtime else None
+    def _ended(self, folder: str) -> dict[int, datetime]:
+        """Return when each batch ended, by the ages of the files in `commits`."""
+        return {
+            int(info.base_name): info.mtime.astimezone(UTC)
+            for info in self._list(folder)
+            if info.base_name.isdigit()
+        }
+
+    def _read_until(
+        self, checkpoint: str, batch: int, start: Offsets, ended: Mapping[int, datetime]
+    ) -> dict[str, Any]:
+        """Return the fields of a position that tell of an earlier batch, where there is one."""
+        if batch not in ended:
+            return {}
+        try:
+            end = self._offsets(f"{checkpoint}/offsets/{batch}")
+        except Unavailable:  # Spark has cleared it away meanwhile
+            return {}
+        return {"earlier_at": ended[batch], "earlier_read": _alerts_between(start, end)}
 
     def _numbers(self, folder: str, suffix: str = "") -> list[int]:
         names = [info.base_name.removesuffix(suffix) for info in self._list(folder)
@@ -353,6 +375,20 @@ class Store:
 def _check(footer: Footer) -> None:
     if footer.broken:
         raise Unavailable(f"{footer.path} cannot be read: {footer.broken}")
+
+
+def _alerts_between(start: Offsets, end: Offsets) -> int:
+    return sum(offset - start.get(where, 0) for where, offset in end.items())
+
+
+def _batch_before(last: int, ended: Mapping[int, datetime]) -> int:
+    """Return the newest batch that ended `PACE_TIME` before the last one, or the oldest known.
+
+    It is -1 where there is none before the last one.
+    """
+    others = {number: at for number, at in ended.items() if number < last}
+    old = [number for number, at in others.items() if ended[last] - at >= PACE_TIME]
+    return max(old) if old else min(others, default=-1)
 
 
 _REMEDIES = {

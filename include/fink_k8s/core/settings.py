@@ -151,6 +151,13 @@ class Settings(BaseSettings):
         examples=["/var/lib/fink/diagnosis"],
     )
 
+    health_minutes: int = Field(
+        5,
+        description="How often `fink_health` looks at all streams, in minutes.",
+        ge=1,
+        le=1440,
+    )
+
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
     @classmethod
     def _check_kubernetes_name(cls, value: str) -> str:

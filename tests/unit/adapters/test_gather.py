@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -193,3 +194,15 @@ def test_a_canary_is_found_nowhere_in_the_bundle(cluster):
     assert "***" in seen.driver_log
     for text in bundle_of(STREAM, seen, diagnose(seen)).values():
         assert CANARY not in text
+
+
+def test_a_look_that_has_no_time_left_asks_no_further_and_says_so(cluster, asked, monkeypatch):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    store = FakeStore()
+    seen = look(cluster, store, seconds=10)
+    assert seen.state == "RUNNING"
+    assert (store.asked, asked) == ([], [])
+    assert seen.unanswered["store (out of time)"] == "those before it took too long"
+    # That nobody was asked is no sign of their absence.
+    assert diagnose(replace(seen, metrics=cluster.metrics)) is None

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -412,3 +413,48 @@ def test_a_store_that_is_away_is_told_to_those_who_read(monkeypatch):
     for look in (lambda store: store.text("a/b"), lambda store: store.folders("a")):
         with pytest.raises(Unavailable, match="ACCESS_DENIED"):
             look(s3_store())
+
+
+def ended(bucket, *minutes_ago):
+    """Write batches of ten alerts each, the first ended so many minutes ago, and so on."""
+    bucket.start({"0": 0})
+    for number, minutes in enumerate(minutes_ago):
+        bucket.batch(number, {"0": 10 * (number + 1)}, 10)
+        moment = datetime.now(UTC).timestamp() - 60 * minutes
+        os.utime(bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/{number}", (moment,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "earlier_read", "minutes"),
+    [
+        ((20, 12, 9, 6, 1), 40, 5),  # the newest that ended five minutes before the last
+        ((9, 6.5, 3, 1), 20, 5.5),
+        ((3, 2, 1), 10, 2),  # none is so old: the oldest
+        ((70, 60), 10, 10),
+    ],
+)
+def test_the_pace_is_that_of_the_last_minutes(bucket, store, minutes_ago, earlier_read, minutes):
+    ended(bucket, *minutes_ago)
+    position = store.position(NIGHT, "alerts")
+    assert position.earlier_read == earlier_read
+    assert position.pace == pytest.approx((position.read - earlier_read) / (60 * minutes), rel=0.02)
+
+
+def test_one_batch_has_no_pace(bucket, store):
+    ended(bucket, 1)
+    position = store.position(NIGHT, "alerts")
+    assert (position.earlier_at, position.pace) == (None, None)
+
+
+def test_a_plan_that_spark_has_cleared_away_costs_the_pace_alone(bucket, store, monkeypatch):
+    ended(bucket, 9, 1)
+    read = type(store)._read
+
+    def gone(self, path):
+        if path.endswith("offsets/0"):
+            raise Unavailable("gone")
+        return read(self, path)
+
+    monkeypatch.setattr(type(store), "_read", gone)
+    position = store.position(NIGHT, "alerts")
+    assert (position.committed, position.read, position.pace) == (1, 20, None)

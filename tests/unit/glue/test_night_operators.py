@@ -150,7 +150,7 @@ def test_a_stream_that_another_run_has_started_anew_is_left_alone(cluster):
 def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(cluster):
     dead = [Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3
     cluster.put(there(state="FAILED", history=dead))
-    with pytest.raises(AirflowFailException, match="3 times in a row.*why"):
+    with pytest.raises(AirflowFailException, match=r"3 times in a row.*why"):
         operator().resume({}, event("died"))
     assert cluster.find("SparkApplication", STREAM, "spark")
 

@@ -5,6 +5,7 @@ A stage that the form skips ends as `skipped` and the chain goes on: every task'
 """
 
 from fink_k8s.glue.stages.diagnose import diagnose_on_failure, diagnose_streams
+from fink_k8s.glue.stages.health import look_at_streams
 from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.night import (
     drain_late_alerts,
@@ -27,6 +28,7 @@ __all__ = [
     "diagnose_streams",
     "drain_late_alerts",
     "image",
+    "look_at_streams",
     "plan_night",
     "prepare_store",
     "rbac",
