@@ -19,7 +19,6 @@ from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.errors import FinkError, Unavailable
 from fink_k8s.core.names import (
-    default_topic,
     driver_pod_name,
     parse_stream_name,
     pod_selector,
@@ -27,6 +26,7 @@ from fink_k8s.core.names import (
 )
 from fink_k8s.core.redaction import redact, redacted
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.surveys import default_topic
 
 LOG_LINES, LOG_BYTES = 400, 64_000
 MOST_PODS = 6

@@ -12,14 +12,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.fields import PLATFORM, Request, checked
 from fink_k8s.core.image_request import ImageAction, ImageRequest
-from fink_k8s.core.names import (
-    Survey,
-    default_topic,
-    night_from,
-    parse_stream_name,
-    stream_name,
-    topic_from,
-)
+from fink_k8s.core.names import night_from, parse_stream_name, stream_name, topic_from
+from fink_k8s.core.surveys import Survey, default_topic
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")

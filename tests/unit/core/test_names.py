@@ -192,21 +192,6 @@ def test_what_is_not_one_legal_topic_is_refused(topic, rule):
     assert str(caught.value).startswith("topic ")
 
 
-def test_ztf_has_a_topic_each_night():
-    assert names.default_topic("ztf", "20260101") == "ztf_public_20260101"
-
-
-@pytest.mark.parametrize("survey", ["lsst", "elasticc"])
-def test_other_surveys_topics_have_to_be_named(survey):
-    with pytest.raises(InvalidRequest, match=rf"topic is empty, .*{survey}.*name the topic"):
-        names.default_topic(survey, "20260101")
-
-
-def test_an_unknown_survey_has_no_topic():
-    with pytest.raises(InvalidRequest, match="survey 'atlas' is unknown"):
-        names.default_topic("atlas", "20260101")
-
-
 @settings(deadline=None)
 @example("a.b", "axb")
 @example("ztf.public", "ztf_public")
