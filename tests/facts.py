@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from fink_k8s.core.counts import NightCounts
-from fink_k8s.core.night_facts import DriverRestart, NightFacts, OffsetRange
+from fink_k8s.core.night_facts import NightFacts, OffsetRange
+from fink_k8s.core.restarts import Restart
 from fink_k8s.core.night_lag import LagPoint
 
 START = datetime(2026, 1, 1, 18, tzinfo=UTC)
@@ -39,7 +40,7 @@ def partition(number, start, end, **known):
 
 def restart(hours=3, cause="driver deleted", back_after_s=38.0):
     """Return a restart, so many hours into the night."""
-    return DriverRestart(
+    return Restart(
         at=START + timedelta(hours=hours, minutes=3, seconds=10),
         cause=cause,
         by="operator",

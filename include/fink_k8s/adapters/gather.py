@@ -68,7 +68,7 @@ def with_data(
     open_store: Callable[[], Store],
 ) -> Evidence:
     """Return a look with what Kafka and the store know of the night added: position and topic."""
-    look = _Look(cluster, settings, stream)
+    look = _Look(cluster, settings, stream, math.inf)
     evidence = look.at_data(evidence, open_store, OVERDUE)
     return replace(evidence, unanswered=look.unanswered)
 

@@ -70,6 +70,7 @@ def look_back(
         "broken": tuple(f"{one.path}: {one.broken}" for one in taken.files if one.broken),
         "offsets": offsets,
         "topic_is_there": bool(topic),
+        "is_own_topic": window.is_own_topic,
     }
     if topic:
         facts |= _lag(window, taken, offsets, arrivals)

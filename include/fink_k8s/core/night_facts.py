@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.night_lag import LagPoint
+from fink_k8s.core.restarts import Restart
 
 _SHOWN = 3
 
@@ -24,19 +25,7 @@ class _Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class DriverRestart(_Fact):
-    """A driver's end, its cause, who started the next one, and after how many seconds it was there.
-
-    `back_after_s` is None where that was not seen.
-    """
-
-    at: AwareDatetime
-    cause: str
-    by: str = ""
-    back_after_s: float | None = None
-
-
-class Drain(_Fact):
+class Drained(_Fact):
     """How the end of the night was waited for: the lag at last (None: unknown), and how long."""
 
     lag: int | None = None
@@ -97,11 +86,13 @@ class NightFacts(_Fact):
     broken: tuple[str, ...] = ()
     offsets: tuple[OffsetRange, ...] = ()
     topic_is_there: bool = True
+    is_own_topic: bool = False
+    """Whether the topic is of this night alone, made by its survey with the night's first alert."""
     curve: tuple[LagPoint, ...] = ()
     longest_gap_s: float | None = None
-    restarts: tuple[DriverRestart, ...] = ()
+    restarts: tuple[Restart, ...] = ()
     adopted: bool = False
-    drain: Drain = Drain()
+    drain: Drained = Drained()
     stop: str = ""
 
     @property
@@ -123,6 +114,12 @@ class NightFacts(_Fact):
     def late(self) -> int:
         """Return how many alerts came after the night's end, and were not taken."""
         return sum(one.late for one in self.offsets)
+
+    @property
+    def has_no_topic(self) -> bool:
+        """Tell whether the survey made no topic for the night: a cloudy one, without an alert."""
+        read = self.counts.read if self.counts else 0
+        return self.is_own_topic and not self.topic_is_there and read == 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -149,10 +146,10 @@ class NightFacts(_Fact):
         return self.model_copy(
             update={
                 "restarts": tuple(
-                    DriverRestart.model_validate(one) for one in watched.get("restarts") or ()
+                    Restart.model_validate(one) for one in watched.get("restarts") or ()
                 ),
                 "adopted": bool(watched.get("adopted")),
-                "drain": Drain.model_validate(drained or {}),
+                "drain": Drained.model_validate(drained or {}),
                 "stop": str((stopped or {}).get("line") or ""),
             }
         )
@@ -179,7 +176,7 @@ def _reasons(facts: NightFacts) -> Iterator[str]:
     yield from _wrong_counts(facts, facts.counts)
     for one in facts.offsets:
         yield from _wrong_offsets(facts.topic, one)
-    if not facts.topic_is_there:
+    if not facts.topic_is_there and not facts.has_no_topic:
         yield (
             f"topic {facts.topic} is not on the brokers: whether all of it was read, nobody can "
             "say; was it deleted, or is its name another?"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
 
-from fink_k8s.core.night_facts import DriverRestart, NightFacts, OffsetRange
+from fink_k8s.core.night_facts import NightFacts, OffsetRange
+from fink_k8s.core.restarts import Restart
 from fink_k8s.core.night_picture import picture_of
 
 REPORT, PICTURE, FACTS = "report.md", "night.svg", "facts.json"
@@ -140,7 +141,7 @@ def _restarts(facts: NightFacts) -> str:
     return f"{number} restart{'s' if number > 1 else ''} ({'; '.join(told)})"
 
 
-def _restart(facts: NightFacts, one: DriverRestart) -> str:
+def _restart(facts: NightFacts, one: Restart) -> str:
     cause = " ".join(one.cause.split()) or "cause unknown"
     if len(cause) > _CAUSE_LENGTH:
         cause = f"{cause[: _CAUSE_LENGTH - 3].rstrip()}..."
@@ -155,7 +156,7 @@ def offset_cells(one: OffsetRange) -> list[str]:
     return [str(one.partition), str(one), *told, str(one.unread), str(one.late)]
 
 
-def restart_cells(facts: NightFacts, one: DriverRestart) -> list[str]:
+def restart_cells(facts: NightFacts, one: Restart) -> list[str]:
     """Return one restart's row under RESTART_COLUMNS."""
     back = "not seen" if one.back_after_s is None else f"{one.back_after_s:.0f} s"
     return [_moment(facts, one.at), one.by, back, one.cause]

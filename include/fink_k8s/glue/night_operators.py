@@ -232,7 +232,7 @@ class DrainNightOperator(WatchNightOperator):
     of `grace_s` seconds begins when the watch ended, the moment `until`. A stream that dies
     meanwhile is started again as in the night.
 
-    Returns to XCom: as `WatchNightOperator`; sign is `drained` or `time-is-up`.
+    Returns to XCom: as `WatchNightOperator`, and waited_s, is_drained.
     """
 
     template_fields = (*WatchNightOperator.template_fields, "quiet_s", "grace_s")
@@ -241,6 +241,16 @@ class DrainNightOperator(WatchNightOperator):
         super().__init__(**kwargs)
         self.quiet_s = quiet_s
         self.grace_s = grace_s
+
+    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Take up where the trigger left; tell how long was waited, and whether all was read."""
+        result = super().resume(context, event)
+        waited = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(self.until)
+        return {
+            **result,
+            "waited_s": round(waited.total_seconds(), 1),
+            "is_drained": result["sign"] == Sign.DRAINED,
+        }
 
     @property
     def deadline(self) -> datetime:

@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from fink_k8s.core.counts import NightCounts
-from fink_k8s.core.night_facts import Drain, NightFacts
+from fink_k8s.core.night_facts import Drained, NightFacts
 from tests.facts import END, START, facts_of, partition
 
 TOPIC = "ztf_public_20260101"
@@ -87,7 +87,7 @@ def test_of_what_was_deleted_unread_only_the_rest_counts_as_unread():
 
 def test_a_drain_that_spoke_too_soon_is_contradicted():
     unread = (partition(0, 0, 1234, due=1240, high=1240),)
-    facts = facts_of(offsets=unread, drain=Drain(lag=0, is_drained=True))
+    facts = facts_of(offsets=unread, drain=Drained(lag=0, is_drained=True))
     assert "though all was said to be read" in facts.reasons[0]
     assert "though" not in facts_of(offsets=unread).reasons[0]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fink_k8s.core.counts import NightCounts
-from fink_k8s.core.night_facts import Drain
+from fink_k8s.core.night_facts import Drained
 from fink_k8s.core.night_page import list_page, night_page
 from fink_k8s.core.night_picture import picture_of
 from fink_k8s.core.night_report import files_of, report_of, sentence_of, sparkline_of
@@ -79,7 +79,7 @@ def test_the_report_shows_what_is_known_and_says_what_is_not():
     assert "| alerts read | unknown |" in report
     assert "| longest gap | unknown |" in report
     assert "## Offsets" not in report
-    drained = Drain(lag=3, waited_s=1800)
+    drained = Drained(lag=3, waited_s=1800)
     report = report_of(facts_of(drain=drained, adopted=True, stop="ended gracefully"))
     assert "waited 1800 s until it was given up, lag 3" in report
     assert "adopted" in report

@@ -9,7 +9,7 @@ from airflow.sdk import get_current_context
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import default_topic, parse_stream_name
-from fink_k8s.core.night_facts import Drain, NightFacts
+from fink_k8s.core.night_facts import Drained, NightFacts
 from fink_k8s.core.night_report import sentence_of
 from fink_k8s.core.requests import StartingOffsets
 from fink_k8s.core.settings import load_settings
@@ -85,13 +85,15 @@ def verify(
     settings = load_settings()
     settings.need("kafka_servers", "store_prefix")
     begins, ends = _moment_from(start, "start"), _moment_from(end, "end")
-    drain = Drain.model_validate(drained or {})
+    drain = Drained.model_validate(drained or {})
+    # A night that was made up for was watched after its window.
+    watched_until = _moment_from((watched or {}).get("ended_at") or end, "watched")
     window = NightWindow(
         stream=stream,
         topic=topic,
         start=begins,
         end=ends,
-        until=ends + timedelta(seconds=drain.waited_s),
+        until=max(ends, watched_until) + timedelta(seconds=drain.waited_s),
         zone=zone,
         expected={int(number): offset for number, offset in (expected or {}).items()},
         is_own_topic=_is_own_topic(stream, topic),
