@@ -42,14 +42,19 @@ from fink_k8s.glue.form import form_of
 )
 def fink_night():
     """Chain the stages of a night."""
+    plan = stages.plan_night()
+    watched = stages.watch_until_end()
+    drained = stages.drain_late_alerts()
+    stopped = stages.stop_night()
     chain(
-        stages.plan_night(),
+        plan,
         stages.check_prerequisites(NightRequest),
         stages.submit_or_adopt(),
         stages.wait_until_healthy(),
-        stages.watch_until_end(),
-        stages.drain_late_alerts(),
-        stages.stop_night(),
+        watched,
+        drained,
+        stopped,
+        stages.prove_night(plan, watched, drained, stopped),
         stages.diagnose_on_failure(NightRequest),
     )
 

@@ -67,13 +67,6 @@ def night_from(text: str, *, today: date | None = None) -> str:
     return text
 
 
-def night_of(moment: datetime) -> str:
-    """Return the night `YYYYMMDD` of an aware moment, in that moment's own time zone."""
-    if moment.tzinfo is None:
-        raise InvalidRequest("a moment without time zone has no night; give an aware datetime")
-    return f"{moment:%Y%m%d}"
-
-
 def stream_name(survey: str, night: str) -> str:
     """Return the name of the one application that may write `night`: the name is the lock."""
     return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")

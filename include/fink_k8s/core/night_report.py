@@ -6,8 +6,8 @@ from datetime import datetime
 from html import escape
 
 from fink_k8s.core.night_facts import NightFacts, OffsetRange
-from fink_k8s.core.restarts import Restart
 from fink_k8s.core.night_picture import picture_of
+from fink_k8s.core.restarts import Restart
 
 REPORT, PICTURE, FACTS = "report.md", "night.svg", "facts.json"
 OFFSET_COLUMNS = (

@@ -64,6 +64,13 @@ class NightRequest(ImageChoice, StreamRequest):
         "one on the same checkpoint.",
         json_schema_extra=_TROUBLE,
     )
+    require_proof: bool = Field(
+        True,
+        title="Fail unproved",
+        description="Whether a night fails whose rows nobody here can count: the store is out of "
+        "Airflow's sight.",
+        json_schema_extra=_END,
+    )
     restarts: int = Field(
         3,
         title="Restarts in a row",

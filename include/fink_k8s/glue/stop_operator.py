@@ -19,6 +19,7 @@ from fink_k8s.core.stopping import Course, Step
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster, store
 from fink_k8s.glue.failures import airflow_failures, failure_of
+from fink_k8s.glue.health_notes import HEALTH, note_stop
 from fink_k8s.glue.stop_trigger import StopTrigger, event_of
 
 # Most streams end sooner than a trigger could take over; then their end is seen from the first
@@ -36,7 +37,7 @@ class StopStreamOperator(BaseOperator):
     them is seen to go. Data and checkpoint are never touched. `manner` says how patiently: the
     fields of `StopManner`, none needed. What is not there is a success, "already so".
 
-    After its first seconds it waits in the triggerer and holds no worker. Killing the task undoes
+    `fink_health` hears of it, so that the stream's end is no alarm there. After its first seconds it waits in the triggerer and holds no worker. Killing the task undoes
     nothing: a driver that was asked goes on ending.
 
     Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, unproved, abrupt,
@@ -53,7 +54,8 @@ class StopStreamOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow gives the notes to those alone that name them as an inlet.
+        super().__init__(inlets=[HEALTH], **kwargs)
         self.stream = stream
         self.manner = manner or {}
         self.conn_id = conn_id
@@ -64,6 +66,7 @@ class StopStreamOperator(BaseOperator):
             parse_stream_name(self.stream)
             manner = StopManner.model_validate(self.manner)
             namespace = load_settings().namespace
+            note_stop(namespace, [self.stream], utc_now())
             target = cluster(self.conn_id)
             course, step = begin_stop(target, namespace, self.stream, manner, self.log)
         if not step.is_last:

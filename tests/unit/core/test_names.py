@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import example, given, settings
@@ -65,17 +65,6 @@ def test_a_message_shows_outside_text_in_short_ascii():
     assert str(caught.value).isascii()
     assert "\\u202e999" in str(caught.value)
     assert len(str(caught.value)) < 200
-
-
-def test_the_night_of_a_moment_is_its_own_date():
-    utc = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
-    assert names.night_of(utc) == "20260101"
-    assert names.night_of(utc.astimezone(timezone(timedelta(hours=2)))) == "20260102"
-
-
-def test_a_moment_without_time_zone_has_no_night():
-    with pytest.raises(InvalidRequest, match="time zone"):
-        names.night_of(datetime(2026, 1, 1))
 
 
 @pytest.mark.parametrize("survey", ["ztf", "lsst", "elasticc"])

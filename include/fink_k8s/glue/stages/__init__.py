@@ -10,17 +10,16 @@ from fink_k8s.glue.stages.image import image
 from fink_k8s.glue.stages.night import (
     drain_late_alerts,
     plan_night,
+    prove_night,
     stop_night,
     submit_or_adopt,
     watch_until_end,
 )
 from fink_k8s.glue.stages.preflight import check_prerequisites
 from fink_k8s.glue.stages.rbac import rbac
-from fink_k8s.glue.stages.report import report_night
 from fink_k8s.glue.stages.stop import stop_streams
 from fink_k8s.glue.stages.store import prepare_store
 from fink_k8s.glue.stages.submit import submit_stream, wait_for_first_batch, wait_until_healthy
-from fink_k8s.glue.stages.verify import verify_night
 
 __all__ = [
     "check_prerequisites",
@@ -31,13 +30,12 @@ __all__ = [
     "look_at_streams",
     "plan_night",
     "prepare_store",
+    "prove_night",
     "rbac",
-    "report_night",
     "stop_night",
     "stop_streams",
     "submit_or_adopt",
     "submit_stream",
-    "verify_night",
     "wait_for_first_batch",
     "wait_until_healthy",
     "watch_until_end",

@@ -14,7 +14,9 @@ from fink_k8s.glue.night_operators import (
 )
 from fink_k8s.glue.operators import SubmitStreamOperator
 from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
+from fink_k8s.glue.stages.report import report_night
 from fink_k8s.glue.stages.submit import STREAM, render_application, skip_unless
+from fink_k8s.glue.stages.verify import verify_night
 from fink_k8s.glue.steps import night_of_run, step, stream_request
 from fink_k8s.glue.stop_operator import StopStreamOperator
 
@@ -27,7 +29,7 @@ _TRIES = {"retries": 20, "retry_delay": timedelta(seconds=15)}
 def plan_night() -> dict[str, str]:
     """Say which night it is, and when it begins and ends."""
     request = stream_request(NightRequest)
-    night = night_of_run(request.survey, request.night)
+    night = night_of_run(request.survey)
     end = request.end(night.end)
     print(f"{request.survey} night {night.name}: {night.start:%Y-%m-%d %H:%M} to "
           f"{end:%Y-%m-%d %H:%M} UTC, topic {request.topic}, stream {request.stream}")  # fmt: skip
@@ -38,6 +40,7 @@ def plan_night() -> dict[str, str]:
         "topic": request.topic,
         "start": night.start.isoformat(),
         "end": end.isoformat(),
+        "zone": load_settings().window_of(request.survey).zone.key,
     }
 
 
@@ -96,6 +99,23 @@ def stop_night() -> StopStreamOperator:
         stream=STREAM,
         manner={"limit_s": "{{ params.stop_limit_s }}", "then_at_once": True},
     )
+
+
+def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
+    """Verify the night that `plan` names by what its tasks saw, and report it either way."""
+    verified = verify_night(
+        stream=plan["stream"],
+        topic=plan["topic"],
+        start=plan["start"],
+        end=plan["end"],
+        zone=plan["zone"],
+        watched=watched.output,
+        drained=drained.output,
+        stopped=stopped.output,
+        require_proof="{{ params.require_proof }}",
+    )
+    report_night(verified)
+    return verified
 
 
 def _watched() -> dict[str, Any]:

@@ -6,9 +6,7 @@ from airflow.sdk import task_group
 
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopRequest
-from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster
-from fink_k8s.glue.health_notes import HEALTH, note_stop
 from fink_k8s.glue.steps import request_of, step
 from fink_k8s.glue.stop_operator import StopStreamOperator
 
@@ -22,7 +20,7 @@ def stop_streams() -> None:
     report(stopped.output)
 
 
-@step(inlets=[HEALTH])
+@step()
 def find_streams() -> list[dict[str, Any]]:
     """Return each stream that the form means, and how to stop it; none where it only looks."""
     from fink_k8s.adapters.stopping import streams_in
@@ -39,7 +37,6 @@ def find_streams() -> list[dict[str, Any]]:
     if request.dry_run:
         print(f"dry_run is set: {len(chosen)} streams would be stopped, none was")
         return []
-    note_stop(namespace, chosen, utc_now())
     manner = request.manner.model_dump(mode="json")
     return [{"stream": stream, "manner": manner} for stream in chosen]
 

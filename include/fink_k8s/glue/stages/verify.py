@@ -8,11 +8,12 @@ from typing import Any
 from airflow.sdk import get_current_context
 
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.names import default_topic, parse_stream_name
+from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.night_facts import Drained, NightFacts
 from fink_k8s.core.night_report import sentence_of
 from fink_k8s.core.requests import StartingOffsets
 from fink_k8s.core.settings import load_settings
+from fink_k8s.core.surveys import default_topic
 from fink_k8s.glue.assets import RAW_NIGHTS
 from fink_k8s.glue.connections import store
 from fink_k8s.glue.failures import failure_of
