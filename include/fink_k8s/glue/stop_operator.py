@@ -37,8 +37,9 @@ class StopStreamOperator(BaseOperator):
     them is seen to go. Data and checkpoint are never touched. `manner` says how patiently: the
     fields of `StopManner`, none needed. What is not there is a success, "already so".
 
-    `fink_health` hears of it, so that the stream's end is no alarm there. After its first seconds it waits in the triggerer and holds no worker. Killing the task undoes
-    nothing: a driver that was asked goes on ending.
+    `fink_health` hears of it, so that the stream's end is no alarm there. After its first seconds
+    it waits in the triggerer and holds no worker. Killing the task undoes nothing: a driver that
+    was asked goes on ending.
 
     Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, unproved, abrupt,
     killed, no-driver, already-so), seconds, exit_code, said, removed, kept, line.
@@ -55,7 +56,7 @@ class StopStreamOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         # Airflow gives the notes to those alone that name them as an inlet.
-        super().__init__(inlets=[HEALTH], **kwargs)
+        super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.stream = stream
         self.manner = manner or {}
         self.conn_id = conn_id

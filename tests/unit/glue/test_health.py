@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -10,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from fink_k8s.core.errors import NotPermitted, Unavailable
 from fink_k8s.core.names import labels_of, parse_stream_name
 from fink_k8s.glue import health_notes
+from fink_k8s.glue.health_notes import note_stop
 from fink_k8s.glue.stages import health as stage
 from fink_k8s.glue.stages import stop as stop_stage
 from tests.fakes import FakeAssetState, FakeCluster, driver_pod
@@ -230,12 +232,11 @@ def test_one_that_does_not_answer_is_said_and_the_others_are_seen(cluster, monke
     assert told == []
 
 
-def test_one_that_vanished_is_told_and_one_that_fink_stop_ended_is_not(cluster, told, form):
+def test_one_that_vanished_is_told_and_one_that_was_stopped_is_not(cluster, told):
     for stream in (STREAM, OTHER):
         put(cluster, stream, "RUNNING", "Running")
     run()
-    form(stop_stage, streams=[OTHER])
-    assert stop_stage.find_streams.function.__wrapped__()[0]["stream"] == OTHER
+    note_stop("spark", [OTHER], datetime.now(UTC))
     cluster.objects.clear()
     cluster.all_pods = []
     for _ in range(3):
@@ -252,11 +253,9 @@ def test_only_looking_with_fink_stop_excuses_nothing(cluster, told, form, state)
     assert state == {}
 
 
-def test_a_stop_does_not_fail_because_it_cannot_be_noted(cluster, form, monkeypatch, caplog):
-    put(cluster, STREAM, "RUNNING", "Running")
-    form(stop_stage, all_streams=True)
+def test_a_stop_does_not_fail_because_it_cannot_be_noted(monkeypatch, caplog):
     monkeypatch.setattr(health_notes, "get_current_context", dict)
-    assert len(stop_stage.find_streams.function.__wrapped__()) == 1
+    note_stop("spark", [STREAM], datetime.now(UTC))
     assert "fink_health will report a stream that vanished" in caplog.text
 
 

@@ -11,8 +11,9 @@ from fink_k8s.core.night_facts import NightFacts
 from fink_k8s.glue.assets import RAW_NIGHTS
 from fink_k8s.glue.links import NightReportLink
 from fink_k8s.glue.stages import report as reporting
-from fink_k8s.glue.stages import report_night, verify_night
 from fink_k8s.glue.stages import verify as verifying
+from fink_k8s.glue.stages.report import report_night
+from fink_k8s.glue.stages.verify import verify_night
 from tests.facts import END, START, facts_of, partition
 
 STREAM = "stream2raw-ztf-20260101"

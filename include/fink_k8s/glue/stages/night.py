@@ -7,6 +7,7 @@ from airflow.sdk import task_group
 
 from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.requests import SubmitWith
+from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.night_operators import (
     DrainNightOperator,
     EndOtherSpecOperator,
