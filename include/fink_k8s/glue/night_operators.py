@@ -243,8 +243,13 @@ class DrainNightOperator(WatchNightOperator):
         self.grace_s = grace_s
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Take up where the trigger left; tell how long was waited, and whether all was read."""
-        result = super().resume(context, event)
+        """Take up where the trigger left; tell how long was waited, and whether all was read.
+
+        The night is over: somebody who has ended its stream did what comes next anyway, and the
+        proof will show whether too early.
+        """
+        is_over = Sign(event["sign"]) is Sign.GONE
+        result = self._result(event) if is_over else super().resume(context, event)
         waited = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(self.until)
         return {
             **result,
