@@ -46,14 +46,14 @@ from fink_k8s.glue.form import form_of
 def fink_deploy():
     """Chain the stages of the bring-up."""
     chain(
-        stages.check_prerequisites(),
+        stages.check_prerequisites(DeployRequest),
         stages.rbac(),
         stages.prepare_store(),
         stages.image(),
-        stages.submit_stream(),
+        stages.submit_stream(DeployRequest),
         stages.wait_until_healthy(),
         stages.wait_for_first_batch(),
-        stages.diagnose_on_failure(),
+        stages.diagnose_on_failure(DeployRequest),
     )
 
 

@@ -71,6 +71,8 @@ airflow-account.yaml; for `submit_with: spark-submit` airflow-spark-submit.yaml 
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
 and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
+| `fink_notify` (any type) | tell people what `fink_health` sees | its password: addresses of \
+[Apprise](https://appriseit.com/services/), with spaces or line ends between |
 | `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
 login: host (with its port), login, password |
 

@@ -1,4 +1,4 @@
-"""Register with Airflow what a plugin must: the links, and the driver's UI behind the login.
+"""Register with Airflow what a plugin must: the links, and the pages behind the login.
 
 Every Airflow process imports this file, so it imports little itself.
 """
@@ -7,12 +7,12 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from fink_k8s.glue.links import UI_PREFIX, SparkUiLink
+from fink_k8s.glue.links import UI_PREFIX, NightReportLink, SparkUiLink, night_report_path
 
 
-async def spark_ui(scope: Any, receive: Any, send: Any) -> None:
-    """Serve the driver's UI; only the web server ever calls this, and loads what it needs."""
-    from fink_k8s.glue.spark_ui import app
+async def pages(scope: Any, receive: Any, send: Any) -> None:
+    """Serve the pages; only the web server ever calls this, and loads what it needs."""
+    from fink_k8s.glue.web.app import app
 
     await app(scope, receive, send)
 
@@ -21,5 +21,14 @@ class FinkPlugin(AirflowPlugin):
     """What Fink adds to Airflow."""
 
     name = "fink"
-    operator_extra_links = [SparkUiLink()]  # noqa: RUF012 - Airflow's own shape of a plugin
-    fastapi_apps = [{"app": spark_ui, "url_prefix": UI_PREFIX, "name": "Fink"}]  # noqa: RUF012
+    operator_extra_links = [SparkUiLink(), NightReportLink()]  # noqa: RUF012 - Airflow's own shape of a plugin
+    fastapi_apps = [{"app": pages, "url_prefix": UI_PREFIX, "name": "Fink"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Fink nights",
+            "href": night_report_path(""),
+            "url_route": "fink-nights",
+            "destination": "nav",
+            "category": "browse",
+        }
+    ]

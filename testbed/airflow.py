@@ -311,7 +311,10 @@ class AirflowClient:
 def _log_line(entry: Any) -> str:
     if isinstance(entry, str):
         return entry
-    return " ".join(str(entry.get(key, "")) for key in ("timestamp", "level", "event")).strip()
+    words = [str(entry.get(key, "")) for key in ("timestamp", "level", "event")]
+    # Airflow keeps what was raised, and its causes, apart from the line that speaks of it.
+    words += [f"{one['exc_type']}: {one['exc_value']}" for one in entry.get("error_detail") or ()]
+    return " ".join(words).strip()
 
 
 def _kubernetes_connection(kubeconfig: str | None) -> str:

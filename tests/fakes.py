@@ -1,7 +1,9 @@
 """In-memory stand-ins for the systems that the project talks to."""
 
 import hashlib
+import json
 import tarfile
+from bisect import bisect_left
 from copy import deepcopy
 
 import httpx
@@ -294,3 +296,39 @@ class FakeDocker:
         self.registry.images[image] = self.local[image]
         self.done.append(("push", image))
         return [{"status": "Pushed"}]
+
+
+class FakeArrivals:
+    """What `fink_k8s.adapters.alerts.Arrivals` offers, over when each alert came, by partition.
+
+    Partition p holds the offsets from `begins[p]` on. `asked` counts the questions to the brokers.
+    """
+
+    def __init__(self, came, begins=None):
+        self.came = {number: sorted(moments) for number, moments in came.items()}
+        self.begins = begins or {}
+        self.asked = 0
+
+    def span(self):
+        return {
+            number: (self.begins.get(number, 0), self.begins.get(number, 0) + len(moments))
+            for number, moments in self.came.items()
+        }
+
+    def before(self, moment):
+        self.asked += 1
+        return {
+            number: self.begins.get(number, 0) + bisect_left(moments, moment)
+            for number, moments in self.came.items()
+        }
+
+
+class FakeAssetState(dict):
+    """The state of the asset `fink_health`, as a task's context gives it: values are JSON."""
+
+    def __getitem__(self, asset):
+        assert asset.name == "fink_health"
+        return self
+
+    def set(self, key, value):
+        dict.__setitem__(self, key, json.loads(json.dumps(value)))

@@ -37,10 +37,14 @@ def recorded(name: str) -> Evidence:
 
 
 def _position_from(kept: dict[str, Any]) -> Position:
-    moment = kept["committed_at"]
+    moments = {
+        name: datetime.fromisoformat(kept[name])
+        for name in ("committed_at", "earlier_at")
+        if kept.get(name)
+    }
     return Position(**{
         **kept,
-        "committed_at": datetime.fromisoformat(moment) if moment else None,
+        **moments,
         "next": _by_partition(kept["next"]),
     })  # fmt: skip
 

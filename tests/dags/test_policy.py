@@ -9,6 +9,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
 from fink_k8s.core import image_request, requests
+from fink_k8s.core.health_request import HealthRequest
+from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.defaults import Tag
 from fink_k8s.glue.form import request_from
@@ -22,6 +24,14 @@ REQUESTS = {
     "fink_image": image_request.ImageRequest,
     "fink_diagnose": requests.DiagnoseRequest,
     "fink_stop": StopRequest,
+    "fink_night": NightRequest,
+    "fink_health": HealthRequest,
+}
+# A teardown's state is not the run's: neither who diagnoses a failure nor who reports an incomplete
+# night may turn it green. The one speaks after a failure only, the other of whatever was verified.
+TEARDOWNS = {
+    "diagnose_failure": TriggerRule.ONE_FAILED,
+    "report_night": TriggerRule.ONE_DONE,
 }
 # What ends something must be named: an empty form is refused, with the fields to fill in.
 REFUSED_WHEN_EMPTY = {"fink_stop": "give streams, or night"}
@@ -49,7 +59,8 @@ def test_tags_are_of_the_closed_set(dag):
 
 
 def test_runs_do_not_overlap_and_nothing_is_caught_up(dag):
-    assert dag.max_active_runs == 1
+    # A night takes a day, and must not hold up another one; the stream's name is its lock.
+    assert dag.max_active_runs == (8 if dag.dag_id == "fink_night" else 1)
     assert dag.catchup is False
 
 
@@ -57,8 +68,7 @@ def test_every_task_has_a_limit_an_owner_and_the_rule_that_lets_stages_be_skippe
     for task in dag.tasks:
         assert task.execution_timeout, task.task_id
         assert task.owner == "fink"
-        # A teardown's state is not the run's: what diagnoses a failure must not turn it green.
-        rule = TriggerRule.ONE_FAILED if task.is_teardown else TriggerRule.NONE_FAILED
+        rule = TEARDOWNS[task.task_id] if task.is_teardown else TriggerRule.NONE_FAILED
         assert task.trigger_rule == rule
 
 
@@ -140,6 +150,27 @@ def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
         except AirflowSkipException:
             continue
     assert ran == [way or requests.SubmitWith.SPARK_OPERATOR]
+
+
+def test_fink_night_is_the_chain_that_its_page_promises(bag):
+    order = [
+        {"plan_night"},
+        {"check_prerequisites"},
+        {"submit.render_application"},
+        {"submit.end_other_spec"},
+        {"submit.submit_application", "submit.spark_submit"},
+        {"wait_until_healthy"},
+        {"watch_until_end"},
+        {"drain_late_alerts"},
+        {"stop_stream"},
+        {"verify_night"},
+        {"report_night", "diagnose_failure"},
+    ]
+    tasks = bag.dags["fink_night"].task_dict
+    assert set().union(*order) == set(tasks)
+    for before, after in pairwise(order):
+        for task in after:
+            assert before <= tasks[task].upstream_task_ids
 
 
 def test_fink_stop_is_the_chain_that_its_page_promises(bag):

@@ -1,16 +1,33 @@
 """One testbed and one Airflow for all end-to-end tests; each test has a night of its own."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from testbed.airflow import Airflow, AirflowClient
 from tests.e2e.driving import Fink, kubectl
+from tests.inbox import Inbox, open_inbox
+
+TOKEN = "canary-of-the-inbox"  # as Slack's or Telegram's stands in a target's address
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081)
+def inbox() -> Iterator[Inbox]:
+    """Where the messages of `fink_health` go."""
+    with open_inbox() as inbox:
+        yield inbox
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Airflow]:
+    connection = {"conn_type": "generic", "password": inbox.target(TOKEN)}
+    environment = {
+        "AIRFLOW_CONN_FINK_NOTIFY": json.dumps(connection),
+        # Its tests look when they want to, and not by the clock.
+        "FINK_HEALTH_MINUTES": "1440",
+    }
+    airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081, environment=environment)
     airflow.start()
     yield airflow
     airflow.stop()

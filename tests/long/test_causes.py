@@ -35,8 +35,13 @@ from tests.integration.trouble import (
 
 pytestmark = [pytest.mark.long, pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(500)]
 BATCH = '"stream2raw": "batch"'
-# A heap that Spark accepts, in a container that has no room for anything else.
-SCANTY = {"memory": "480m", "memoryOverhead": "1m", "javaOptions": "-XX:+AlwaysPreTouch"}
+# A heap that Spark accepts, whole from the start, in a container with no room for anything else.
+HEAP = "480m"
+SCANTY = {
+    "memory": HEAP,
+    "memoryOverhead": "1m",
+    "javaOptions": f"-Xms{HEAP} -XX:+AlwaysPreTouch",
+}
 SOON = 150
 SECONDS = f"{time.time():.0f}"
 
@@ -84,7 +89,9 @@ def lose(store, folder):
             files.delete_file(info.path)
 
 
+@pytest.fixture(scope="module")
 def kafka():
+    """A client that outlives its questions: its end would take their answers away."""
     return AdminClient({"bootstrap.servers": f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}"})
 
 
@@ -132,22 +139,22 @@ def test_the_topic_is_missing(bed, run):
     assert category_of(bed, manifest) == Category.TOPIC_MISSING
 
 
-def test_the_topic_is_deleted_under_the_stream(bed, run):
+def test_the_topic_is_deleted_under_the_stream(bed, run, kafka):
     produce("20070205", 100)
     manifest = run("20070205")
     wait_for_words(bed, manifest, BATCH, SOON)
-    kafka().delete_topics([topic_of("20070205")])[topic_of("20070205")].result()
+    kafka.delete_topics([topic_of("20070205")])[topic_of("20070205")].result()
     wait_for_category(bed, manifest, Category.TOPIC_MISSING, 60, name="topic-deleted")
 
 
-def test_offsets_are_gone(bed, run):
+def test_offsets_are_gone(bed, run, kafka):
     produce("20070206", 100)
     stream = run("20070206")
     wait_for_words(bed, stream, BATCH, SOON)
     delete(bed, stream["metadata"]["name"])
     produce("20070206", 100, seed=2)
     where = [TopicPartition(topic_of("20070206"), number, OFFSET_END) for number in range(4)]
-    for deleted in kafka().delete_records(where).values():
+    for deleted in kafka.delete_records(where).values():
         assert deleted.result().low_watermark > 0
     manifest = run("20070206")
     wait_for_words(bed, manifest, '"failed"', 90)

@@ -64,7 +64,9 @@ class Team:
         return compose.settings()["AIRFLOW_ADMIN_PASSWORD"]
 
     def run(self, *command: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **self.variables, **changed}
+        # What Compose finds in the environment goes before .env; a team's shell has none of these.
+        bare = {name: os.environ[name] for name in os.environ if not name.startswith("FINK_")}
+        environment = {**bare, **self.variables, **changed}
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
         )
@@ -253,8 +255,14 @@ def test_down_leaves_nothing(up):
 
 
 def wait_for_counts(store, night, read, seconds=60):
-    """Return the counts once `read` messages are committed; batches come after the first one."""
+    """Return the counts once `read` messages are committed; batches come after the first one.
+
+    What a batch sets aside is written right after its commit.
+    """
     deadline = time.monotonic() + seconds
-    while (counts := store.counts(night)).read < read and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        counts = store.counts(night)
+        if counts.read >= read and counts.is_complete:
+            break
         time.sleep(2)
     return counts

@@ -1,5 +1,9 @@
 """The plugin is light for every process, and its pages are for those who are logged in."""
 
+import base64
+import hashlib
+import importlib.util
+import re
 import subprocess
 import sys
 
@@ -7,24 +11,29 @@ import pytest
 from fastapi.testclient import TestClient
 
 from docs.generate import ROOT
-from fink_k8s.core.errors import Unavailable
+from fink_k8s.core.errors import OutOfSight, Unavailable
+from tests.facts import facts_of, restart
 
 STREAM = "stream2raw-ztf-20260101"
 
 
 @pytest.fixture
 def client(monkeypatch):
-    from fink_k8s.glue import spark_ui
+    from fink_k8s.glue.web import nights, spark_ui
+    from fink_k8s.glue.web.app import ACCESS, app
 
     class NoDriver:
         def driver_page(self, *_):
             raise Unavailable("GET jobs/: there is no such object")
 
+    def no_store(settings):
+        raise OutOfSight("FINK_STORE_MOUNT is not set")
+
     monkeypatch.setattr(spark_ui, "cluster", NoDriver)
-    (login,) = spark_ui.app.routes[-1].dependencies
-    spark_ui.app.dependency_overrides[login.dependency] = lambda: None
-    yield TestClient(spark_ui.app, follow_redirects=False)
-    spark_ui.app.dependency_overrides.clear()
+    monkeypatch.setattr(nights, "store", no_store)
+    app.dependency_overrides[ACCESS] = lambda: None
+    yield TestClient(app, follow_redirects=False)
+    app.dependency_overrides.clear()
 
 
 def test_the_plugin_loads_no_web_framework():
@@ -81,13 +90,132 @@ def test_the_parts_of_sparks_own_pages_are_asked_for(client):
         assert client.get(f"/streams/{STREAM}/ui/{path}").status_code == 502
 
 
+PAGES = [f"/streams/{STREAM}/ui/jobs/", "/nights/", f"/nights/{STREAM}"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
-def test_nothing_can_be_done_through_it(client, method):
-    assert getattr(client, method)(f"/streams/{STREAM}/ui/jobs/").status_code == 405
+def test_nothing_can_be_done_through_it(client, method, page):
+    assert getattr(client, method)(page).status_code == 405
 
 
-def test_without_login_there_is_nothing_to_see():
-    from fink_k8s.glue import spark_ui
+@pytest.mark.parametrize("page", PAGES)
+def test_without_login_there_is_nothing_to_see(page):
+    from fink_k8s.glue.web.app import app
 
-    answer = TestClient(spark_ui.app).get(f"/streams/{STREAM}/ui/jobs/")
-    assert answer.status_code == 401
+    assert TestClient(app).get(page).status_code == 401
+
+
+def test_no_page_lies_outside_the_login():
+    from fink_k8s.glue.web.app import app
+
+    paths = {path.replace("{stream}", STREAM).replace("{path:path}", "jobs/")
+             for path in routes_of(app)}  # fmt: skip
+    assert paths == set(PAGES)
+
+
+def routes_of(app):
+    from fink_k8s.glue.web import nights, spark_ui
+
+    own = {route.path for router in (nights.router, spark_ui.router) for route in router.routes}
+    others = {getattr(route, "path", None) for route in app.routes} - own - {None}
+    return own | others
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Where reports are kept that Airflow's web server can read."""
+    monkeypatch.setenv("FINK_DIAGNOSIS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def keep(facts):
+    from fink_k8s.adapters.keeping import keep_report
+    from fink_k8s.core.settings import load_settings
+    from fink_k8s.glue.web import nights
+
+    keep_report(facts, load_settings(), lambda: nights.store(None))
+
+
+def test_the_report_of_a_night_is_shown_with_its_picture(client, folder):
+    keep(facts_of(STREAM, restarts=(restart(cause="<script>alert(1)</script>"),)))
+    answer = client.get(f"/nights/{STREAM}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "1,234 alerts read = 1,230 stored + 4 set aside" in answer.text
+    assert "<svg" in answer.text
+    assert "<script" not in answer.text
+
+
+def test_the_pages_load_nothing_run_nothing_and_stay_within_airflow(client, folder):
+    keep(facts_of(STREAM))
+    for page in ("/nights/", f"/nights/{STREAM}"):
+        answer = client.get(page)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'self'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        styles = re.findall(r"<style>(.*?)</style>", answer.text, re.S)
+        assert styles
+        for text in styles:
+            digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy
+        assert not re.search(r"""\s(style|on\w+)=|src=|href="(?!\./|stream2raw-)""", answer.text)
+
+
+def test_what_lies_in_the_store_is_never_shown_as_it_lies_there(client, folder):
+    keep(facts_of(STREAM))
+    (folder / f"reports/{STREAM}/night.svg").write_text("<svg><script>alert(1)</script></svg>")
+    (folder / f"reports/{STREAM}/report.md").write_text("<script>alert(1)</script>")
+    assert "alert(1)" not in client.get(f"/nights/{STREAM}").text
+
+
+def test_the_list_shows_the_latest_nights_and_those_that_cannot_be_read(client, folder):
+    keep(facts_of(STREAM))
+    keep(facts_of("stream2raw-ztf-20251231"))
+    (folder / "reports/stream2raw-ztf-20251231/facts.json").write_text("{")
+    text = client.get("/nights/").text
+    assert text.index(STREAM) < text.index("stream2raw-ztf-20251231")
+    assert "holds no facts of a night" in text
+
+
+def test_the_list_is_bounded(client, folder):
+    for day in range(1, 32):
+        keep(facts_of(f"stream2raw-ztf-202510{day:02}"))
+    text = client.get("/nights/").text
+    assert text.count("<h2>") == 30
+    assert "1 earlier nights" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["spark-operator", "stream2raw-xyz-20260101", "a" * 63, "..%2f..%2fraw", "%2e%2e"]
+)
+def test_a_name_that_is_no_stream_has_no_report(client, folder, name):
+    assert client.get(f"/nights/{name}").status_code == 404
+
+
+def test_a_night_that_is_not_over_has_no_report_yet(client, folder):
+    answer = client.get(f"/nights/{STREAM}")
+    assert answer.status_code == 404
+    assert "no report yet" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("page", ["/nights/", f"/nights/{STREAM}"])
+def test_a_store_that_is_out_of_sight_is_told_with_the_remedy(client, page):
+    answer = client.get(page)
+    assert answer.status_code == 502
+    assert "FINK_STORE_MOUNT" in answer.json()["detail"]
+
+
+def test_the_menu_leads_to_the_list():
+    (view,) = plugin().external_views
+    assert view["href"] == "/fink/nights/"
+    assert {one.name for one in plugin().operator_extra_links} == {"Spark UI", "Night report"}
+
+
+def plugin():
+    spec = importlib.util.spec_from_file_location("fink_plugin", ROOT / "plugins/fink_plugin.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FinkPlugin

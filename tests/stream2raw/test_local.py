@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import fastavro
@@ -18,6 +19,8 @@ import pytest
 from confluent_kafka import Producer
 from pyarrow import fs
 
+from fink_k8s.adapters.alerts import Arrivals
+from fink_k8s.adapters.night_facts import NightWindow, look_back
 from fink_k8s.adapters.storage import Store
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
@@ -136,6 +139,16 @@ def send(environment, topic, values):
     assert producer.flush(60) == 0
 
 
+def looked_back_at(store, environment, topic):
+    now = datetime.now(UTC)
+    return look_back(
+        NightWindow(f"stream2raw-ztf-{NIGHT}", topic, now - timedelta(minutes=5), now, now),
+        lambda: store,
+        Arrivals(environment["FINK_KAFKA_SERVERS"], topic),
+        "s3a://fink",
+    )
+
+
 def test_whole_alerts_are_stored_and_damaged_ones_set_aside(
     spark_environment, environment, topic, night, tmp_path
 ):
@@ -150,6 +163,9 @@ def test_whole_alerts_are_stored_and_damaged_ones_set_aside(
     counts = store.counts(NIGHT)
     assert (counts.read, counts.stored, counts.set_aside) == (154, 150, 4)
     assert counts.batches == 2
+    facts = looked_back_at(store, environment, topic)
+    assert facts.is_verified, facts.reasons
+    assert (facts.counts, facts.unread, facts.curve[-1].lag) == (counts, 0, 0)
     stored = {next(fastavro.reader(io.BytesIO(alert)))["candid"] for alert in whole}
     assert {candid for *_, candid in store.stored_keys()} == stored
     columns = ds.dataset(f"{tmp_path}/raw/{NIGHT}", format="parquet").schema.names

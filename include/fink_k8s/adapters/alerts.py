@@ -1,4 +1,4 @@
-"""Kafka, as preflight and diagnosis see it: the broker, the topic, its offsets."""
+"""Kafka, as preflight, diagnosis and report see it: the broker, the topic, its offsets."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -60,6 +60,56 @@ def topic_offsets(
     # No alert is younger than the limit: all are older.
     due = {number: ends[number] if offset < 0 else offset for number, offset in due.items()}
     return Topic(topic, starts, ends, due, overdue)
+
+
+class Arrivals:
+    """When the alerts of a topic came, as the brokers' own index of time tells it.
+
+    `timeout` is in seconds.
+    """
+
+    def __init__(self, servers: str, topic: str, timeout: float = 8) -> None:
+        self._servers = servers
+        self._topic = topic
+        self._timeout = timeout
+        self._admin = _admin(servers, timeout)
+        self._ends: Mapping[int, int] = {}
+        self._asked: dict[int, Mapping[int, int]] = {}
+
+    def span(self) -> Mapping[int, tuple[int, int]]:
+        """Return the first and the next offset by partition; empty: there is no such topic.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        found = topic_offsets(self._servers, self._topic, timeout=self._timeout)
+        self._ends = found.ends
+        return {number: (found.starts[number], end) for number, end in found.ends.items()}
+
+    def before(self, moment: datetime) -> Mapping[int, int]:
+        """Return the offset of the first alert that came at `moment` or later, by partition.
+
+        One question to the brokers a moment; the answer is kept. The topic's end, as `span` saw
+        it, where none came later.
+
+        Raises:
+            Unavailable: no broker answers.
+        """
+        stamp = int(moment.timestamp() * 1000)
+        if stamp not in self._asked:
+            where = [TopicPartition(self._topic, number) for number in self._ends]
+            spec = OffsetSpec.for_timestamp(stamp)
+            try:
+                found = _offsets(self._admin, where, spec, self._timeout)
+            except KafkaException as error:
+                raise _unavailable(self._servers, error) from error
+            ends = self._ends
+            # Alerts that come meanwhile are none of what `span` saw.
+            self._asked[stamp] = {
+                number: ends[number] if offset < 0 else min(offset, ends[number])
+                for number, offset in found.items()
+            }
+        return self._asked[stamp]
 
 
 def _offsets(admin: Any, where: list[Any], spec: Any, timeout: float) -> Mapping[int, int]:

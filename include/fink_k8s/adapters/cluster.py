@@ -75,8 +75,11 @@ class Cluster:
         return self._find(f"{path_of(kind, namespace)}/{name}")
 
     def find_all(self, kind: str, namespace: str) -> list[Object]:
-        """Return the objects of a kind in a namespace, each with its `kind`."""
-        items = self._get(path_of(kind, namespace))["items"]
+        """Return the objects of a kind in a namespace, each with its `kind`.
+
+        Of a kind that the cluster does not know, as SparkApplication without operator, it has none.
+        """
+        items = (self._find(path_of(kind, namespace)) or {"items": []})["items"]
         return [{**item, "kind": kind} for item in items]
 
     def crd_exists(self) -> bool:
@@ -120,6 +123,14 @@ class Cluster:
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
         return before is None or _version_of(before) != _version_of(after)
+
+    def annotate(
+        self, kind: str, name: str, namespace: str, annotations: Mapping[str, str]
+    ) -> None:
+        """Add annotations to an object, or change those that it has."""
+        path = f"{path_of(kind, namespace)}/{name}"
+        body = {"metadata": {"annotations": dict(annotations)}}
+        self._call("PATCH", path, {}, body, content_type="application/merge-patch+json")
 
     def create(self, manifest: Object) -> Object:
         """Make a new object.
@@ -320,7 +331,7 @@ def _attributes(verb: str, resource: str, namespace: str) -> dict[str, str]:
 
 def path_of(kind: str, namespace: str = "") -> str:
     """Return where the objects of a kind are, e.g. `Pod`."""
-    return _PATHS[kind].format(ns=namespace)
+    return path_of(kind, namespace)
 
 
 def ui_of(namespace: str, pod: str) -> str:

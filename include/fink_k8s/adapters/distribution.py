@@ -3,13 +3,13 @@
 import hashlib
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
+from backports import tarfile
 
 from fink_k8s.core.errors import InvalidRequest, Refused, Unavailable
 from fink_k8s.core.releases import Jar, Release

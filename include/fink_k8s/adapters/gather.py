@@ -4,11 +4,12 @@ No source's failure is an error here: it becomes a note in the evidence, and the
 all the same. Sizes are bounded, and secrets are hidden before anything is read or kept.
 """
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fink_k8s.adapters.alerts import topic_offsets
@@ -18,7 +19,6 @@ from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.errors import FinkError, Unavailable
 from fink_k8s.core.names import (
-    default_topic,
     driver_pod_name,
     parse_stream_name,
     pod_selector,
@@ -26,6 +26,7 @@ from fink_k8s.core.names import (
 )
 from fink_k8s.core.redaction import redact, redacted
 from fink_k8s.core.settings import Settings
+from fink_k8s.core.surveys import default_topic
 
 LOG_LINES, LOG_BYTES = 400, 64_000
 MOST_PODS = 6
@@ -44,23 +45,39 @@ def gather(
     failures: Mapping[str, str] | None = None,
     secrets: Iterable[str] = (),
     overdue: timedelta = OVERDUE,
+    seconds: float = math.inf,
 ) -> Evidence:
     """Return the full look at `stream`: cluster, logs, checkpoint, Kafka.
 
     `failures` is what the tasks of a run said; `secrets` are values to hide wherever they are.
     `overdue` is how long an alert may wait until its batch has to have ended. Nothing is raised
-    for what does not answer; it is in `unanswered`, by source.
+    for what does not answer; it is in `unanswered`, by source. After `seconds` no further source is
+    asked; a single one may take as long as its client has patience.
     """
-    seen = _Look(cluster, settings, stream)
+    seen = _Look(cluster, settings, stream, time.monotonic() + seconds)
     evidence = seen.at_cluster(Evidence(None, seen_at=datetime.now(UTC), failures=failures or {}))
     evidence = seen.at_data(evidence, open_store, overdue)
     return _without_secrets(replace(evidence, unanswered=seen.unanswered), tuple(secrets))
 
 
+def with_data(
+    cluster: Cluster,
+    settings: Settings,
+    stream: str,
+    evidence: Evidence,
+    open_store: Callable[[], Store],
+) -> Evidence:
+    """Return a look with what Kafka and the store know of the night added: position and topic."""
+    look = _Look(cluster, settings, stream, math.inf)
+    evidence = look.at_data(evidence, open_store, OVERDUE)
+    return replace(evidence, unanswered=look.unanswered)
+
+
 class _Look:
     """One look, and who did not answer."""
 
-    def __init__(self, cluster: Cluster, settings: Settings, stream: str) -> None:
+    def __init__(self, cluster: Cluster, settings: Settings, stream: str, deadline: float) -> None:
+        self._deadline = deadline
         self._cluster = cluster
         self._settings = settings
         self._namespace = settings.namespace
@@ -140,6 +157,9 @@ class _Look:
         return "\n".join(line for line in lines if line.strip() and "[Stage " not in line)
 
     def _ask(self, source: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+        if time.monotonic() > self._deadline:
+            self.unanswered[f"{source} (out of time)"] = "those before it took too long"
+            return otherwise
         try:
             return question()
         except Exception as error:
@@ -149,34 +169,6 @@ class _Look:
                 source = f"{source} (out of sight)"
             self.unanswered[source] = " ".join(f"{error}".split())[:300] or type(error).__name__
             return otherwise
-
-
-def keep(
-    files: Mapping[str, str],
-    stream: str,
-    moment: datetime,
-    settings: Settings,
-    open_store: Callable[[], Store],
-) -> str:
-    """Write a bundle to the configured folder, or to the store; return its address.
-
-    Raises:
-        Unavailable: neither takes it.
-    """
-    folder = f"{stream}/{moment:%Y%m%dT%H%M%SZ}"
-    if not settings.diagnosis_dir:
-        return open_store().write(f"diagnosis/{folder}", files)
-    home = Path(settings.diagnosis_dir) / folder
-    try:
-        for name, text in files.items():
-            path = home / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    except OSError as error:
-        raise Unavailable(
-            f"bundle {home} cannot be written: {error}; check FINK_DIAGNOSIS_DIR"
-        ) from error
-    return str(home)
 
 
 def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:

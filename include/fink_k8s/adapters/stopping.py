@@ -24,6 +24,7 @@ from fink_k8s.core.stopping import (
     grace_of,
     next_step,
 )
+from fink_k8s.core.watch import utc_now
 
 _OTHERS = ("Service", "ConfigMap")
 
@@ -124,6 +125,17 @@ def pursue(
     step = next_step(course, manner, remains, now)
     _act(cluster, step.action, manner, remains)
     return course.doing(step.action, manner, now).seeing(witness.end), step
+
+
+def ask_to_end(cluster: Cluster, namespace: str, stream: str, manner: StopManner) -> None:
+    """Ask a stream to end, and do not wait for it."""
+    now = utc_now()
+    course = Course.of(stream, remains_of(cluster, namespace, stream), now)
+    witness = Witness(cluster, namespace)
+    try:
+        pursue(cluster, namespace, course, manner, witness, now)
+    finally:
+        witness.close()
 
 
 def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains) -> None:

@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow.parquet as pq
 from pyarrow import fs
 
+from fink_k8s.adapters.footers import Footer, Say, footers_of
 from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.names import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.stores import Scheme, StoreAddress
+
+PACE_TIME = timedelta(minutes=5)
+"""Over how long a stream's pace is taken: a few batches say little."""
 
 
 def open_store(settings: Settings, *, access_key: str = "", secret_key: str = "") -> "Store":
@@ -72,6 +76,26 @@ def _hdfs_files(address: StoreAddress) -> fs.FileSystem:
         ) from error
 
 
+_MOST_TEXT = 1 << 20
+Offsets = dict[tuple[str, str], int]
+"""Offsets by (topic, partition)."""
+
+
+def _nothing(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of a night's committed batches, when it was written, and its rows (0: `broken`)."""
+
+    path: str
+    at: datetime
+    rows: int
+    broken: str = ""
+    is_set_aside: bool = False
+
+
 class Store:
     """A store of raw alerts: the folder `root` of a file system.
 
@@ -126,15 +150,43 @@ class Store:
         Rows come from the footers of exactly the files that the sink's manifest lists; files that
         no manifest lists are not counted.
         """
-        checkpoint = checkpoint_path(self._prefix, night)
         batches = self.committed(night)
         if not batches:
             return NightCounts(0, 0, 0, 0)
-        end = self._offsets(f"{checkpoint}/offsets/{batches[-1]}")
+        last = batches[-1]
+        read = sum(end - start for start, end in self.spans(night, last).values())
+        stored = self._rows(self._manifest(night, last))
+        return NightCounts(last + 1, read, stored, self._set_aside(night, last))
+
+    def spans(self, night: str, last: int) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return what batches up to `last` have read: by (topic, partition) [start, end)."""
+        checkpoint = checkpoint_path(self._prefix, night)
         start = self._offsets(f"{checkpoint}/sources/0/0")
-        read = sum(offset - start.get(where, 0) for where, offset in end.items())
-        stored = sum(self._rows(path) for path in self._manifest(night, batches[-1]))
-        return NightCounts(batches[-1] + 1, read, stored, self._set_aside(night, batches[-1]))
+        end = self._offsets(f"{checkpoint}/offsets/{last}")
+        return {where: (start.get(where, 0), offset) for where, offset in end.items()}
+
+    def written(self, night: str, last: int, say: Say = _nothing) -> list[Written]:
+        """Return the files of the batches up to `last`: those of the manifest, those set aside.
+
+        Each footer is read once, several at once; `say` hears of the progress. A file that is gone
+        or is no parquet is returned as `broken`.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
+        found = {
+            self._path(entry["path"]): Written(
+                entry["path"], datetime.fromtimestamp(entry["modificationTime"] / 1000, UTC), 0
+            )
+            for entry in self._entries(night, last)
+        } | {
+            info.path: Written(info.path, info.mtime.astimezone(UTC), 0, is_set_aside=True)
+            for info in self._set_aside_files(night, last)
+        }
+        return [
+            replace(found[footer.path], rows=footer.rows, broken=footer.broken)
+            for footer in footers_of(self._files, list(found), say)
+        ]
 
     def position(self, night: str, topic: str) -> Position:
         """Return how far the night's checkpoint has come, whatever state it is in.
@@ -142,22 +194,22 @@ class Store:
         What is written later is read later: a batch that ends meanwhile is no contradiction.
         """
         checkpoint = checkpoint_path(self._prefix, night)
-        batches = self.committed(night)
+        ended = self._ended(checkpoint + "/commits")
         written = self._batches(raw_path(self._prefix, night) + "/_spark_metadata")
         planned = self._batches(checkpoint + "/offsets")
-        last = batches[-1] if batches else -1
+        last = max(ended, default=-1)
         position = Position(max(planned, default=-1), last, written=max(written, default=-1))
         if last not in planned:
             return position
-        end = self._offsets(f"{checkpoint}/offsets/{last}")
         start = self._offsets(f"{checkpoint}/sources/0/0")
+        earlier = _batch_before(last, {n: at for n, at in ended.items() if n in planned})
+        spans = self.spans(night, last)
         return replace(
             position,
-            committed_at=self._written_at(f"{checkpoint}/commits/{last}"),
-            next={
-                int(partition): offset for (name, partition), offset in end.items() if name == topic
-            },
-            read=sum(offset - start.get(where, 0) for where, offset in end.items()),
+            committed_at=ended[last],
+            **self._read_until(checkpoint, earlier, start, ended),
+            next={int(number): end for (name, number), (_, end) in spans.items() if name == topic},
+            read=sum(end - begin for begin, end in spans.values()),
             set_aside=self._set_aside(night, last),
         )
 
@@ -181,6 +233,29 @@ class Store:
                 raise Unavailable(f"{address} cannot be written: {str(error)[:200]}") from error
         return address
 
+    def text(self, path: str, most: int = _MOST_TEXT) -> str | None:
+        """Return a text below the store's root, at most `most` bytes; None where there is none.
+
+        Raises:
+            Unavailable: it cannot be read.
+        """
+        try:
+            with self._files.open_input_file(self._path(f"{self._prefix.rstrip('/')}/{path}")) as f:
+                return str(f.read(most), "utf-8", "replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of the folders in a folder below the store's root.
+
+        Raises:
+            Unavailable: it cannot be read.
+        """
+        address = f"{self._prefix.rstrip('/')}/{path}"
+        return [info.base_name for info in self._list(address, kind=fs.FileType.Directory)]
+
     @property
     def _has_owners(self) -> bool:
         """Tell whether folders belong to users; those of S3 are but names."""
@@ -190,6 +265,10 @@ class Store:
         return bool(self._files.get_file_info(path).type == fs.FileType.NotFound)
 
     def _manifest(self, night: str, last: int) -> list[str]:
+        return [entry["path"] for entry in self._entries(night, last)]
+
+    def _entries(self, night: str, last: int) -> list[dict[str, Any]]:
+        """Return the manifest's files of the batches up to `last`, as Spark describes them."""
         folder = raw_path(self._prefix, night) + "/_spark_metadata"
         compacts = self._numbers(folder, ".compact")
         latest = max((number for number in compacts if number <= last), default=-1)
@@ -200,27 +279,30 @@ class Store:
             for name in logs
             for line in self._read(f"{folder}/{name}").splitlines()[1:]
         ]
-        return [entry["path"] for entry in entries if entry["action"] == "add"]
+        return [entry for entry in entries if entry["action"] == "add"]
 
     def _set_aside(self, night: str, last: int) -> int:
-        """Count what is set aside; a batch whose folder is still being written does not count."""
-        found = [info.path for info in self._list(quarantine_path(self._prefix, night), deep=True)]
-        done = {path.rpartition("/")[0] for path in found if path.endswith("/_SUCCESS")}
-        total = 0
-        for path in found:
-            folder = path.rpartition("/")[0]
-            batch = folder.rpartition("/batch=")[2]
-            if path.endswith(".parquet") and folder in done and int(batch) <= last:
-                total += self._rows(path)
-        return total
+        return self._rows([info.path for info in self._set_aside_files(night, last)])
 
-    def _rows(self, path: str) -> int:
-        try:
-            return int(pq.read_metadata(self._path(path), filesystem=self._files).num_rows)
-        except OSError as error:
-            raise Unavailable(f"{path} cannot be read: {str(error)[:200]}") from error
+    def _set_aside_files(self, night: str, last: int) -> list[fs.FileInfo]:
+        """Return the files set aside; a batch whose folder is still being written has none."""
+        found = self._list(quarantine_path(self._prefix, night), deep=True)
+        done = {info.path.rpartition("/")[0] for info in found if info.base_name == "_SUCCESS"}
+        return [
+            info
+            for info in found
+            if info.path.endswith(".parquet")
+            and (folder := info.path.rpartition("/")[0]) in done
+            and int(folder.rpartition("/batch=")[2]) <= last
+        ]
 
-    def _offsets(self, path: str) -> dict[tuple[str, str], int]:
+    def _rows(self, paths: list[str]) -> int:
+        footers = footers_of(self._files, [self._path(path) for path in paths])
+        for footer in footers:
+            _check(footer)
+        return sum(footer.rows for footer in footers)
+
+    def _offsets(self, path: str) -> Offsets:
         text = self._read(path)
         loaded = json.loads(text[text.rindex("\n{") if "\n{" in text else text.index("{") :])
         return {(topic, p): int(o) for topic, parts in loaded.items() for p, o in parts.items()}
@@ -229,19 +311,37 @@ class Store:
         """Return the batches of a log folder, those that a compact file holds by its number."""
         return sorted({*self._numbers(folder), *self._numbers(folder, ".compact")})
 
-    def _written_at(self, path: str) -> datetime | None:
-        info = self._files.get_file_info(self._path(path))
-        return info.mtime.astimezone(UTC) if info.mtime else None
+    def _ended(self, folder: str) -> dict[int, datetime]:
+        """Return when each batch ended, by the ages of the files in `commits`."""
+        return {
+            int(info.base_name): info.mtime.astimezone(UTC)
+            for info in self._list(folder)
+            if info.base_name.isdigit()
+        }
+
+    def _read_until(
+        self, checkpoint: str, batch: int, start: Offsets, ended: Mapping[int, datetime]
+    ) -> dict[str, Any]:
+        """Return the fields of a position that tell of an earlier batch, where there is one."""
+        if batch not in ended:
+            return {}
+        try:
+            end = self._offsets(f"{checkpoint}/offsets/{batch}")
+        except Unavailable:  # Spark has cleared it away meanwhile
+            return {}
+        return {"earlier_at": ended[batch], "earlier_read": _alerts_between(start, end)}
 
     def _numbers(self, folder: str, suffix: str = "") -> list[int]:
         names = [info.base_name.removesuffix(suffix) for info in self._list(folder)
                  if info.base_name.endswith(suffix)]  # fmt: skip
         return sorted(int(name) for name in names if name.isdigit())
 
-    def _list(self, folder: str, *, deep: bool = False) -> list[fs.FileInfo]:
+    def _list(
+        self, folder: str, *, deep: bool = False, kind: fs.FileType = fs.FileType.File
+    ) -> list[fs.FileInfo]:
         selector = fs.FileSelector(self._path(folder), allow_not_found=True, recursive=deep)
         try:
-            return [i for i in self._files.get_file_info(selector) if i.type == fs.FileType.File]
+            return [info for info in self._files.get_file_info(selector) if info.type == kind]
         except OSError as error:
             raise Unavailable(f"store {folder} cannot be read: {str(error)[:200]}") from error
 
@@ -270,6 +370,25 @@ class Store:
                 "store moved? set FINK_STORE_PREFIX to where the night was written"
             )
         return f"{self._root.rstrip('/')}{here}"
+
+
+def _check(footer: Footer) -> None:
+    if footer.broken:
+        raise Unavailable(f"{footer.path} cannot be read: {footer.broken}")
+
+
+def _alerts_between(start: Offsets, end: Offsets) -> int:
+    return sum(offset - start.get(where, 0) for where, offset in end.items())
+
+
+def _batch_before(last: int, ended: Mapping[int, datetime]) -> int:
+    """Return the newest batch that ended `PACE_TIME` before the last one, or the oldest known.
+
+    It is -1 where there is none before the last one.
+    """
+    others = {number: at for number, at in ended.items() if number < last}
+    old = [number for number, at in others.items() if ended[last] - at >= PACE_TIME]
+    return max(old) if old else min(others, default=-1)
 
 
 _REMEDIES = {

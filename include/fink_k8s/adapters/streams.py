@@ -175,12 +175,15 @@ def ensure_stream(
     manifest: dict[str, Any],
     submit_with: SubmitWith = SubmitWith.SPARK_OPERATOR,
     create: Callable[[], dict[str, Any]] | None = None,
+    *,
+    as_it_runs: bool = False,
 ) -> Submission:
     """Start the stream, or adopt the one of that name if it is the same.
 
     The name is the lock of the night: whatever is called at once or again, in either way of
     submission, one driver comes of it. `create` starts the stream where nothing holds its name,
-    and returns what does then; without it the application is created.
+    and returns what does then; without it the application is created. What lives already is taken
+    with whatever spec it has where `as_it_runs`.
 
     Raises:
         Conflict: one is there with another spec; the message names the fields that differ.
@@ -193,7 +196,9 @@ def ensure_stream(
     ended = [one for one in found if is_over(one.state) or _is_a_torso(cluster, one)]
     for holder in found:
         if holder not in ended:
-            _check_same(holder, manifest, submit_with)
+            _check_way(holder, manifest, submit_with)
+            if not as_it_runs:
+                _check_same(holder, manifest)
     if alive := [one for one in found if one not in ended]:
         return Submission(Way.ADOPTED, alive[0].there)
     for holder in ended:
@@ -202,7 +207,7 @@ def ensure_stream(
         made = (create or partial(cluster.create, manifest))()
     except Conflict:
         # Someone else was faster; theirs is now the one to adopt, or to refuse.
-        return ensure_stream(cluster, manifest, submit_with, create)
+        return ensure_stream(cluster, manifest, submit_with, create, as_it_runs=as_it_runs)
     except FinkError as error:
         if error.diagnosis is None and (cause := diagnose_words(str(error))):
             raise type(error)(str(cause), diagnosis=cause, retryable=error.retryable) from error
@@ -210,8 +215,8 @@ def ensure_stream(
     return Submission(Way.REPLACED if ended else Way.CREATED, made)
 
 
-def _check_same(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWith) -> None:
-    """Check that a living holder is what is asked for."""
+def _check_way(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWith) -> None:
+    """Check that a living holder can be the stream that is asked for."""
     name = manifest["metadata"]["name"]
     if holder.there["metadata"].get("deletionTimestamp"):
         raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
@@ -227,6 +232,11 @@ def _check_same(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWit
             f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
             retryable=True,
         )
+
+
+def _check_same(holder: Holder, manifest: dict[str, Any]) -> None:
+    """Check that a living holder was made from the spec that is asked for."""
+    name = manifest["metadata"]["name"]
     if hash_of(holder.there) != hash_of(manifest):
         there = holder.spec
         changed = ", ".join(differences(there, manifest["spec"])) if there else ""

@@ -65,3 +65,9 @@ class Conflict(FinkError):
 
 class StreamFailed(FinkError):
     """The stream cannot start, or has died."""
+
+
+def shown(text: object) -> str:
+    """Quote outside text for a message: ASCII only (no bidi tricks) and short."""
+    quoted = ascii(text)
+    return quoted if len(quoted) <= 80 else f"{quoted[:77]}..."

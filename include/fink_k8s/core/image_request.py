@@ -34,8 +34,8 @@ class Requirements(StrEnum):
     SCIENCE = "science"
 
 
-class ImageRequest(Request):
-    """What `fink_image` builds."""
+class ImageChoice(Request):
+    """Which image runs, and which program in it."""
 
     release: str = Field(
         "",
@@ -54,6 +54,46 @@ class ImageRequest(Request):
         max_length=128,
         json_schema_extra=PLATFORM,
     )
+    main_file: str = Field(
+        "",
+        title="Program",
+        description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
+        "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
+        pattern=r"^(/?[A-Za-z0-9_./+-]+\.py)?$",
+        max_length=200,
+        json_schema_extra=_CONTENT,
+    )
+
+    @field_validator("image_tag")
+    @classmethod
+    def _check_tag(cls, value: str) -> str:
+        if value and not value.startswith("sha256:") and not is_image_tag(value):
+            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
+        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+            raise ValueError("is no digest; give sha256: and 64 hex digits")
+        return value
+
+    @field_validator("main_file")
+    @classmethod
+    def _check_main_file(cls, value: str) -> str:
+        if value:
+            checked(relative_path_from, value.removeprefix("/"))
+        return value
+
+    @property
+    def builds_image(self) -> bool:
+        """Tell whether the stage `image` runs."""
+        return False
+
+    @property
+    def is_in_minikube(self) -> bool:
+        """Tell whether the image is in minikube's Docker, and in no registry."""
+        return False
+
+
+class ImageRequest(ImageChoice):
+    """What `fink_image` builds."""
+
     image_action: ImageAction = Field(
         ImageAction.BUILD_AND_PUSH,
         title="Build, push",
@@ -94,15 +134,6 @@ class ImageRequest(Request):
         max_length=200,
         json_schema_extra=_CONTENT,
     )
-    main_file: str = Field(
-        "",
-        title="Program",
-        description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
-        "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
-        pattern=r"^(/?[A-Za-z0-9_./+-]+\.py)?$",
-        max_length=200,
-        json_schema_extra=_CONTENT,
-    )
     dockerfile: str = Field(
         "",
         title="Dockerfile of your own",
@@ -125,14 +156,10 @@ class ImageRequest(Request):
         """Tell whether the stage `image` runs."""
         return True
 
-    @field_validator("image_tag")
-    @classmethod
-    def _check_tag(cls, value: str) -> str:
-        if value and not value.startswith("sha256:") and not is_image_tag(value):
-            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
-        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-            raise ValueError("is no digest; give sha256: and 64 hex digits")
-        return value
+    @property
+    def is_in_minikube(self) -> bool:
+        """Tell whether the image is in minikube's Docker, and in no registry."""
+        return self.image_action is ImageAction.MINIKUBE
 
     @field_validator("fink_source")
     @classmethod
@@ -148,13 +175,6 @@ class ImageRequest(Request):
     @classmethod
     def _check_path(cls, value: str) -> str:
         return value if value == "" else checked(relative_path_from, value)
-
-    @field_validator("main_file")
-    @classmethod
-    def _check_main_file(cls, value: str) -> str:
-        if value:
-            checked(relative_path_from, value.removeprefix("/"))
-        return value
 
     @model_validator(mode="after")
     def _check_image(self) -> Self:

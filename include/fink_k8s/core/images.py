@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.image_request import ImageAction, ImageRequest
+from fink_k8s.core.image_request import ImageAction, ImageChoice, ImageRequest
 from fink_k8s.core.releases import Jar, Release
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.sources import check_address, is_git_address, places_from
@@ -65,7 +65,7 @@ def main_file_of(request: ImageRequest) -> str:
     return OWN_MAIN_FILE
 
 
-def tag_of(request: ImageRequest, release: Release) -> str:
+def tag_of(request: ImageChoice, release: Release) -> str:
     """Return the image's tag, `<fink>_<spark>` unless the form has another."""
     return request.image_tag or release.tag
 

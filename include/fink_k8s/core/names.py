@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from typing import TypeVar
 
-from fink_k8s.core.errors import InvalidRequest
-
-NIGHT_PATTERN = r"^[0-9]{8}$"
-"""The shape of a night for forms; `night_from` checks that it is a real date as well."""
+from fink_k8s.core.errors import InvalidRequest, shown
+from fink_k8s.core.surveys import Survey, survey_from
 
 LABEL_NIGHT = "fink.night"
 LABEL_SURVEY = "fink.survey"
@@ -30,56 +26,45 @@ _STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
 _DRIVER_SUFFIX = "-driver"
 
 
-class Survey(StrEnum):
-    """The surveys whose alerts Fink ingests; the value is Fink's `-producer`."""
+def date_of(night: str) -> date:
+    """Return the date that a night's name, `YYYYMMDD` in ASCII digits, is.
 
-    ZTF = "ztf"
-    LSST = "lsst"
-    ELASTICC = "elasticc"
-
-
-# Only ZTF publishes one topic a night; the other surveys' topics have to be named.
-_TOPIC_TEMPLATES: dict[Survey, str] = {Survey.ZTF: "ztf_public_{night}"}
-
-_Enum = TypeVar("_Enum", bound=StrEnum)
+    Raises:
+        InvalidRequest: it has another shape, or is no date of the calendar.
+    """
+    if not isinstance(night, str) or _NIGHT.fullmatch(night) is None:
+        raise InvalidRequest(
+            f"night {shown(night)} is not of the form YYYYMMDD; give eight digits, e.g. 20260101"
+        )
+    try:
+        day = datetime.strptime(night, "%Y%m%d").date()
+    except ValueError as error:
+        raise InvalidRequest(
+            f"night {shown(night)} is no date of the calendar; give a real one, e.g. 20260101"
+        ) from error
+    if day < _FIRST_NIGHT:
+        raise InvalidRequest(
+            f"night {shown(night)} lies before {_FIRST_NIGHT:%Y%m%d}; give year, month, day"
+        )
+    return day
 
 
 def night_from(text: str, *, today: date | None = None) -> str:
     """Check that `text` is a night, `YYYYMMDD` in ASCII digits, and return it.
 
-    A night may lie one day ahead of `today` (UTC, default the clock's): observatories east of
-    Greenwich begin their date before UTC does.
+    A night may lie one day ahead of `today` (UTC, default the clock's): it is named by the date
+    of its own zone, which east of Greenwich begins before that of UTC.
 
     Raises:
         InvalidRequest: it has another shape, is no date of the calendar, or lies in the future.
     """
-    if not isinstance(text, str) or _NIGHT.fullmatch(text) is None:
-        raise InvalidRequest(
-            f"night {_shown(text)} is not of the form YYYYMMDD; give eight digits, e.g. 20260101"
-        )
-    try:
-        day = datetime.strptime(text, "%Y%m%d").date()
-    except ValueError as error:
-        raise InvalidRequest(
-            f"night {_shown(text)} is no date of the calendar; give a real one, e.g. 20260101"
-        ) from error
-    if day < _FIRST_NIGHT:
-        raise InvalidRequest(
-            f"night {_shown(text)} lies before {_FIRST_NIGHT:%Y%m%d}; give year, month, day"
-        )
+    day = date_of(text)
     last = (today or datetime.now(UTC).date()) + timedelta(days=1)
     if day > last:
         raise InvalidRequest(
-            f"night {_shown(text)} lies in the future; give a night up to {last:%Y%m%d}"
+            f"night {shown(text)} lies in the future; give a night up to {last:%Y%m%d}"
         )
     return text
-
-
-def night_of(moment: datetime) -> str:
-    """Return the night `YYYYMMDD` of an aware moment, in that moment's own time zone."""
-    if moment.tzinfo is None:
-        raise InvalidRequest("a moment without time zone has no night; give an aware datetime")
-    return f"{moment:%Y%m%d}"
 
 
 def stream_name(survey: str, night: str) -> str:
@@ -96,7 +81,7 @@ def parse_stream_name(stream: str) -> tuple[str, str]:
     match = _STREAM.fullmatch(stream)
     if match is None or match[1] not in set(Survey):
         raise InvalidRequest(
-            f"stream {_shown(stream)} is not of the form stream2raw-<survey>-<night>; "
+            f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
             "give e.g. stream2raw-ztf-20260101"
         )
     return match[1], match[2]
@@ -115,11 +100,6 @@ def pod_selector(stream: str) -> str:
 def driver_pod_name(stream: str) -> str:
     """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
     return f"{stream}{_DRIVER_SUFFIX}"
-
-
-def survey_from(text: str) -> str:
-    """Return the survey's value, or say which surveys there are."""
-    return _member(Survey, text, "survey").value
 
 
 def labels_of(survey: str, night: str) -> dict[str, str]:
@@ -148,12 +128,12 @@ def kubernetes_name(text: str, *, field: str) -> str:
     """Check that `text` is a DNS label (RFC 1123, at most 63 characters) and return it."""
     if not isinstance(text, str) or _DNS_LABEL.fullmatch(text) is None:
         raise InvalidRequest(
-            f"{field} {_shown(text)} is no Kubernetes name; use lower-case letters, digits and "
+            f"{field} {shown(text)} is no Kubernetes name; use lower-case letters, digits and "
             "'-', beginning and ending with a letter or digit"
         )
     if len(text) > _DNS_LABEL_MAX:
         raise InvalidRequest(
-            f"{field} {_shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
+            f"{field} {shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
         )
     return text
 
@@ -162,26 +142,12 @@ def topic_from(text: str) -> str:
     """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
     if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
         raise InvalidRequest(
-            f"topic {_shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
+            f"topic {shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
             "only (patterns such as .* are not allowed)"
         )
     if len(text) > _TOPIC_MAX:
         raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
     return text
-
-
-def default_topic(survey: str, night: str) -> str:
-    """Return the topic that `survey` publishes `night` on.
-
-    Raises:
-        InvalidRequest: the survey has no topic of its own for a night.
-    """
-    template = _TOPIC_TEMPLATES.get(_member(Survey, survey, "survey"))
-    if template is None:
-        raise InvalidRequest(
-            f"topic is empty, and survey {survey} has no topic of its own a night; name the topic"
-        )
-    return template.format(night=night)
 
 
 def topic_pattern(topic: str) -> str:
@@ -211,17 +177,3 @@ def checkpoint_path(prefix: str, night: str) -> str:
 def quarantine_path(prefix: str, night: str) -> str:
     """Return where messages of `night` that could not be decoded are set aside."""
     return f"{prefix.rstrip('/')}/raw_quarantine/{night}"
-
-
-def _member(kind: type[_Enum], text: str, field: str) -> _Enum:
-    try:
-        return kind(text)
-    except ValueError as error:
-        known = ", ".join(kind)
-        raise InvalidRequest(f"{field} {_shown(text)} is unknown; use one of {known}") from error
-
-
-def _shown(text: object) -> str:
-    """Quote outside text for a message: ASCII only (no bidi tricks) and short."""
-    quoted = ascii(text)
-    return quoted if len(quoted) <= 80 else f"{quoted[:77]}..."

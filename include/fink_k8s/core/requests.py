@@ -12,14 +12,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.fields import PLATFORM, Request, checked
 from fink_k8s.core.image_request import ImageAction, ImageRequest
-from fink_k8s.core.names import (
-    Survey,
-    default_topic,
-    night_from,
-    parse_stream_name,
-    stream_name,
-    topic_from,
-)
+from fink_k8s.core.names import night_from, parse_stream_name, stream_name, topic_from
+from fink_k8s.core.surveys import Survey, default_topic
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
@@ -54,6 +48,14 @@ class SubmitWith(StrEnum):
 
     SPARK_OPERATOR = "spark-operator"
     SPARK_SUBMIT = "spark-submit"
+
+
+class IfDiffers(StrEnum):
+    """What is done where the night's stream runs already, with another image or other resources."""
+
+    REFUSE = "refuse"
+    ADOPT = "adopt"
+    UPGRADE = "upgrade"
 
 
 class StartingOffsets(StrEnum):
@@ -166,6 +168,16 @@ class StreamRequest(Request):
         """Return the name of the application: the lock of the night."""
         return stream_name(self.survey, self.night)
 
+    @property
+    def makes_namespace(self) -> bool:
+        """Tell whether the run makes the streams' namespace where there is none."""
+        return False
+
+    @property
+    def new_claim_size(self) -> str | None:
+        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        return None
+
 
 class StoreRequest(Request):
     """Whether the store's claim is made, and how large."""
@@ -255,6 +267,16 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     def builds_image(self) -> bool:
         """Tell whether the stage `image` runs."""
         return Stage.IMAGE not in self.skip
+
+    @property
+    def makes_namespace(self) -> bool:
+        """Tell whether the run makes the streams' namespace where there is none."""
+        return Stage.RBAC not in self.skip
+
+    @property
+    def new_claim_size(self) -> str | None:
+        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        return self.claim_size if self.create_claim else None
 
     @model_validator(mode="after")
     def _check_runnable(self) -> Self:

@@ -16,8 +16,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
+from fink_k8s.core.nights import NightWindow, windows_from
 from fink_k8s.core.sources import folder_from, places_from
 from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
+from fink_k8s.core.surveys import Survey, survey_from
 
 ENV_PREFIX = "FINK_"
 
@@ -146,8 +148,25 @@ class Settings(BaseSettings):
     diagnosis_dir: str = Field(
         "",
         description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
-        "`diagnosis/` in the store.",
+        "`diagnosis/` in the store. Reports of nights go there where Airflow does not see the "
+        "store.",
         examples=["/var/lib/fink/diagnosis"],
+    )
+
+    health_minutes: int = Field(
+        5,
+        description="How often `fink_health` looks at all streams, in minutes.",
+        ge=1,
+        le=1440,
+    )
+    nights: str = Field(
+        "",
+        description="When a survey's nights open and close, where docs/nights.md is not what you "
+        "want: `SURVEY=ZONE HH:MM-HH:MM`, commas between.",
+        examples=["ztf=Europe/Paris 00:01-20:00, lsst=America/Santiago 12:00-12:00"],
+    )
+    night_survey: Survey = Field(
+        Survey.ZTF, description="Whose nights `fink_night` runs by schedule."
     )
 
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
@@ -256,6 +275,16 @@ class Settings(BaseSettings):
                 "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
             )
         return value
+
+    @field_validator("nights")
+    @classmethod
+    def _check_nights(cls, value: str) -> str:
+        windows_from(value)
+        return value
+
+    def window_of(self, survey: str) -> NightWindow:
+        """Return the window of a survey's nights."""
+        return windows_from(self.nights)[survey_from(survey)]
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.

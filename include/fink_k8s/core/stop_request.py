@@ -7,7 +7,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.fields import Request
-from fink_k8s.core.names import Survey, night_from, parse_stream_name
+from fink_k8s.core.names import night_from, parse_stream_name
+from fink_k8s.core.surveys import Survey
 
 _HOW: dict[str, JsonValue] = {"section": "How"}
 

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.log import mask_secret
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.storage import Store, open_store
@@ -21,6 +22,8 @@ ADMIN_CONNECTION = "kubernetes_admin"
 """The account that grants rights; only the stages `preflight`, `rbac` and `store` use it."""
 STORE_CONNECTION = "fink_store"
 DOCKER_CONNECTION = "docker_default"
+NOTIFY_CONNECTION = "fink_notify"
+"""Whom to tell: Apprise's addresses in its password, with spaces or line ends between."""
 
 
 def cluster(conn_id: str = STREAMS_CONNECTION) -> Cluster:
@@ -47,6 +50,18 @@ def store_secrets() -> list[str]:
     except AirflowNotFoundException:
         return []
     return [key for key in (keys.login, keys.password) if key]
+
+
+def notify_targets() -> list[str]:
+    """Return the addresses that news goes to, which are secrets; none without the connection."""
+    try:
+        targets = (BaseHook.get_connection(NOTIFY_CONNECTION).password or "").split()
+    except AirflowNotFoundException:
+        return []
+    # Airflow hides a password as a whole; a message might quote one address of several.
+    for target in targets:
+        mask_secret(target)
+    return targets
 
 
 def docker_client() -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 
 from airflow.sdk import TriggerRule
 
+from fink_k8s.core.settings import load_settings
+
 
 class Tag(StrEnum):
     """The tags by which DAGs are found; no other is allowed."""
@@ -13,6 +15,7 @@ class Tag(StrEnum):
     LIFECYCLE = "lifecycle"
     STAGE = "stage"
     TROUBLE = "troubleshooting"
+    WATCH = "watch"
 
 
 DAG_DEFAULTS: dict[str, Any] = {
@@ -27,3 +30,11 @@ DAG_DEFAULTS: dict[str, Any] = {
         "trigger_rule": TriggerRule.NONE_FAILED,
     },
 }
+
+# A night by hand must not wait for the one that runs; of one night there is one driver anyway.
+NIGHT_DEFAULTS: dict[str, Any] = {**DAG_DEFAULTS, "max_active_runs": 8}
+
+
+def health_interval() -> timedelta:
+    """Return how often `fink_health` looks; read while the DAG is parsed, from the environment."""
+    return timedelta(minutes=load_settings().health_minutes)

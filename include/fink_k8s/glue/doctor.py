@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fink_k8s import heartbeat
 from fink_k8s.adapters import installation
 from fink_k8s.adapters.alerts import check_brokers
+from fink_k8s.adapters.notify import check_targets
 from fink_k8s.core.errors import FinkError, OutOfSight
 from fink_k8s.core.preflight import Finding, Level, check_operator
 from fink_k8s.core.settings import Settings, load_settings
@@ -69,6 +70,12 @@ def all_checks() -> list[Check]:
             _store,
             "AIRFLOW_CONN_FINK_STORE, FINK_STORE_PREFIX, FINK_STORE_ENDPOINT in .env: keys, "
             "bucket and address of the store",
+        ),
+        Check(
+            connections.NOTIFY_CONNECTION,
+            _targets,
+            "AIRFLOW_CONN_FINK_NOTIFY in .env: Apprise's addresses in its password, with spaces "
+            "between; then send a test message with fink_health",
         ),
         Check("Kafka", _kafka, f"FINK_KAFKA_SERVERS: {in_env}"),
         Check(
@@ -201,6 +208,16 @@ def _store() -> Iterator[Finding]:
         yield Finding(Level.WARNING, unseen, str(error))
     else:
         yield Finding(Level.OK, f"{settings.store} can be read")
+
+
+def _targets() -> Iterator[Finding]:
+    targets = connections.notify_targets()
+    if targets:
+        yield Finding(Level.OK, check_targets(targets))
+    else:
+        yield Finding(
+            Level.WARNING, "nobody is told when a stream turns bad: it is in the log only"
+        )
 
 
 def _kafka() -> str:

@@ -8,6 +8,7 @@ from airflow.sdk import BaseOperator
 
 from fink_k8s.adapters.streams import Way, ensure_stream
 from fink_k8s.core.names import driver_pod_name
+from fink_k8s.core.requests import IfDiffers
 from fink_k8s.core.watch import Goal
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.failures import airflow_failures, check_outcome
@@ -59,17 +60,20 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
     Unlike its parent it neither waits for the driver's end nor deletes anything: whatever happens
     to the task, the stream goes on. The application's name is fixed, so that a retry, another run
     or another DAG finds the same stream and adopts it; under the same name with another spec it
-    is refused. A cause that keeps the stream from starting fails the task with that cause.
+    is refused, unless `if_differs` says `adopt`. A cause that keeps the stream from starting fails
+    the task with that cause.
 
     Returns to XCom: a dict of way (created, adopted, replaced), application, driver_pod.
     """
 
+    template_fields = [*SparkKubernetesOperator.template_fields, "if_differs"]  # noqa: RUF012
     operator_extra_links = (SparkUiLink(),)
 
     def __init__(
         self,
         *,
         template_spec: Any,
+        if_differs: str = IfDiffers.REFUSE,
         start_limit: timedelta = timedelta(minutes=10),
         kubernetes_conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
@@ -84,6 +88,7 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
             do_xcom_push=True,
             **kwargs,
         )
+        self.if_differs = if_differs
         self.start_limit = start_limit
 
     @property
@@ -96,5 +101,9 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
         conn_id = str(self.kubernetes_conn_id)
         namespace = self.template_spec["metadata"]["namespace"]
         with airflow_failures():
-            submission = ensure_stream(cluster(conn_id), self.template_spec)
+            submission = ensure_stream(
+                cluster(conn_id),
+                self.template_spec,
+                as_it_runs=self.if_differs == IfDiffers.ADOPT,
+            )
         return self.wait(context, conn_id, namespace, submission.way)

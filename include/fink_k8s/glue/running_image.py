@@ -2,16 +2,15 @@
 
 from fink_k8s.adapters.registry import labels_of, resolve
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.image_request import ImageAction
+from fink_k8s.core.image_request import ImageChoice
 from fink_k8s.core.images import LABEL_MAIN_FILE, OWN_MAIN_FILE, tag_of
 from fink_k8s.core.releases import Release
-from fink_k8s.core.requests import DeployRequest
 from fink_k8s.core.settings import Settings
 from fink_k8s.glue.connections import docker_client, registry_login
 
 
 def image_to_run(
-    request: DeployRequest, settings: Settings, release: Release, built: str | None
+    request: ImageChoice, settings: Settings, release: Release, built: str | None
 ) -> tuple[str, str]:
     """Return (image, program in it) of a stream: by digest, or by tag in minikube's Docker.
 
@@ -26,7 +25,7 @@ def image_to_run(
         NotPermitted: the registry asks for a login.
         Unavailable: the registry or the Docker engine does not answer.
     """
-    if request.image_action is ImageAction.MINIKUBE:
+    if request.is_in_minikube:
         image = built or f"{settings.image_repository}:{tag_of(request, release)}"
         docker = docker_client()
         if not docker.images(name=image, quiet=True):

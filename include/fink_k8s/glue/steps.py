@@ -1,20 +1,22 @@
 """What the tasks of all stages have in common: skipping, errors, the run's own request."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fink_k8s.core import names
+from fink_k8s.core.nights import Night
 from fink_k8s.core.releases import Release, releases_from
-from fink_k8s.core.requests import DeployRequest, Stage
+from fink_k8s.core.requests import Stage, StreamRequest
+from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.failures import airflow_failures
 from fink_k8s.glue.form import Model, request_from
 
+Stream = TypeVar("Stream", bound=StreamRequest)
 INCLUDE = Path(__file__).resolve().parents[2]
 
 
@@ -50,13 +52,23 @@ def request_of(model: type[Model]) -> Model:
     return request_from(context["params"], model, form=context["dag"].params)
 
 
-def deploy_request() -> DeployRequest:
-    """Return the run's request, its night and topic filled in.
+def night_of_run(survey: str) -> Night:
+    """Return the night of the run: the form's, else that of the run's own moment.
 
-    An empty night is the date (UTC) of the run itself, which a retry does not change.
+    A retry does not change that moment, nor does the time zone of whoever looks at it.
     """
-    run_after: datetime = get_current_context()["dag_run"].run_after
-    return request_of(DeployRequest).filled_in(names.night_of(run_after.astimezone(UTC)))
+    context = get_current_context()
+    window = load_settings().window_of(survey)
+    if asked := context["params"].get("night"):
+        return window.night(asked)
+    run_after: datetime = context["dag_run"].run_after
+    return window.night_at(run_after)
+
+
+def stream_request(model: type[Stream]) -> Stream:
+    """Return the run's request for a stream, its night and topic filled in."""
+    request = request_of(model)
+    return request.filled_in(night_of_run(request.survey).name)
 
 
 def release_of(tag: str) -> Release:

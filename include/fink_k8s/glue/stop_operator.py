@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.stopping import Witness, kept_of, pursue, remains_of
 from fink_k8s.adapters.storage import Store
 from fink_k8s.core.errors import FinkError
@@ -18,6 +19,7 @@ from fink_k8s.core.stopping import Course, Step
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster, store
 from fink_k8s.glue.failures import airflow_failures, failure_of
+from fink_k8s.glue.health_notes import HEALTH, note_stop
 from fink_k8s.glue.stop_trigger import StopTrigger, event_of
 
 # Most streams end sooner than a trigger could take over; then their end is seen from the first
@@ -35,14 +37,15 @@ class StopStreamOperator(BaseOperator):
     them is seen to go. Data and checkpoint are never touched. `manner` says how patiently: the
     fields of `StopManner`, none needed. What is not there is a success, "already so".
 
-    After its first seconds it waits in the triggerer and holds no worker. Killing the task undoes
-    nothing: a driver that was asked goes on ending.
+    `fink_health` hears of it, so that the stream's end is no alarm there. After its first seconds
+    it waits in the triggerer and holds no worker. Killing the task undoes nothing: a driver that
+    was asked goes on ending.
 
     Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, unproved, abrupt,
     killed, no-driver, already-so), seconds, exit_code, said, removed, kept, line.
     """
 
-    template_fields = ("stream", "manner")
+    template_fields: tuple[str, ...] = ("stream", "manner")
 
     def __init__(
         self,
@@ -52,7 +55,8 @@ class StopStreamOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow gives the notes to those alone that name them as an inlet.
+        super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.stream = stream
         self.manner = manner or {}
         self.conn_id = conn_id
@@ -63,7 +67,9 @@ class StopStreamOperator(BaseOperator):
             parse_stream_name(self.stream)
             manner = StopManner.model_validate(self.manner)
             namespace = load_settings().namespace
-            course, step = self._begin(namespace, manner)
+            note_stop(namespace, [self.stream], utc_now())
+            target = cluster(self.conn_id)
+            course, step = begin_stop(target, namespace, self.stream, manner, self.log)
         if not step.is_last:
             self.defer(
                 trigger=StopTrigger(
@@ -96,23 +102,26 @@ class StopStreamOperator(BaseOperator):
         """Leave things as they are: what was asked to end goes on ending."""
         self.log.warning("the task was killed; run it again to see stream %s gone", self.stream)
 
-    def _begin(self, namespace: str, manner: StopManner) -> tuple[Course, Step]:
-        target = cluster(self.conn_id)
-        course = Course.of(self.stream, remains_of(target, namespace, self.stream), utc_now())
-        witness = Witness(target, namespace)
-        deadline = time.monotonic() + WORKER_SECONDS
-        said = ""
-        try:
-            while True:
-                course, step = pursue(target, namespace, course, manner, witness, utc_now())
-                if (line := f"{step.action}: {step.reason}") != said:
-                    said = line
-                    self.log.info("%s: %s", self.stream, said)
-                if step.is_last or time.monotonic() > deadline:
-                    return course, step
-                time.sleep(1)
-        finally:
-            witness.close()
+
+def begin_stop(
+    target: Cluster, namespace: str, stream: str, manner: StopManner, log: Any
+) -> tuple[Course, Step]:
+    """Ask a stream to end, and wait a moment for it; return how far that has come."""
+    course = Course.of(stream, remains_of(target, namespace, stream), utc_now())
+    witness = Witness(target, namespace)
+    deadline = time.monotonic() + WORKER_SECONDS
+    said = ""
+    try:
+        while True:
+            course, step = pursue(target, namespace, course, manner, witness, utc_now())
+            if (line := f"{step.action}: {step.reason}") != said:
+                said = line
+                log.info("%s: %s", stream, said)
+            if step.is_last or time.monotonic() > deadline:
+                return course, step
+            time.sleep(1)
+    finally:
+        witness.close()
 
 
 def _store_of(settings: Settings) -> Store | None:

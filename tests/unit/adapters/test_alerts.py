@@ -1,5 +1,5 @@
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec
 
 from fink_k8s.adapters import alerts
-from fink_k8s.adapters.alerts import check_topic, topic_offsets
+from fink_k8s.adapters.alerts import Arrivals, check_topic, topic_offsets
 from fink_k8s.core.diagnosis import Topic
 from fink_k8s.core.errors import InvalidRequest, Unavailable
 
@@ -64,3 +64,49 @@ def test_a_broker_that_is_away_is_told_with_its_address(admin, monkeypatch, ask)
     monkeypatch.setattr(admin, "error", away)
     with pytest.raises(Unavailable, match=r"kafka:9092 .*FINK_KAFKA_SERVERS"):
         ask("kafka:9092", "night")
+
+
+MOMENT = datetime(2025, 1, 1, 20, tzinfo=UTC)
+
+
+def test_what_came_before_a_moment_is_asked_for_once(admin, monkeypatch):
+    arrivals = Arrivals("kafka:9092", "night")
+    assert arrivals.span() == {0: (5, 25), 1: (0, 8)}
+    # Of partition 1 none came later: all that the span saw had come.
+    assert arrivals.before(MOMENT) == {0: 20, 1: 8}
+    monkeypatch.setattr(admin, "list_offsets", None)
+    assert arrivals.before(MOMENT) == {0: 20, 1: 8}
+
+
+def test_alerts_that_come_while_one_looks_are_not_of_the_night(monkeypatch):
+    arrivals = Arrivals("kafka:9092", "night")
+    arrivals.span()
+    monkeypatch.setitem(OFFSETS, "due", {0: 99, 1: -1})
+    assert arrivals.before(MOMENT) == {0: 25, 1: 8}
+
+
+def test_a_moment_is_asked_for_in_milliseconds_of_unix_time(admin, monkeypatch):
+    asked = []
+    monkeypatch.setattr(alerts, "OffsetSpec", SimpleNamespace(
+        earliest=OffsetSpec.earliest, latest=OffsetSpec.latest, for_timestamp=asked.append,
+    ))  # fmt: skip
+    arrivals = Arrivals("kafka:9092", "night")
+    arrivals.span()
+    arrivals.before(MOMENT)
+    assert asked[-1] == MOMENT.timestamp() * 1000
+
+
+def test_a_topic_that_is_gone_has_no_span():
+    assert Arrivals("kafka:9092", "other").span() == {}
+
+
+def test_a_broker_that_goes_away_while_one_looks_is_told(admin, monkeypatch):
+    arrivals = Arrivals("kafka:9092", "night")
+    arrivals.span()
+
+    def away(*_, **__):
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(admin, "list_offsets", away)
+    with pytest.raises(Unavailable, match="kafka:9092"):
+        arrivals.before(MOMENT)

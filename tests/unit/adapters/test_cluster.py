@@ -354,3 +354,9 @@ def test_events_are_those_of_the_namespace():
     api = Api({"items": [1]})
     assert Cluster(api).events("ns") == [1]
     assert [call.path for call in api.calls] == ["/api/v1/namespaces/ns/events"]
+
+
+def test_a_kind_that_the_cluster_does_not_know_has_no_objects():
+    assert Cluster(Api(http(404))).find_all("SparkApplication", "ns") == []
+    with pytest.raises(NotPermitted):
+        Cluster(Api(http(403))).find_all("SparkApplication", "ns")

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from fink_k8s.adapters import gather as module
-from fink_k8s.adapters.gather import LOG_BYTES, MOST_PODS, gather, keep
+from fink_k8s.adapters.gather import LOG_BYTES, MOST_PODS, gather
 from fink_k8s.core.diagnosis import Category, Position, Topic, diagnose
 from fink_k8s.core.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.manifests import make_spark_application
@@ -23,15 +24,10 @@ TOPIC = Topic("night.1", {0: 0}, {0: 12}, {0: 10})
 class FakeStore:
     def __init__(self):
         self.asked = []
-        self.files = {}
 
     def position(self, night, topic):
         self.asked.append((night, topic))
         return POSITION
-
-    def write(self, folder, files):
-        self.files[folder] = dict(files)
-        return f"s3a://fink/{folder}"
 
 
 def running(name=DRIVER, restarts=0, **labels):
@@ -200,27 +196,13 @@ def test_a_canary_is_found_nowhere_in_the_bundle(cluster):
         assert CANARY not in text
 
 
-MOMENT = datetime(2025, 1, 1, 20, 1, 2, tzinfo=UTC)
-
-
-def test_a_bundle_goes_to_the_store_or_to_the_folder_that_is_configured(tmp_path):
+def test_a_look_that_has_no_time_left_asks_no_further_and_says_so(cluster, asked, monkeypatch):
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     store = FakeStore()
-    files = {"report.md": "words", "logs/driver.log": "more"}
-    address = keep(files, STREAM, MOMENT, SETTINGS, lambda: store)
-    assert address == f"s3a://fink/diagnosis/{STREAM}/20250101T200102Z"
-    assert store.files == {f"diagnosis/{STREAM}/20250101T200102Z": files}
-    settings = SETTINGS.model_copy(update={"diagnosis_dir": str(tmp_path)})
-    address = keep(files, STREAM, MOMENT, settings, lambda: None)
-    assert address == f"{tmp_path}/{STREAM}/20250101T200102Z"
-    assert (tmp_path / STREAM / "20250101T200102Z/logs/driver.log").read_text() == "more"
-
-
-def test_a_folder_that_takes_nothing_names_its_setting(tmp_path):
-    (tmp_path / "file").write_text("")
-    settings = replace_folder(tmp_path / "file")
-    with pytest.raises(Unavailable, match="FINK_DIAGNOSIS_DIR"):
-        keep({"report.md": ""}, STREAM, MOMENT, settings, lambda: None)
-
-
-def replace_folder(path):
-    return SETTINGS.model_copy(update={"diagnosis_dir": str(path)})
+    seen = look(cluster, store, seconds=10)
+    assert seen.state == "RUNNING"
+    assert (store.asked, asked) == ([], [])
+    assert seen.unanswered["store (out of time)"] == "those before it took too long"
+    # That nobody was asked is no sign of their absence.
+    assert diagnose(replace(seen, metrics=cluster.metrics)) is None

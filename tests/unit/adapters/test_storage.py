@@ -1,9 +1,8 @@
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
@@ -12,50 +11,7 @@ from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.settings import Settings
-
-NIGHT = "20250101"
-PREFIX = "s3a://fink/ztf"
-
-
-class Bucket:
-    """A night as Spark leaves it, below a folder that stands for a store."""
-
-    def __init__(self, root, url=PREFIX):
-        self.root = root
-        self.url = url
-
-    def write(self, name, text):
-        path = self.root / "fink/ztf" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def parquet(self, name, rows):
-        path = self.root / "fink/ztf" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"candid": list(range(rows))}), path)
-
-    def start(self, offsets):
-        text = "\0v1\n" + json.dumps({"alerts": offsets})
-        self.write(f"raw_checkpoint/{NIGHT}/sources/0/0", text)
-
-    def batch(self, number, end, rows):
-        """Write all of a committed batch: plan, rows, manifest, commit."""
-        plan = f'v1\n{{"batchWatermarkMs":0,"conf":{{}}}}\n{json.dumps({"alerts": end})}'
-        self.write(f"raw_checkpoint/{NIGHT}/offsets/{number}", plan)
-        self.parquet(f"raw/{NIGHT}/part-{number}.parquet", rows)
-        self.manifest(str(number), number)
-        self.write(f"raw_checkpoint/{NIGHT}/commits/{number}", 'v1\n{"nextBatchWatermarkMs":0}')
-
-    def manifest(self, name, *numbers):
-        entries = [
-            json.dumps({"path": f"{self.url}/raw/{NIGHT}/part-{n}.parquet", "action": "add"})
-            for n in numbers
-        ]
-        self.write(f"raw/{NIGHT}/_spark_metadata/{name}", "\n".join(["v1", *entries]))
-
-    def quarantine(self, number, rows):
-        self.parquet(f"raw_quarantine/{NIGHT}/batch={number}/part-0.parquet", rows)
-        self.write(f"raw_quarantine/{NIGHT}/batch={number}/_SUCCESS", "")
+from tests.bucket import NIGHT, PREFIX, Bucket
 
 
 @pytest.fixture
@@ -403,3 +359,102 @@ def test_a_store_that_takes_nothing_is_told(bucket, store):
     bucket.write("diagnosis", "a file where a folder is due")
     with pytest.raises(Unavailable, match="cannot be written"):
         store.write("diagnosis/s/1", {"report.md": "words"})
+
+
+def test_the_files_of_a_night_come_with_their_time_and_their_rows(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5, at=1735761600.25)
+    bucket.batch(1, {"0": 9}, rows=3, at=1735761610)
+    bucket.quarantine(1, rows=1)
+    bucket.quarantine(2, rows=9)
+    bucket.parquet(f"raw/{NIGHT}/part-of-a-task-that-died.parquet", rows=99)
+    first, second, aside = store.written(NIGHT, 1)
+    assert (first.at, first.rows) == (datetime(2025, 1, 1, 20, 0, 0, 250_000, UTC), 5)
+    assert (second.rows, second.is_set_aside, second.broken) == (3, False, "")
+    assert (aside.rows, aside.is_set_aside) == (1, True)
+    assert store.written(NIGHT, 0) == [first]
+
+
+def test_files_of_a_compacted_manifest_come_once_each(store, compacted):
+    assert sum(one.rows for one in store.written(NIGHT, 11)) == 24
+
+
+def test_a_file_that_is_gone_is_among_the_others(store, bucket):
+    bucket.start({"0": 0})
+    bucket.batch(0, {"0": 5}, rows=5)
+    bucket.batch(1, {"0": 9}, rows=4)
+    (bucket.root / f"fink/ztf/raw/{NIGHT}/part-0.parquet").unlink()
+    gone, there = store.written(NIGHT, 1)
+    assert (gone.rows, gone.broken, there.rows) == (0, "it is not there", 4)
+    assert gone.path == f"{PREFIX}/raw/{NIGHT}/part-0.parquet"
+
+
+def test_the_span_of_a_batch_reaches_from_the_nights_first_offset(store, bucket):
+    bucket.start({"0": 3})
+    bucket.batch(0, {"0": 5}, rows=2)
+    bucket.batch(1, {"0": 9, "1": 2}, rows=6)
+    assert store.spans(NIGHT, 1) == {("alerts", "0"): (3, 9), ("alerts", "1"): (0, 2)}
+
+
+def test_a_text_is_read_back_up_to_a_limit_and_folders_are_listed(store, bucket):
+    store.write("reports/a", {"facts.json": "0123456789"})
+    assert store.text("reports/a/facts.json", most=4) == "0123"
+    assert store.text("reports/b/facts.json") is None
+    assert store.folders("reports") == ["a"]
+    assert store.folders("elsewhere") == []
+
+
+def test_a_store_that_is_away_is_told_to_those_who_read(monkeypatch):
+    class Gone(Away):
+        def open_input_file(self, _):
+            raise OSError("AWS Error ACCESS_DENIED")
+
+    monkeypatch.setattr(fs, "S3FileSystem", lambda **_: Gone())
+    for look in (lambda store: store.text("a/b"), lambda store: store.folders("a")):
+        with pytest.raises(Unavailable, match="ACCESS_DENIED"):
+            look(s3_store())
+
+
+def ended(bucket, *minutes_ago):
+    """Write batches of ten alerts each, the first ended so many minutes ago, and so on."""
+    bucket.start({"0": 0})
+    for number, minutes in enumerate(minutes_ago):
+        bucket.batch(number, {"0": 10 * (number + 1)}, 10)
+        moment = datetime.now(UTC).timestamp() - 60 * minutes
+        os.utime(bucket.root / f"fink/ztf/raw_checkpoint/{NIGHT}/commits/{number}", (moment,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "earlier_read", "minutes"),
+    [
+        ((20, 12, 9, 6, 1), 40, 5),  # the newest that ended five minutes before the last
+        ((9, 6.5, 3, 1), 20, 5.5),
+        ((3, 2, 1), 10, 2),  # none is so old: the oldest
+        ((70, 60), 10, 10),
+    ],
+)
+def test_the_pace_is_that_of_the_last_minutes(bucket, store, minutes_ago, earlier_read, minutes):
+    ended(bucket, *minutes_ago)
+    position = store.position(NIGHT, "alerts")
+    assert position.earlier_read == earlier_read
+    assert position.pace == pytest.approx((position.read - earlier_read) / (60 * minutes), rel=0.02)
+
+
+def test_one_batch_has_no_pace(bucket, store):
+    ended(bucket, 1)
+    position = store.position(NIGHT, "alerts")
+    assert (position.earlier_at, position.pace) == (None, None)
+
+
+def test_a_plan_that_spark_has_cleared_away_costs_the_pace_alone(bucket, store, monkeypatch):
+    ended(bucket, 9, 1)
+    read = type(store)._read
+
+    def gone(self, path):
+        if path.endswith("offsets/0"):
+            raise Unavailable("gone")
+        return read(self, path)
+
+    monkeypatch.setattr(type(store), "_read", gone)
+    position = store.position(NIGHT, "alerts")
+    assert (position.committed, position.read, position.pace) == (1, 20, None)

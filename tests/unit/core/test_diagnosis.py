@@ -511,3 +511,79 @@ def test_a_pod_without_its_claim_is_not_told_to_ask_for_less(words):
     assert words in line
     assert "Make the claim that FINK_STORE_PREFIX names (create_claim)" in line
     assert "Ask for less" not in line
+
+
+SLOW = {
+    "next": {0: 30, 1: 80},
+    "earlier_at": NOW - timedelta(seconds=310),
+    "earlier_read": 140,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_late"),
+    [
+        (SLOW, True),  # 30 came in five minutes, 30 were read
+        (SLOW | {"earlier_read": 130}, False),  # it catches up
+        (SLOW | {"next": {0: 90, 1: 80}}, False),  # nothing waits
+        (SLOW | {"next": {0: 65, 1: 80}}, False),  # what waits has just come
+        (SLOW | {"earlier_at": None}, False),  # of one batch there is no pace
+    ],
+)
+def test_a_stream_that_is_slower_than_its_alerts_is_late(changes, is_late):
+    found = diagnose(full(**position(**changes)))
+    assert (found is not None and found.category is Category.LATE) == is_late
+    assert not is_late or "0.1 a second come, 0.1 are stored; 30 alerts have waited" in str(found)
+
+
+def test_a_stream_is_stalled_rather_than_late_where_no_batch_ends():
+    changes = SLOW | {"committed_at": NOW - timedelta(minutes=20)}
+    changes |= {"earlier_at": NOW - timedelta(minutes=26)}
+    assert diagnose(full(**position(**changes))).category is Category.STALLED
+
+
+def test_lateness_is_told_of_a_driver_that_has_had_the_time():
+    young = full(**position(**SLOW))
+    running = {"running": {"startedAt": (NOW - timedelta(minutes=4)).isoformat()}}
+    driver = pod({"phase": "Running", "containerStatuses": [{"state": running}]})
+    assert diagnose(replace(young, pods=[driver])) is None
+
+
+def test_alerts_that_wait_while_none_come_any_more_are_no_lateness():
+    quiet = replace(TOPIC, due=TOPIC.ends)
+    assert diagnose(full(**position(**SLOW), topic=quiet)) is None
+
+
+def looping(starts=4, took=40, ago=30, state="PENDING_RERUN", log=""):
+    last = NOW - timedelta(seconds=ago)
+    seen = application(state, "driver container failed with ExitCode: 1")
+    seen["metadata"]["creationTimestamp"] = (last - timedelta(seconds=took)).isoformat()
+    seen["status"] |= {"executionAttempts": starts, "lastSubmissionAttemptTime": last.isoformat()}
+    return Evidence(seen, seen_at=NOW, driver_log=log)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "category"),
+    [
+        (looping(), "crash-loop"),
+        (looping(state="FAILED"), "crash-loop"),
+        (looping(state="RUNNING"), "crash-loop"),  # the last one has only just begun
+        (looping(starts=3, took=600), "crash-loop"),
+        (looping(starts=2), "driver-failed"),
+        (looping(took=7200), "driver-failed"),  # three restarts in a long night
+        (looping(ago=900, state="RUNNING"), None),  # the last one has lived for long
+        (looping(state="COMPLETED"), None),
+        (looping(log="Lost task: java.lang.OutOfMemoryError"), "out-of-memory"),
+        (replace(looping(), seen_at=None), "driver-failed"),  # a quick look has no clock
+        (Evidence(application("PENDING_RERUN"), seen_at=NOW), "driver-failed"),
+    ],
+)
+def test_a_driver_that_is_started_again_and_again_is_a_loop(evidence, category):
+    found = diagnose(evidence)
+    assert (found and found.category) == category
+
+
+def test_a_loop_tells_how_often_how_fast_and_the_last_words():
+    said = str(diagnose(looping(log=LOG)))
+    assert "4 starts within 40 s; Caused by: IllegalStateException: no topic" in said
+    assert "ExitCode: 1" in str(diagnose(looping()))

@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import example, given, settings
@@ -65,17 +65,6 @@ def test_a_message_shows_outside_text_in_short_ascii():
     assert str(caught.value).isascii()
     assert "\\u202e999" in str(caught.value)
     assert len(str(caught.value)) < 200
-
-
-def test_the_night_of_a_moment_is_its_own_date():
-    utc = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
-    assert names.night_of(utc) == "20260101"
-    assert names.night_of(utc.astimezone(timezone(timedelta(hours=2)))) == "20260102"
-
-
-def test_a_moment_without_time_zone_has_no_night():
-    with pytest.raises(InvalidRequest, match="time zone"):
-        names.night_of(datetime(2026, 1, 1))
 
 
 @pytest.mark.parametrize("survey", ["ztf", "lsst", "elasticc"])
@@ -190,21 +179,6 @@ def test_what_is_not_one_legal_topic_is_refused(topic, rule):
     with pytest.raises(InvalidRequest, match=rule) as caught:
         names.topic_from(topic)
     assert str(caught.value).startswith("topic ")
-
-
-def test_ztf_has_a_topic_each_night():
-    assert names.default_topic("ztf", "20260101") == "ztf_public_20260101"
-
-
-@pytest.mark.parametrize("survey", ["lsst", "elasticc"])
-def test_other_surveys_topics_have_to_be_named(survey):
-    with pytest.raises(InvalidRequest, match=rf"topic is empty, .*{survey}.*name the topic"):
-        names.default_topic(survey, "20260101")
-
-
-def test_an_unknown_survey_has_no_topic():
-    with pytest.raises(InvalidRequest, match="survey 'atlas' is unknown"):
-        names.default_topic("atlas", "20260101")
 
 
 @settings(deadline=None)

@@ -360,3 +360,15 @@ def test_without_a_placeholder_one_base_and_one_address_serve_all():
 def test_a_placeholder_that_is_not_known_is_refused(field, value):
     with pytest.raises(ValidationError, match=r"\{java\}|\{version\}"):
         Settings(**{field: value})
+
+
+@pytest.mark.parametrize(("value", "is_right"), [("1", True), ("1440", True), ("0", False),
+                                                 ("1441", False), ("often", False)])  # fmt: skip
+def test_how_often_is_looked_has_its_bounds(environment, value, is_right):
+    assert load_settings().health_minutes == 5
+    environment.setenv("FINK_HEALTH_MINUTES", value)
+    if is_right:
+        assert load_settings().health_minutes == int(value)
+    else:
+        with pytest.raises(InvalidRequest, match="FINK_HEALTH_MINUTES"):
+            load_settings()

@@ -5,6 +5,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.names import labels_of
+from fink_k8s.core.requests import DeployRequest
 from fink_k8s.glue import failures
 from fink_k8s.glue.failures import failure_of, failures_of
 from fink_k8s.glue.stages import diagnose as stage
@@ -32,9 +33,9 @@ def cluster(monkeypatch, tmp_path):
     return cluster
 
 
-def run(task, **params):
-    """Run the function of a task, the form filled in with `params`."""
-    return task.function.__wrapped__()
+def run(task, *arguments):
+    """Run the function of a task."""
+    return task.function.__wrapped__(*arguments)
 
 
 @pytest.fixture
@@ -183,15 +184,15 @@ def failed(monkeypatch):
 
 def test_a_failed_run_is_diagnosed_by_what_it_said(cluster, failed, monkeypatch):
     request = SimpleNamespace(stream=STREAM)
-    monkeypatch.setattr(stage, "deploy_request", lambda: request)
-    result = run(stage.diagnose_failure)
+    monkeypatch.setattr(stage, "stream_request", lambda model: request)
+    result = run(stage.diagnose_failure, DeployRequest)
     assert result["category"] == Category.WEBHOOK_AWAY
     assert "Bring it back" in result["line"]
 
 
 def test_a_run_that_asked_for_no_stream_says_so(cluster, failed, monkeypatch):
-    def refuse():
+    def refuse(model):
         raise AirflowFailException("night: is no date")
 
-    monkeypatch.setattr(stage, "deploy_request", refuse)
-    assert run(stage.diagnose_failure)["line"] == failed["submit.submit_application"]
+    monkeypatch.setattr(stage, "stream_request", refuse)
+    assert run(stage.diagnose_failure, DeployRequest)["line"] == failed["submit.submit_application"]

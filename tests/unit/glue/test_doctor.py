@@ -51,7 +51,8 @@ def world(monkeypatch):
     made = World()
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name in ("DOCKER_HOST", "AIRFLOW_CONN_FINK_NOTIFY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(doctor.heartbeat, "statuses", lambda: made.statuses)
     monkeypatch.setattr(connections, "cluster", made.ask("cluster", made.cluster))
     store = type("Store", (), {"check": made.ask("store", None)})
@@ -81,7 +82,8 @@ def test_where_all_is_well_nothing_is_missing(world):
     code, lines = run()
     assert (code, missing(lines)) == (0, [])
     assert lines[-1] == "nothing is missing"
-    assert len(lines) == len(all_checks()) + 1 + 1 + 2  # two components, two of the operator
+    # Two components, two of the operator, and how to mend that nobody is told.
+    assert len(lines) == len(all_checks()) + 1 + 1 + 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -221,3 +223,28 @@ def test_a_store_that_is_out_of_sight_is_a_warning_and_not_missing(world):
     code, lines = run()
     assert (code, missing(lines)) == (0, [])
     assert [line for line in lines if "FINK_STORE_MOUNT is not set" in line]
+
+
+def test_where_nobody_is_told_that_is_a_warning(world):
+    code, lines = run()
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("warning  fink_notify")]
+    assert "nobody is told" in lines[at]
+    assert "AIRFLOW_CONN_FINK_NOTIFY" in lines[at + 1]
+    assert code == 0
+
+
+def test_whom_it_tells_is_named_without_their_secrets(world, monkeypatch):
+    connection = {"conn_type": "generic", "password": "json://u:c4n4ry@h/ mailto://u:c4n4ry@x.org"}
+    monkeypatch.setenv("AIRFLOW_CONN_FINK_NOTIFY", json.dumps(connection))
+    code, lines = run()
+    assert "ok       fink_notify: target 1 (json), target 2 (mailto)" in lines
+    assert (code, "c4n4ry" in "".join(lines)) == (0, False)
+
+
+def test_an_address_that_is_none_is_missing_and_not_quoted(world, monkeypatch):
+    connection = {"conn_type": "generic", "password": "slack://c4n4ry"}
+    monkeypatch.setenv("AIRFLOW_CONN_FINK_NOTIFY", json.dumps(connection))
+    code, lines = run()
+    (line,) = missing(lines)
+    assert "target 1 (slack) is no address that Apprise knows" in line
+    assert (code, "c4n4ry" in "".join(lines)) == (1, False)

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from fink_k8s.core.manifests import hash_of, make_spark_application
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import Settings
-from fink_k8s.glue import operators, spark_submit, triggers
+from fink_k8s.glue import operators, spark_submit, submission, triggers
 from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
 from tests.fakes import FakeCluster, driver_pod
 
@@ -69,7 +69,7 @@ def stand_in(tmp_path, cluster, monkeypatch):
         cluster.started = folder / "arguments" if starts else None
         return folder
 
-    monkeypatch.setattr(spark_submit, "ensure_distribution", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(submission, "ensure_distribution", lambda *_, **__: tmp_path)
     return put
 
 

@@ -56,6 +56,13 @@ def test_a_quick_end_needs_no_triggerer_and_the_outcome_goes_to_xcom(cluster):
     assert "there is no way to its store" in outcome["line"]
 
 
+def test_who_watches_over_the_streams_hears_of_the_stop(cluster, monkeypatch):
+    noted = []
+    monkeypatch.setattr(stop_operator, "note_stop", lambda *what: noted.append(what[:2]))
+    operator().execute({})
+    assert noted == [("spark", [STREAM])]
+
+
 def test_what_is_kept_on_a_claim_is_named_by_the_claim(cluster, monkeypatch):
     monkeypatch.setenv("FINK_STORE_PREFIX", "pvc://raw/ztf")
     words = ["-online_data_prefix", "file:///var/lib/fink/ztf"]

@@ -37,11 +37,13 @@ _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     numbers.check_pair,
     numbers.check_offsets,
     words.check_submission,
+    words.check_crash_loop,
     words.check_driver,
     pods.check_operator,
     words.check_sources,
     numbers.check_query,
     numbers.check_progress,
+    numbers.check_late,
     numbers.check_topic,
     numbers.check_share,
 )

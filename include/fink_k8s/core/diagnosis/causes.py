@@ -25,9 +25,11 @@ class Category(StrEnum):
     STORE_DENIED = "store-denied"
     PAIR_BROKEN = "pair-broken"
     TWO_WRITERS = "two-writers"
+    CRASH_LOOP = "crash-loop"
     DRIVER_FAILED = "driver-failed"
     QUERY_DEAD = "query-dead"
     STALLED = "stalled"
+    LATE = "late"
     CORRUPT_ALERTS = "corrupt-alerts"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 from fink_k8s.core.states import Phase, phase_of, state_of_driver
@@ -30,6 +31,26 @@ class Position:
     read: int = 0
     set_aside: int = 0
     """Alerts of committed batches: all, and those that could not be decoded."""
+    earlier_at: datetime | None = None
+    earlier_read: int = 0
+    """When a batch some minutes before the last one ended, and the alerts read until then."""
+
+    @property
+    def pace(self) -> float | None:
+        """Return how many alerts a second the last batches have read; None of a single batch."""
+        if self.committed_at is None or self.earlier_at is None:
+            return None
+        return self._pace_until(self.committed_at)
+
+    def rate(self, now: datetime) -> float | None:
+        """Return how many alerts a second were read until `now`; it falls while no batch ends."""
+        if self.committed_at is None:
+            return None
+        return 0.0 if self.earlier_at is None else self._pace_until(now)
+
+    def _pace_until(self, moment: datetime) -> float:
+        seconds = (moment - (self.earlier_at or moment)).total_seconds()
+        return (self.read - self.earlier_read) / seconds if seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,12 @@ class Topic:
     ends: Mapping[int, int] = field(default_factory=dict)
     due: Mapping[int, int] = field(default_factory=dict)
     overdue: timedelta = timedelta(minutes=5)
+
+    @property
+    def arriving(self) -> float:
+        """Return how many alerts a second have come during the last `overdue`."""
+        fresh = sum(end - self.due.get(p, end) for p, end in self.ends.items())
+        return fresh / self.overdue.total_seconds()
 
 
 @dataclass(frozen=True)
@@ -93,10 +120,21 @@ class Evidence:
         return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
 
     @property
+    def attempts(self) -> int:
+        """Return how many drivers the operator has started for the application."""
+        status = (self.application or {}).get("status") or {}
+        return int(status.get("executionAttempts") or 0)
+
+    @property
     def message(self) -> str:
         """Return the application's error message."""
         status = (self.application or {}).get("status") or {}
         return str((status.get("applicationState") or {}).get("errorMessage", ""))
+
+    @property
+    def starts(self) -> int:
+        """Return how often the operator has started a driver of this application."""
+        return int(((self.application or {}).get("status") or {}).get("executionAttempts") or 0)
 
     @property
     def flags(self) -> dict[str, str]:
@@ -146,6 +184,17 @@ class Evidence:
             if ".spark.streaming." in name
         }
         return len(names)
+
+    @property
+    def input_rate(self) -> float | None:
+        """Return the alerts a second that the last batch took in, by the driver's gauges."""
+        gauges = (self.metrics or {}).get("gauges", {})
+        rates = [
+            float(gauge["value"])
+            for name, gauge in gauges.items()
+            if ".spark.streaming." in name and name.endswith(".inputRate-total")
+        ]
+        return sum(rates) if rates and all(map(isfinite, rates)) else None
 
     @property
     def lag(self) -> int | None:

@@ -109,6 +109,32 @@ def check_progress(evidence: Evidence) -> Diagnosis | None:
     )
 
 
+def check_late(evidence: Evidence) -> Diagnosis | None:
+    """Name a stream whose batches end, and yet alerts wait longer than they should, ever longer.
+
+    A stream that catches up, after a late start or an outage, reads faster than alerts come, and
+    is well. What an earlier driver has read says nothing of this one's pace.
+    """
+    topic, position, now = evidence.topic, evidence.position, evidence.seen_at
+    started = evidence.driver_started
+    if now is None or topic is None or position is None or started is None or not evidence.runs:
+        return None
+    pace = position.pace
+    if not evidence.overdue or pace is None or now - started < topic.overdue:
+        return None
+    if not topic.arriving or pace > topic.arriving:
+        return None
+    return Diagnosis(
+        Category.LATE,
+        "alerts come faster than they are stored",
+        f"{topic.arriving:.1f} a second come, {pace:.1f} are stored; {evidence.overdue} alerts "
+        f"have waited for more than {topic.overdue.total_seconds():.0f} s, {evidence.lag} in all "
+        "wait",
+        "Give the stream more: executors, their cores, alerts a batch in the form of fink_deploy; "
+        "stop it with fink_stop first, nothing is lost",
+    )
+
+
 def check_share(evidence: Evidence) -> Diagnosis | None:
     """Name a source that sends garbage."""
     position = evidence.position

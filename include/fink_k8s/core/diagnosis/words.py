@@ -1,5 +1,7 @@
 """What programs say: the operator of a submission, a driver of its end, a task of its failure."""
 
+from datetime import datetime, timedelta
+
 from fink_k8s.core.diagnosis.causes import Category, Diagnosis, diagnosis_from
 from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.messages import (
@@ -11,6 +13,12 @@ from fink_k8s.core.diagnosis.messages import (
     last_reason,
     last_words,
 )
+from fink_k8s.core.states import Phase, phase_of
+
+LOOP_STARTS = 3
+"""Fewer drivers are a restart, not a loop."""
+LOOP_INTERVAL = timedelta(minutes=5)
+"""Drivers of a loop live shorter than this, and the last one was started more recently."""
 
 _FAILED_STATES = {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}
 _SOURCES = {
@@ -57,6 +65,34 @@ def check_submission(evidence: Evidence) -> Diagnosis | None:
         "spark-submit failed in the operator",
         essence(f"{evidence.message}\n{evidence.driver_log}", ("Exception", "Error")),
         "Read the operator's log, mend what it names, and trigger again",
+    )
+
+
+def check_crash_loop(evidence: Evidence) -> Diagnosis | None:
+    """Name an application whose drivers end soon after their start, again and again.
+
+    It takes a full look. The operator tells how many drivers it has started, and when the last one;
+    the mean time between two of them tells a loop from a few restarts in a long night.
+    """
+    status = (evidence.application or {}).get("status") or {}
+    last, now = status.get("lastSubmissionAttemptTime"), evidence.seen_at
+    made = (evidence.application or {}).get("metadata", {}).get("creationTimestamp")
+    if now is None or not last or not made or evidence.starts < LOOP_STARTS:
+        return None
+    if phase_of(evidence.state) in {Phase.ENDED, Phase.PAUSED}:
+        return None
+    latest = datetime.fromisoformat(last)
+    took = latest - datetime.fromisoformat(made)
+    if took / (evidence.starts - 1) > LOOP_INTERVAL or now - latest > LOOP_INTERVAL:
+        return None
+    said = last_words(evidence.driver_log) if not evidence.runs else ""
+    return Diagnosis(
+        Category.CRASH_LOOP,
+        "the driver ends soon after each start",
+        f"{evidence.starts} starts within {took.total_seconds():.0f} s; "
+        f"{said or evidence.message or 'the last ones said nothing that is still known'}",
+        "Read the driver's log, also the previous one's, and mend what it names; end the stream "
+        "with fink_stop until then: each start begins the same batch anew, nothing is lost",
     )
 
 

@@ -5,7 +5,7 @@ It never fails: what cannot be looked at is said, and the rest is looked at all 
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,15 +14,13 @@ from typing import Any
 from airflow.sdk import TriggerRule, get_current_context
 
 from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
-from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.names import parse_stream_name
-from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of
-from fink_k8s.core.requests import DiagnoseRequest
+from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of, report_of
+from fink_k8s.core.requests import DiagnoseRequest, StreamRequest
 from fink_k8s.core.settings import Settings, load_settings
 from fink_k8s.core.states import Phase, phase_of
 from fink_k8s.glue.connections import cluster, store, store_secrets
 from fink_k8s.glue.failures import failures_of
-from fink_k8s.glue.steps import deploy_request, request_of, step
+from fink_k8s.glue.steps import request_of, step, stream_request
 
 log = logging.getLogger(__name__)
 _LIMIT = timedelta(minutes=5)
@@ -35,32 +33,32 @@ def diagnose_streams() -> list[Result]:
     """Diagnose the stream of the form, or each one of the namespace that is not well."""
     request = request_of(DiagnoseRequest)
     if request.asked_stream:
-        return [_told(request.asked_stream)]
+        return [diagnose_stream(request.asked_stream)]
     try:
         streams = _streams()
     except Exception as error:
         return [_blind("the streams", error)]
     # Of many streams none is waited for: the task's limit is for all of them.
-    results = [_told(stream, patience=0, only_if_unwell=True) for stream in streams]
+    results = [diagnose_stream(stream, patience=0, only_if_unwell=True) for stream in streams]
     if not any(results):
         print(NOTHING_WRONG)
     return [result for result in results if result]
 
 
 @step(retries=0, execution_timeout=_LIMIT)
-def diagnose_failure() -> Result:
+def diagnose_failure(model: type[StreamRequest]) -> Result:
     """Diagnose the stream of a run that has failed."""
     failures = failures_of(get_current_context())
     try:
-        stream = deploy_request().stream
+        stream = stream_request(model).stream
     except Exception as error:  # the request itself is what failed
         said = next(filter(None, failures.values()), str(error))
         print(f"the run asked for no stream that could be looked at: {said}")
         return {"category": "", "line": said, "address": ""}
-    return _told(stream, failures)
+    return diagnose_stream(stream, failures)
 
 
-def _told(
+def diagnose_stream(
     stream: str,
     failures: Mapping[str, str] | None = None,
     patience: float = _NEXT_DRIVER_SECONDS,
@@ -69,7 +67,7 @@ def _told(
 ) -> Result:
     """Look, print the report, keep the bundle; of a stream that is well nothing, if so asked."""
     try:
-        look = _Look.at(stream, failures, patience)
+        look = Look.at(stream, failures, patience)
         return {} if only_if_unwell and look.is_well else look.told()
     except Exception as error:
         return _blind(stream, error)
@@ -82,13 +80,13 @@ def _blind(what: str, error: Exception) -> Result:
     return {"stream": what, "category": "", "line": line, "address": ""}
 
 
-def diagnose_on_failure() -> Any:
+def diagnose_on_failure(model: type[StreamRequest]) -> Any:
     """Return the last task of a chain, which runs only if the chain fails, and leaves it failed.
 
     A run's state is that of its last tasks, and a diagnosis that succeeds would turn it green; a
     teardown's state does not count.
     """
-    diagnosed = diagnose_failure()
+    diagnosed = diagnose_failure(model)
     diagnosed.operator.as_teardown()
     # A teardown's own rule would start it after each success as well.
     diagnosed.operator.trigger_rule = TriggerRule.ONE_FAILED
@@ -96,7 +94,7 @@ def diagnose_on_failure() -> Any:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """What one stream looks like, and what is wrong with it."""
 
     stream: str
@@ -109,7 +107,7 @@ class _Look:
         stream: str,
         failures: Mapping[str, str] | None,
         patience: float,
-    ) -> "_Look":
+    ) -> "Look":
         """Look at everything; what cannot be looked at is in the evidence.
 
         Between two drivers the operator has deleted one, with what it said last: then the next
@@ -125,7 +123,7 @@ class _Look:
         return first
 
     @classmethod
-    def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "_Look":
+    def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "Look":
         from fink_k8s.adapters.gather import gather
 
         settings = load_settings()
@@ -139,7 +137,7 @@ class _Look:
     def _is_wordless(self) -> bool:
         return (
             self.found is not None
-            and self.found.category is Category.DRIVER_FAILED
+            and self.found.category in {Category.DRIVER_FAILED, Category.CRASH_LOOP}
             and phase_of(self.evidence.state) is Phase.RESTARTING
             and not self.evidence.driver_log
         )
@@ -151,9 +149,9 @@ class _Look:
 
     def told(self) -> Result:
         """Print the report, keep the bundle, and return what other tasks may want to know."""
-        files = bundle_of(self.stream, self.evidence, self.found)
-        print(files["report.md"])
-        address = self._kept(load_settings(), files)
+        print(report_of(self.stream, self.evidence, self.found))
+        settings = load_settings()
+        address = self.kept(settings, partial(store, settings))
         for source, why in self.evidence.unanswered.items():
             log.warning("could not look at %s: %s", source, why)
         line = line_of(self.stream, self.evidence, self.found)
@@ -163,12 +161,14 @@ class _Look:
         category = self.found.category.value if self.found else ""
         return {"stream": self.stream, "category": category, "line": line, "address": address}
 
-    def _kept(self, settings: Settings, files: Mapping[str, str]) -> str:
-        from fink_k8s.adapters.gather import keep
+    def kept(self, settings: Settings, open_store: Callable[[], Any]) -> str:
+        """Keep the bundle, and return its address; empty where nobody takes it, as the log says."""
+        from fink_k8s.adapters.keeping import keep_bundle
 
+        files = bundle_of(self.stream, self.evidence, self.found)
         moment = self.evidence.seen_at or datetime.now(UTC)
         try:
-            return keep(files, self.stream, moment, settings, partial(store, settings))
+            return keep_bundle(files, self.stream, moment, settings, open_store)
         except Exception as error:
             log.error("the bundle is not kept: %s; set FINK_DIAGNOSIS_DIR to a folder", error)
             return ""
@@ -176,23 +176,7 @@ class _Look:
 
 def _streams() -> list[str]:
     """Return the namespace's streams that have not ended well, whichever way they came."""
-    from fink_k8s.adapters.streams import KIND
+    from fink_k8s.adapters.glance import glance
 
-    namespace = load_settings().namespace
-    kube = cluster()
-    seen: dict[str, Any] = {}
-    for application in kube.find_all(KIND, namespace):
-        seen[application["metadata"]["name"]] = Evidence(application)
-    for pod in kube.pods(namespace, "spark-role=driver"):
-        seen.setdefault(pod["metadata"]["name"].removesuffix("-driver"), Evidence(None, [pod]))
-    return sorted(
-        name for name, evidence in seen.items()
-        if _is_stream(name) and phase_of(evidence.state) is not Phase.ENDED
-    )  # fmt: skip
-
-
-def _is_stream(name: str) -> bool:
-    try:
-        return bool(parse_stream_name(name))
-    except InvalidRequest:
-        return False
+    seen = glance(cluster(), load_settings().namespace)
+    return [name for name, evidence in seen.items() if phase_of(evidence.state) is not Phase.ENDED]

@@ -4,20 +4,21 @@ from datetime import timedelta
 from itertools import chain
 
 from fink_k8s.core.errors import Refused
+from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.preflight import Level
-from fink_k8s.core.requests import Stage, SubmitWith
+from fink_k8s.core.requests import DeployRequest, Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster, registry_login, store
-from fink_k8s.glue.steps import deploy_request, release_of, step
+from fink_k8s.glue.steps import release_of, step, stream_request
 
 
 @step(Stage.PREFLIGHT, execution_timeout=timedelta(minutes=3), retries=0)
-def check_prerequisites() -> list[str]:
+def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     """Check cluster, operator, room, topic and store; fail with every remedy at once."""
     from fink_k8s.adapters import spark_submit
     from fink_k8s.adapters.preflight import inspect, inspect_image
 
-    request = deploy_request()
+    request = stream_request(model)
     settings = load_settings()
     release = release_of(request.release)
     seen = inspect(
@@ -26,12 +27,12 @@ def check_prerequisites() -> list[str]:
         settings,
         request,
         release,
-        makes_namespace=Stage.RBAC not in request.skip,
-        claim_size=request.claim_size if request.create_claim else None,
+        makes_namespace=request.makes_namespace,
+        claim_size=request.new_claim_size,
     )
     if request.submit_with is SubmitWith.SPARK_SUBMIT:
         seen = chain(seen, spark_submit.inspect(cluster(), settings.namespace))
-    if request.builds_image:
+    if isinstance(request, DeployRequest) and request.builds_image:
         seen = chain(seen, inspect_image(settings, request, release, registry_login()))
     findings = []
     for finding in seen:

@@ -7,6 +7,7 @@ from airflow.sdk import task_group
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.connections import cluster
+from fink_k8s.glue.health_notes import HEALTH
 from fink_k8s.glue.steps import request_of, step
 from fink_k8s.glue.stop_operator import StopStreamOperator
 
@@ -15,7 +16,7 @@ from fink_k8s.glue.stop_operator import StopStreamOperator
 def stop_streams() -> None:
     """Find the streams that the form means, stop each, and say what came of each."""
     stopped = StopStreamOperator.partial(
-        task_id="stop_stream", map_index_template="{{ task.stream }}"
+        task_id="stop_stream", map_index_template="{{ task.stream }}", inlets=[HEALTH]
     ).expand_kwargs(find_streams())
     report(stopped.output)
 

@@ -7,22 +7,23 @@ from airflow.sdk import get_current_context, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.requests import Stage, SubmitWith
+from fink_k8s.core.night_request import NightRequest
+from fink_k8s.core.requests import DeployRequest, Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.operators import SubmitStreamOperator
 from fink_k8s.glue.running_image import image_to_run
 from fink_k8s.glue.sensors import FirstBatchSensor, StreamHealthSensor
 from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
-from fink_k8s.glue.steps import deploy_request, release_of, skip_if_asked, step
+from fink_k8s.glue.steps import release_of, skip_if_asked, step, stream_request
 
 # Whichever task submitted it.
-_STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['name'] }}"
+STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['name'] }}"
 
 
 @step()
-def render_application() -> dict[str, Any]:
+def render_application(model: type[DeployRequest | NightRequest]) -> dict[str, Any]:
     """Make the SparkApplication of the request, with the image by digest."""
-    request = deploy_request()
+    request = stream_request(model)
     settings = load_settings()
     settings.need("kafka_servers", "store_prefix", "image_repository")
     # None where the stage was skipped.
@@ -35,26 +36,26 @@ def render_application() -> dict[str, Any]:
 
 
 @task_group(group_id="submit")
-def submit_stream() -> None:
+def submit_stream(model: type[DeployRequest | NightRequest]) -> None:
     """Render the application, submit or adopt it, and wait until its driver runs.
 
     Of the two tasks that can submit it, the one that the form does not name is skipped.
     """
-    manifest = render_application()
+    manifest = render_application(model)
     SubmitStreamOperator(
         task_id="submit_application",
         template_spec=manifest,
-        pre_execute=_skip_unless(SubmitWith.SPARK_OPERATOR),
+        pre_execute=skip_unless(SubmitWith.SPARK_OPERATOR),
     )
     SparkSubmitStreamOperator(
         task_id="spark_submit",
         manifest=manifest,
         release="{{ params.release or '' }}",
-        pre_execute=_skip_unless(SubmitWith.SPARK_SUBMIT),
+        pre_execute=skip_unless(SubmitWith.SPARK_SUBMIT),
     )
 
 
-def _skip_unless(way: SubmitWith) -> Callable[[Any], None]:
+def skip_unless(way: SubmitWith) -> Callable[[Any], None]:
     """Return a `pre_execute` that skips the task where the form names the other way."""
 
     def skip(context: Any) -> None:
@@ -69,7 +70,7 @@ def wait_until_healthy() -> StreamHealthSensor:
     """Wait until the stream's query lives."""
     return StreamHealthSensor(
         task_id="wait_until_healthy",
-        stream=_STREAM,
+        stream=STREAM,
         pre_execute=skip_if_asked(Stage.HEALTHY),
     )
 
@@ -78,7 +79,7 @@ def wait_for_first_batch() -> FirstBatchSensor:
     """Wait until alerts are being stored."""
     return FirstBatchSensor(
         task_id="wait_for_first_batch",
-        stream=_STREAM,
+        stream=STREAM,
         poke_interval=5,
         timeout=300,
         pre_execute=skip_if_asked(Stage.FIRST_BATCH),

@@ -1,4 +1,4 @@
-"""Show the Spark UI of a stream's driver inside Airflow's web server, behind Airflow's login.
+"""The Spark UI of a stream's driver.
 
 The UI has no login of its own; it is reached through the API server's pod proxy with Airflow's
 rights, for reading only, and only for drivers whose name is a stream's.
@@ -8,8 +8,7 @@ import re
 from http import HTTPStatus
 from typing import Annotated
 
-from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from fink_k8s.core.errors import FinkError, InvalidRequest
@@ -23,10 +22,10 @@ from fink_k8s.glue.links import spark_ui_path
 _NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PAGE = re.compile(rf"({_NAME}/)*({_NAME})?")
 
-app = FastAPI(title="Fink", docs_url=None, redoc_url=None, openapi_url=None)
+router = APIRouter()
 
 
-@app.get("/streams/{stream}/ui/{path:path}", dependencies=[Depends(requires_access_dag("GET"))])
+@router.get("/streams/{stream}/ui/{path:path}")
 def show_spark_ui(
     stream: Annotated[str, Path(max_length=63)], path: str, request: Request
 ) -> Response:

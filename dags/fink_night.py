@@ -1,0 +1,62 @@
+"""
+### Run a night
+
+Runs one night of one survey by itself: checks what it needs, submits the stream or adopts the one
+that runs, watches it until the end of the night, waits for late alerts, lets the last batch end,
+stops it, and proves by offsets and rows that every alert of the night is stored.
+
+**When to run it:** it runs by schedule, each night of the survey that FINK_NIGHT_SURVEY names, from
+the night's opening. By hand for another night or survey, or to end earlier (*Ends at*).
+
+**While it runs** no worker is held, and whatever happens to Airflow, the stream goes on: the next
+try adopts it. A driver that dies is started again by the Spark Operator; where that gives up, or
+the query is dead under a running driver, this DAG starts it anew on the same checkpoint, and notes
+why. Nothing is lost or doubled by that. A stream that dies again and again ends as failed, with its
+reason.
+
+**Safe to repeat:** yes, also while it runs: a night has one driver, and another run of the same
+night adopts it.
+
+**Success:** the night is over, its stream is stopped, nothing of it is left in the cluster, and
+every alert that was read is counted in the store. The task `verify_night` says so.
+
+**If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
+The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does. The stream
+is left as it is; trigger the night again, and it is adopted, or started where it ended.
+"""
+
+from airflow.sdk import chain, dag
+
+from fink_k8s.core.night_request import NightRequest
+from fink_k8s.glue import stages
+from fink_k8s.glue.defaults import NIGHT_DEFAULTS, Tag
+from fink_k8s.glue.form import form_of
+
+
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    params=form_of(NightRequest),
+    tags=[Tag.LIFECYCLE],
+    **NIGHT_DEFAULTS,
+)
+def fink_night():
+    """Chain the stages of a night."""
+    plan = stages.plan_night()
+    watched = stages.watch_until_end()
+    drained = stages.drain_late_alerts()
+    stopped = stages.stop_night()
+    chain(
+        plan,
+        stages.check_prerequisites(NightRequest),
+        stages.submit_or_adopt(),
+        stages.wait_until_healthy(),
+        watched,
+        drained,
+        stopped,
+        stages.prove_night(plan, watched, drained, stopped),
+        stages.diagnose_on_failure(NightRequest),
+    )
+
+
+fink_night()

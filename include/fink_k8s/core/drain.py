@@ -1,0 +1,51 @@
+"""When a night that is over has been read to its end; pure.
+
+Alerts come late, so an empty topic is not enough: it has to stay empty for a while, or the time of
+grace has to pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from fink_k8s.core.night_watch import Seen, Sign
+
+
+@dataclass
+class Drain:
+    """Judges, look by look, whether all alerts of a night are committed.
+
+    `quiet` is how long no alert may have come, `deadline` when the time of grace ends.
+    """
+
+    quiet: timedelta
+    deadline: datetime
+    lag: int | None = None
+    _ends: Mapping[int, int] = field(default_factory=dict)
+    _since: datetime | None = None
+
+    def judge(self, lag: int | None, ends: Mapping[int, int], now: datetime) -> Seen | None:
+        """Return how the drain ended, or None as long as it goes on.
+
+        Args:
+            lag: alerts that are not committed yet; None where nobody knows.
+            ends: the topic's end offsets by partition.
+            now: the present moment, aware.
+        """
+        self.lag = lag
+        if lag != 0:
+            self._since = None
+        elif self._since is None or ends != self._ends:
+            self._ends, self._since = dict(ends), now
+        if self._since and now - self._since >= self.quiet:
+            return Seen(
+                Sign.DRAINED,
+                f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
+            )
+        if now >= self.deadline:
+            return Seen(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
+        return None
+
+    def __str__(self) -> str:
+        """Return how far it has come."""
+        return "the lag is not known" if self.lag is None else f"the lag is {self.lag} alerts"

@@ -1,0 +1,117 @@
+"""What a person may ask of a night: one night of one survey, from its beginning to its proof."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue, field_validator
+
+from fink_k8s.core.image_request import ImageChoice
+from fink_k8s.core.requests import IfDiffers, StreamRequest
+
+_END: dict[str, JsonValue] = {"section": "How the night ends"}
+_TROUBLE: dict[str, JsonValue] = {"section": "When something happens"}
+
+
+class WhenKilled(StrEnum):
+    """What killing the task by hand does to the stream."""
+
+    LEAVE = "leave"
+    STOP = "stop"
+
+
+class NightRequest(ImageChoice, StreamRequest):
+    """One night of one survey, and what is to be done with it."""
+
+    ends_at: str = Field(
+        "",
+        title="Ends at",
+        description="Empty for the end of the survey's night. Else a moment with its zone, e.g. "
+        "`2026-01-01T20:00:00+01:00`.",
+        pattern=r"^[0-9TZ:.+-]*$",
+        max_length=40,
+        json_schema_extra=_END,
+    )
+    drain_quiet_s: int = Field(
+        300,
+        title="Quiet before the stop (s)",
+        description="After its end the night goes on until all alerts are stored, and none came "
+        "for so long.",
+        ge=0,
+        le=7200,
+        json_schema_extra=_END,
+    )
+    drain_grace_s: int = Field(
+        1800,
+        title="Time of grace (s)",
+        description="It is stopped after so long in any case; what is unread then is told.",
+        ge=0,
+        le=21_600,
+        json_schema_extra=_END,
+    )
+    stop_limit_s: int = Field(
+        300,
+        title="Time for the last batch (s)",
+        description="How long the batch in hand may take to end.",
+        ge=5,
+        le=1200,
+        json_schema_extra=_END,
+    )
+    if_differs: IfDiffers = Field(
+        IfDiffers.REFUSE,
+        title="If it runs otherwise",
+        description="Where the night's stream runs already, with another image or other "
+        "resources: `refuse`; `adopt` it as it is; `upgrade`: let its batch end, and start this "
+        "one on the same checkpoint.",
+        json_schema_extra=_TROUBLE,
+    )
+    require_proof: bool = Field(
+        True,
+        title="Fail unproved",
+        description="Whether a night fails whose rows nobody here can count: the store is out of "
+        "Airflow's sight.",
+        json_schema_extra=_END,
+    )
+    restarts: int = Field(
+        3,
+        title="Restarts in a row",
+        description="How often a stream is started anew for which the Spark Operator has given "
+        "up. One that ran for ten minutes has its whole budget again.",
+        ge=0,
+        le=20,
+        json_schema_extra=_TROUBLE,
+    )
+    when_killed: WhenKilled = Field(
+        WhenKilled.LEAVE,
+        title="If the task is killed",
+        description="What becomes of the stream where somebody kills, clears or marks the task "
+        "that watches: `leave` it, so that the next try adopts it, or `stop` it.",
+        json_schema_extra=_TROUBLE,
+    )
+    # The night's end is this DAG's matter; the job's own limit is for a cluster without Airflow.
+    exit_after_s: int = Field(
+        172_800,
+        title="Ends after (s)",
+        description="The stream stops by itself after so many seconds, whatever becomes of "
+        "Airflow.",
+        ge=60,
+        le=172_800,
+        json_schema_extra=_END,
+    )
+
+    @field_validator("ends_at")
+    @classmethod
+    def _check_moment(cls, value: str) -> str:
+        if value:
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                raise ValueError(
+                    "is no moment; give e.g. 2026-01-01T20:00:00+01:00, or leave it empty"
+                ) from None
+            if moment.tzinfo is None:
+                raise ValueError("has no time zone; give e.g. 2026-01-01T20:00:00+01:00")
+        return value
+
+    def end(self, otherwise: datetime) -> datetime:
+        """Return when the night ends: as asked, else at `otherwise`."""
+        return datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise

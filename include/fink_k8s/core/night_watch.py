@@ -1,0 +1,143 @@
+"""What a night's watch makes of what it sees, look by look: go on, note a restart, or end.
+
+It is patient with all that the Spark Operator heals by itself, and ends only where the night is
+over, or where somebody has to act.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
+from fink_k8s.core.health import Health, Verdict, assess
+from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
+
+PROBE_TIME = timedelta(seconds=5)
+"""How often a driver's metrics are asked for."""
+GONE_FOR = timedelta(seconds=10)
+"""How long an application has to be missing: between two of them there is none for a moment."""
+UNSEEN = "the driver was deleted, or its end was not seen"
+# A driver without query may answer now and then: it is one and the same death.
+_CLOCKS = {Verdict.SILENT: Verdict.NO_QUERY}
+
+
+class Sign(StrEnum):
+    """Why a watch ended."""
+
+    TIME_IS_UP = "time-is-up"
+    DRAINED = "drained"
+    DIED = "died"
+    GONE = "gone"
+    UNWATCHABLE = "unwatchable"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a watch ended.
+
+    `lived_s` is how long the driver that died had run; `application` the uid of its application.
+    """
+
+    sign: Sign
+    reason: str
+    lived_s: float = 0
+    application: str = ""
+
+
+@dataclass
+class NightWatch:
+    """Judges one stream until `until`.
+
+    A query that is dead under a Running driver is known after two probes, unless the driver is so
+    young that the query may not have begun; one that was seen alive under this driver has.
+    """
+
+    until: datetime
+    patience: timedelta = 2 * PROBE_TIME
+    start_time: timedelta = START_TIME
+    last: Health | None = None
+    news: list[Restart] = field(default_factory=list)
+    """The stream's restarts, where the last look has something new to tell of them."""
+    _started: datetime | None = None
+    _was_alive: bool = False
+    _down_since: datetime | None = None
+    _lived: float = 0
+    _before: float = 0
+    _cause: str = ""
+    _clock: Verdict | None = None
+    _since: datetime | None = None
+
+    def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
+        """Return how the watch ended, or None as long as it goes on. `now` is aware."""
+        health = self.last = assess(evidence)
+        self._follow_driver(evidence, health, now)
+        self.news = self._told(evidence, health, now)
+        lasted = self._lasted(health.verdict, now)
+        died = self._died(health, evidence, lasted, now)
+        if died is None and now >= self.until:
+            return Seen(Sign.TIME_IS_UP, health.reason)
+        return died
+
+    def _died(
+        self, health: Health, evidence: Evidence, lasted: timedelta, now: datetime
+    ) -> Seen | None:
+        match health.verdict:
+            case Verdict.FAILED | Verdict.ENDED:
+                return Seen(Sign.DIED, health.reason, self._lived, _uid_of(evidence))
+            case Verdict.ABSENT if lasted >= GONE_FOR:
+                return Seen(
+                    Sign.GONE,
+                    "the stream is gone: somebody ended it, or deleted its application; trigger "
+                    "fink_night again to go on with the night",
+                )
+            case Verdict.NO_QUERY | Verdict.SILENT if lasted >= self.patience:
+                age = now - (evidence.driver_started or now)
+                if self._was_alive or age >= self.start_time:
+                    answers = health.verdict is Verdict.NO_QUERY
+                    cause = str(query_dead(age, answers=answers))
+                    return Seen(Sign.DIED, cause, self._lived, _uid_of(evidence))
+        return None
+
+    def _follow_driver(self, evidence: Evidence, health: Health, now: datetime) -> None:
+        """Keep since when the driver runs, or is down, and why."""
+        started = evidence.driver_started
+        if started and started != self._started:
+            self._before, self._lived = self._lived, 0
+            self._started, self._was_alive = started, False
+        if health.verdict is Verdict.HEALTHY:
+            self._was_alive, self._down_since, self._cause = True, None, ""
+            self._lived = (now - (self._started or now)).total_seconds()
+            return
+        self._down_since = self._down_since or now
+        if health.diagnosis:
+            self._cause = str(health.diagnosis)
+
+    def _told(self, evidence: Evidence, health: Health, now: datetime) -> list[Restart]:
+        """Return the stream's restarts with what is new of them; empty where nothing is."""
+        history = restarts_of(evidence.application)
+        application, attempts = _uid_of(evidence), evidence.attempts
+        if not is_told(history, application, attempts):
+            restart = Restart(
+                at=self._down_since or now,
+                cause=self._cause or UNSEEN,
+                by=RestartedBy.OPERATOR,
+                lived_s=round(self._before if evidence.driver_started else self._lived, 1),
+                application=application,
+            )
+            return [*history, restart]
+        if health.verdict is Verdict.HEALTHY and history and history[-1].back_after_s is None:
+            back = max(0.0, round((now - history[-1].at).total_seconds(), 1))
+            return [*history[:-1], history[-1].model_copy(update={"back_after_s": back})]
+        return []
+
+    def _lasted(self, verdict: Verdict, now: datetime) -> timedelta:
+        """Return for how long the verdict has held."""
+        clock = _CLOCKS.get(verdict, verdict)
+        if clock is not self._clock or self._since is None:
+            self._clock, self._since = clock, now
+        return now - self._since
+
+
+def _uid_of(evidence: Evidence) -> str:
+    return str((evidence.application or {}).get("metadata", {}).get("uid", ""))

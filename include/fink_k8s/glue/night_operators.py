@@ -1,0 +1,301 @@
+"""Run a night's stream until its end: watch it, start it again where it died, and drain it."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.streams import KIND, Submission, holders
+from fink_k8s.core.manifests import hash_of
+from fink_k8s.core.night_watch import Sign
+from fink_k8s.core.requests import IfDiffers, SubmitWith
+from fink_k8s.core.restarts import (
+    Restart,
+    RestartedBy,
+    crash_loop,
+    pause_before,
+    restarts_of,
+    with_restarts,
+)
+from fink_k8s.core.states import is_over
+from fink_k8s.core.stop_request import StopManner
+from fink_k8s.core.watch import utc_now
+from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
+from fink_k8s.glue.failures import airflow_failures, failure_of
+from fink_k8s.glue.links import SparkUiLink
+from fink_k8s.glue.night_trigger import NightTrigger
+from fink_k8s.glue.stop_operator import LONGEST_WAIT, StopStreamOperator, begin_stop
+from fink_k8s.glue.stop_trigger import StopTrigger, event_of
+from fink_k8s.glue.submission import ensure_submitted
+
+# What is started again has died already; a driver that only lost its query gets half a minute.
+_BEFORE_RESTART = StopManner(limit_s=30, then_at_once=True)
+# A trigger that has not fired by then has no triggerer.
+_OVERTIME = timedelta(hours=1)
+
+
+class WatchNightOperator(BaseOperator):
+    """Watch the stream of `manifest` until the moment `until`; start it again where it died.
+
+    Both come as text, through templates: the manifest as JSON, the moment as ISO.
+
+    It defers all the time. Whatever happens to the task, to its worker, the scheduler or the
+    triggerer, the stream goes on, and the next try adopts it. Where the Spark Operator has given a
+    stream up, or its query is dead under a running driver, it is brought to its end and started
+    anew on the same checkpoint: after a pause, and only as often in a row as `restarts` says. No
+    driver is started while another one may still live.
+
+    Returns to XCom: a dict of sign, reason, ended_at (ISO), restarts (the fields of `Restart`),
+    lag (alerts; None where nobody asked).
+    """
+
+    template_fields: tuple[str, ...] = (
+        *("manifest", "release", "submit_with", "restarts", "until", "when_killed"),
+    )
+    operator_extra_links = (SparkUiLink(),)
+
+    def __init__(
+        self,
+        *,
+        manifest: str,
+        until: str,
+        release: str = "",
+        submit_with: str = SubmitWith.SPARK_OPERATOR,
+        restarts: int | str = 3,
+        when_killed: str = "leave",
+        conn_id: str = STREAMS_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.manifest = manifest
+        self.until = until
+        self.release = release
+        self.submit_with = submit_with
+        self.restarts = restarts
+        self.when_killed = when_killed
+        self.conn_id = conn_id
+
+    @property
+    def stream(self) -> str:
+        """Return the stream's name; once the template is rendered."""
+        return str(self._application["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """Return the stream's namespace."""
+        return str(self._application["metadata"]["namespace"])
+
+    @property
+    def deadline(self) -> datetime:
+        """Return when the task is over at the latest."""
+        return datetime.fromisoformat(self.until)
+
+    def trigger(self) -> NightTrigger:
+        """Return what is waited for."""
+        return NightTrigger(
+            self.conn_id,
+            self.namespace,
+            self.stream,
+            self.deadline.isoformat(),
+            when_killed=self.when_killed,
+        )
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Take the stream as it runs; one that an earlier try was about to start is started."""
+        with airflow_failures():
+            there = self._cluster()
+            submission = self._ensure(there, self._application)
+        self.log.info("stream %s: %s", self.stream, submission.way)
+        return self._watch()
+
+    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Take up where the trigger left: the end, or a death."""
+        reason = str(event["reason"])
+        match Sign(event["sign"]):
+            case Sign.TIME_IS_UP | Sign.DRAINED:
+                self.log.info("stream %s: %s; %s", self.stream, event["sign"], reason)
+                return self._result(event)
+            case Sign.DIED:
+                return self._pause(event)
+        raise failure_of(reason, retryable=False)
+
+    def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
+        """Bring what is left of the dead stream to its end, unless it has been replaced."""
+        with airflow_failures():
+            there = self._cluster()
+            if self._uid_of(there) != death["application"]:
+                self.log.info("stream %s is no longer the one that died", self.stream)
+                return self._watch()
+            course, step = begin_stop(there, self.namespace, self.stream, _BEFORE_RESTART, self.log)
+        if step.is_last:
+            return self.resume_start(context, event_of(course, step), death)
+        self.defer(
+            trigger=StopTrigger(
+                self.conn_id,
+                self.namespace,
+                course.model_dump(mode="json"),
+                _BEFORE_RESTART.model_dump(mode="json"),
+            ),
+            method_name="resume_start",
+            kwargs={"death": death},
+            timeout=LONGEST_WAIT,
+        )
+
+    def resume_start(
+        self, context: Any, event: dict[str, Any], death: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Start the stream anew, its history with it; refused where a driver still lives."""
+        if not event["is_done"]:
+            self.log.warning("%s", event["reason"])
+        restarts = [Restart.model_validate(one) for one in death["restarts"]]
+        with airflow_failures():
+            there = self._cluster()
+            submission = self._ensure(there, with_restarts(self._application, restarts))
+        self.log.warning("stream %s: %s again: %s", self.stream, submission.way, death["reason"])
+        return self._watch()
+
+    def on_kill(self) -> None:
+        """Leave the stream alone; what is deferred asks its trigger."""
+        self.log.warning("the task was killed; stream %s goes on", self.stream)
+
+    def _pause(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Wait before the next start, if there is to be one."""
+        with airflow_failures():
+            there = self._cluster()
+            history = restarts_of(there.find(KIND, self.stream, self.namespace))
+        lived = timedelta(seconds=event["lived_s"])
+        pause = pause_before(history, lived, int(self.restarts))
+        if pause is None:
+            raise failure_of(
+                f"{crash_loop(history, event['reason'])} The stream was left as it is; trigger "
+                "fink_night again when the cause is mended",
+                retryable=False,
+            )
+        restart = Restart(
+            at=utc_now(), cause=event["reason"], by=RestartedBy.FINK, lived_s=event["lived_s"]
+        )
+        told = [one.model_dump(mode="json") for one in [*history, restart]]
+        self.log.warning(
+            "stream %s died: %s; it is started again in %.0f s",
+            self.stream, event["reason"], pause.total_seconds(),
+        )  # fmt: skip
+        self.defer(
+            trigger=DateTimeTrigger(moment=utc_now() + pause),
+            method_name="resume_after_pause",
+            kwargs={"death": {**event, "restarts": told}},
+            timeout=pause + _OVERTIME,
+        )
+
+    def _watch(self) -> dict[str, Any]:
+        self.defer(
+            trigger=self.trigger(),
+            method_name="resume",
+            timeout=max(self.deadline - utc_now(), timedelta(0)) + _OVERTIME,
+        )
+
+    def _result(self, event: dict[str, Any]) -> dict[str, Any]:
+        with airflow_failures():
+            history = restarts_of(self._cluster().find(KIND, self.stream, self.namespace))
+        return {
+            "sign": event["sign"],
+            "reason": event["reason"],
+            "ended_at": utc_now().isoformat(),
+            "restarts": [one.model_dump(mode="json") for one in history],
+            "lag": event.get("lag"),
+        }
+
+    def _ensure(self, there: Cluster, manifest: dict[str, Any]) -> Submission:
+        """Start the stream, or take it as it runs: which spec it has was decided before."""
+        way = SubmitWith(self.submit_with)
+        return ensure_submitted(there, manifest, way, self.release, self.log, as_it_runs=True)
+
+    @property
+    def _application(self) -> dict[str, Any]:
+        return dict(json.loads(self.manifest))
+
+    def _uid_of(self, there: Cluster) -> str:
+        application = there.find(KIND, self.stream, self.namespace)
+        return str(application["metadata"]["uid"]) if application else ""
+
+    def _cluster(self) -> Cluster:
+        return cluster(self.conn_id)
+
+
+class DrainNightOperator(WatchNightOperator):
+    """Watch on after the night's end, until all alerts are stored or the time of grace is over.
+
+    It is drained where the lag is 0 and no alert has come for `quiet_s` seconds. The time of grace
+    of `grace_s` seconds begins when the watch ended, the moment `until`. A stream that dies
+    meanwhile is started again as in the night.
+
+    Returns to XCom: as `WatchNightOperator`, and waited_s, is_drained.
+    """
+
+    template_fields = (*WatchNightOperator.template_fields, "quiet_s", "grace_s")
+
+    def __init__(self, *, quiet_s: float | str, grace_s: float | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.quiet_s = quiet_s
+        self.grace_s = grace_s
+
+    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Take up where the trigger left; tell how long was waited, and whether all was read.
+
+        The night is over: somebody who has ended its stream did what comes next anyway, and the
+        proof will show whether too early.
+        """
+        is_over = Sign(event["sign"]) is Sign.GONE
+        result = self._result(event) if is_over else super().resume(context, event)
+        waited = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(self.until)
+        return {
+            **result,
+            "waited_s": round(waited.total_seconds(), 1),
+            "is_drained": result["sign"] == Sign.DRAINED,
+        }
+
+    @property
+    def deadline(self) -> datetime:
+        """Return when the time of grace is over."""
+        return super().deadline + timedelta(seconds=float(self.grace_s))
+
+    def trigger(self) -> NightTrigger:
+        """Return what is waited for."""
+        return NightTrigger(
+            self.conn_id,
+            self.namespace,
+            self.stream,
+            self.deadline.isoformat(),
+            quiet_s=float(self.quiet_s),
+            when_killed=self.when_killed,
+        )
+
+
+class EndOtherSpecOperator(StopStreamOperator):
+    """Let a running stream of another spec end, where the form asks for an upgrade.
+
+    Skipped where none runs, where it has the spec that is asked for, and where the form does not
+    ask for it.
+    """
+
+    template_fields = (*StopStreamOperator.template_fields, "manifest", "if_differs")
+
+    def __init__(self, *, manifest: Any, if_differs: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.manifest = manifest
+        self.if_differs = if_differs
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Look; end what differs."""
+        if self.if_differs != IfDiffers.UPGRADE:
+            raise AirflowSkipException(f"the form says: {self.if_differs} what runs otherwise")
+        with airflow_failures():
+            namespace = self.manifest["metadata"]["namespace"]
+            found = holders(cluster(self.conn_id), namespace, self.stream)
+        alive = [one for one in found if not is_over(one.state)]
+        if all(hash_of(one.there) == hash_of(self.manifest) for one in alive):
+            raise AirflowSkipException("no stream of another spec runs")
+        return super().execute(context)

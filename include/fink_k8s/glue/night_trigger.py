@@ -1,0 +1,164 @@
+"""Watch a night's stream from the triggerer until the night is over, or somebody has to act."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
+
+from fink_k8s.adapters.cluster import Cluster
+from fink_k8s.adapters.gather import with_data
+from fink_k8s.adapters.stopping import ask_to_end
+from fink_k8s.adapters.streams import KIND, DriverLog, observe
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.drain import Drain
+from fink_k8s.core.errors import FinkError
+from fink_k8s.core.health import Verdict
+from fink_k8s.core.night_request import WhenKilled
+from fink_k8s.core.night_watch import NightWatch, Seen, Sign
+from fink_k8s.core.restarts import annotation_of
+from fink_k8s.core.settings import load_settings
+from fink_k8s.core.stop_request import StopManner
+from fink_k8s.core.watch import utc_now
+from fink_k8s.glue.connections import cluster, store
+from fink_k8s.glue.triggers import SETTLE_SECONDS
+
+log = logging.getLogger(__name__)
+
+
+class NightTrigger(BaseTrigger):
+    """Fires once: the time is up, the night is drained, or the stream died or is gone.
+
+    Up to `until` it only looks, and notes on the application what restarts it sees; it may run
+    twice, be killed or be moved, and the stream does not notice. With `quiet_s` it looks at the
+    lag as well, and fires when that has been 0 for so many seconds.
+
+    Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
+    """
+
+    def __init__(
+        self,
+        conn_id: str,
+        namespace: str,
+        stream: str,
+        until: str,
+        quiet_s: float | None = None,
+        when_killed: str = WhenKilled.LEAVE,
+        poll_seconds: float = 2,
+        lag_seconds: float = 10,
+    ) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self.namespace = namespace
+        self.stream = stream
+        self.until = datetime.fromisoformat(until)
+        self.quiet_s = quiet_s
+        self.when_killed = WhenKilled(when_killed)
+        self.poll_seconds = poll_seconds
+        self.lag_seconds = lag_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's address and its arguments."""
+        arguments = {
+            "conn_id": self.conn_id,
+            "namespace": self.namespace,
+            "stream": self.stream,
+            "until": self.until.isoformat(),
+            "quiet_s": self.quiet_s,
+            "when_killed": self.when_killed.value,
+            "poll_seconds": self.poll_seconds,
+            "lag_seconds": self.lag_seconds,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch; the event is a dict of sign, reason, lived_s, application, lag."""
+        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        watched = await sync_to_async(cluster)(self.conn_id)
+        drain = self._drain()
+        try:
+            seen = await self._watch(watched, drain)
+        except FinkError as error:
+            seen = Seen(Sign.UNWATCHABLE, str(error))
+        await settled
+        yield TriggerEvent({**asdict(seen), "lag": drain.lag if drain else None})
+
+    async def on_kill(self) -> None:
+        """Leave the stream alone, or ask it to end, as the form said."""
+        if self.when_killed is WhenKilled.LEAVE:
+            log.warning("the task was killed; stream %s goes on", self.stream)
+            return
+        log.warning("the task was killed; stream %s is stopped, as the form asked", self.stream)
+        target = await sync_to_async(cluster)(self.conn_id)
+        await asyncio.to_thread(ask_to_end, target, self.namespace, self.stream, StopManner())
+
+    def _drain(self) -> Drain | None:
+        if self.quiet_s is None:
+            return None
+        return Drain(timedelta(seconds=self.quiet_s), self.until)
+
+    async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
+        watch, said = NightWatch(self.until), ""
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        async for evidence in self._looks(watched):
+            seen = watch.judge(evidence, utc_now())
+            if watch.news:
+                await self._note(watched, watch)
+            if watch.last and watch.last.reason != said:
+                said = watch.last.reason
+                log.info("%s: %s", self.stream, said)
+            is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
+            if seen is None and drain and is_well and clock() >= due:
+                due = clock() + self.lag_seconds
+                seen = await self._judge_lag(watched, drain, evidence)
+            if seen:
+                return seen
+        raise AssertionError("looks have no end")
+
+    async def _looks(self, watched: Cluster) -> AsyncIterator[Evidence]:
+        driver_log = DriverLog(watched, self.namespace)
+        try:
+            while True:
+                try:
+                    yield await asyncio.to_thread(
+                        observe, watched, self.namespace, self.stream, driver_log
+                    )
+                except FinkError as error:
+                    if not error.retryable:
+                        raise
+                    log.warning("%s", error)
+                await asyncio.sleep(self.poll_seconds)
+        finally:
+            driver_log.close()
+
+    async def _note(self, watched: Cluster, watch: NightWatch) -> None:
+        """Write the restarts down where whoever adopts the stream finds them."""
+        latest = watch.news[-1]
+        if latest.back_after_s is None:
+            log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
+        else:
+            log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
+        where = (KIND, self.stream, self.namespace)
+        try:
+            await asyncio.to_thread(watched.annotate, *where, annotation_of(watch.news))
+        except FinkError as error:
+            log.warning("the restart cannot be noted: %s", error)
+
+    async def _judge_lag(self, watched: Cluster, drain: Drain, evidence: Evidence) -> Seen | None:
+        settings = await sync_to_async(load_settings)()
+        opened = await sync_to_async(store)(settings)
+        full = await asyncio.to_thread(
+            with_data, watched, settings, self.stream, evidence, lambda: opened
+        )
+        for source, why in full.unanswered.items():
+            log.warning("could not look at %s: %s", source, why)
+        before = str(drain)
+        seen = drain.judge(full.lag, full.topic.ends if full.topic else {}, utc_now())
+        if str(drain) != before:
+            log.info("%s: %s", self.stream, drain)
+        return seen

@@ -1,0 +1,123 @@
+"""A night shortened to minutes, as one triggers it and looks at it."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.e2e.driving import drivers, kubectl
+
+NIGHT_DAG = "fink_night"
+ALIVE = {"Pending", "Running", "Unknown"}
+
+
+def form_of(night: str, topic: str, seconds: float, **fields: Any) -> dict[str, Any]:
+    """Return the form of a night that ends in so many seconds."""
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return {
+        "night": night,
+        "topic": topic,
+        "ends_at": ends.isoformat(timespec="seconds"),
+        "drain_quiet_s": 10,
+        "drain_grace_s": 240,
+        "trigger_interval_s": 3,
+        **fields,
+    }
+
+
+class Night:
+    """One run of `fink_night`, followed from outside."""
+
+    def __init__(self, fink: Any, form: dict[str, Any]) -> None:
+        self.client = fink.client
+        self.stream = f"stream2raw-ztf-{form['night']}"
+        self.client.wait_for_dag(NIGHT_DAG)
+        self.run_id = self.client.trigger(NIGHT_DAG, form)
+
+    def states(self) -> dict[str, str]:
+        """Return the tasks' states, by task."""
+        tasks = self.client.tasks(NIGHT_DAG, self.run_id)
+        return {task["task_id"]: task["state"] for task in tasks}
+
+    def wait_for(self, task: str, *states: str, seconds: float = 180) -> str:
+        """Return the state of a task once it is one of `states`."""
+        deadline = time.monotonic() + seconds
+        while (state := self.states().get(task)) not in states:
+            assert time.monotonic() < deadline, (task, state, self.logs())
+            assert self.client.run_state(NIGHT_DAG, self.run_id) != "failed", self.logs()
+            time.sleep(1)
+        return state
+
+    def end(self, seconds: float = 400) -> str:
+        """Wait until the run ends; return its state."""
+        for _ in self.client.follow(NIGHT_DAG, self.run_id, seconds):
+            pass
+        state = self.client.run_state(NIGHT_DAG, self.run_id)
+        print(f"{self.run_id}: {state}, {self.states()}")
+        if state != "success":
+            print(self.logs())
+        return state
+
+    def xcom(self, task: str, key: str = "return_value") -> Any:
+        """Return what a task has told."""
+        return self.client.xcom(NIGHT_DAG, self.run_id, task, key)
+
+    def log(self, task: str) -> str:
+        """Return all that a task has said, in all of its tries."""
+        tries = {
+            one["task_id"]: one["try_number"] for one in self.client.tasks(NIGHT_DAG, self.run_id)
+        }
+        return "\n".join(
+            self.client.log(NIGHT_DAG, self.run_id, task, number)
+            for number in range(1, tries[task] + 1)
+        )
+
+    def logs(self) -> str:
+        """Return the last words of what failed or runs."""
+        wanted = {"failed", "up_for_retry", "running", "deferred"}
+        tasks = [task for task, state in self.states().items() if state in wanted]
+        return "\n".join(f"--- {task}\n{self.log(task)[-3000:]}" for task in tasks)
+
+
+class DriverCount:
+    """Counts a stream's living drivers all the time; `most` is never to be more than one."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream, self.most, self.looks, self.uids = stream, 0, 0, []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> "DriverCount":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._over.set()
+        self._thread.join(20)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.5):
+            try:
+                alive = [pod for pod in drivers(self.stream) if pod["status"].get("phase") in ALIVE]
+            except AssertionError:  # an API server that is away is no count
+                continue
+            self.looks += 1
+            self.most = max(self.most, len(alive))
+            for pod in alive:
+                if pod["metadata"]["uid"] not in self.uids:
+                    self.uids.append(pod["metadata"]["uid"])
+
+
+def kill_driver(stream: str) -> None:
+    """Delete the driver as a lost node would: without a word to it."""
+    [driver] = drivers(stream)
+    kubectl("delete", "pod", driver["metadata"]["name"], "--force", "--grace-period=0")
+
+
+def wait_until_committed(store: Any, night: str, batch: int = 0, seconds: float = 120) -> int:
+    """Return the last committed batch, once it is `batch` or a later one."""
+    deadline = time.monotonic() + seconds
+    while not (committed := store.committed(night)) or committed[-1] < batch:
+        assert time.monotonic() < deadline, committed
+        time.sleep(1)
+    return committed[-1]

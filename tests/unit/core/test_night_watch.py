@@ -1,0 +1,160 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.night_watch import UNSEEN, NightWatch, Sign
+from fink_k8s.core.restarts import Restart, RestartedBy, annotation_of
+
+START = datetime(2026, 1, 1, 20, 0, tzinfo=UTC)
+LIVE = {"gauges": {"spark-1.driver.spark.streaming.q.latency": {"value": 0}}}
+NO_QUERY = {"gauges": {}}
+SILENT = None
+END = 3600
+
+
+def at(seconds):
+    return START + timedelta(seconds=seconds)
+
+
+def stream(
+    state="RUNNING", metrics=LIVE, *, started=0, attempts=1, history=(), message="", uid="a"
+):
+    """Return what is seen of an application, with a driver unless `started` is None."""
+    pods = []
+    if started is not None:
+        since = f"{at(started):%Y-%m-%dT%H:%M:%SZ}"
+        metadata = {"name": "s-driver", "uid": str(started), "labels": {"spark-role": "driver"}}
+        containers = [{"state": {"running": {"startedAt": since}}}]
+        status = {"phase": "Running", "containerStatuses": containers}
+        pods = [{"metadata": metadata, "spec": {"containers": [{"image": "i"}]}, "status": status}]
+    application = {
+        "metadata": {"uid": uid, "annotations": annotation_of(history)},
+        "status": {
+            "applicationState": {"state": state, "errorMessage": message},
+            "executionAttempts": attempts,
+        },
+    }
+    return Evidence(application, pods, metrics)
+
+
+GONE = Evidence(None)
+
+
+def judged(*looks, until=END):
+    """Return what comes of the last of (second, evidence); the others must have had nothing."""
+    watch = NightWatch(at(until))
+    *before, (second, last) = looks
+    for moment, seen in before:
+        assert watch.judge(seen, at(moment)) is None
+    return watch.judge(last, at(second))
+
+
+def test_a_night_that_goes_well_ends_when_its_time_is_up():
+    seen = judged((1, stream()), (3599, stream()), (3600, stream()))
+    assert seen.sign is Sign.TIME_IS_UP
+
+
+def test_a_night_whose_end_has_passed_ends_at_the_first_look():
+    assert judged((1, stream()), until=0).sign is Sign.TIME_IS_UP
+
+
+@pytest.mark.parametrize(
+    "state", ["SUBMITTED", "FAILING", "PENDING_RERUN", "SUBMISSION_FAILED", "INVALIDATING"]
+)
+def test_what_the_operator_heals_is_waited_for(state):
+    trouble = stream(state, started=None)
+    assert judged((1, stream()), *((s, trouble) for s in range(2, 900, 60)), (901, trouble)) is None
+
+
+@pytest.mark.parametrize(("state", "words"), [("FAILED", "driver-failed"), ("COMPLETED", "ended")])
+def test_what_nobody_starts_again_has_died(state, words):
+    seen = judged((1, stream()), (700, stream()), (702, stream(state, started=None)))
+    assert seen.sign is Sign.DIED
+    assert words in seen.reason
+    assert (seen.lived_s, seen.application) == (700, "a")
+
+
+def test_a_death_at_the_end_of_the_night_is_a_death():
+    assert judged((1, stream()), (3600, stream("FAILED", started=None))).sign is Sign.DIED
+
+
+@pytest.mark.parametrize("metrics", [NO_QUERY, SILENT])
+def test_a_query_that_lived_and_is_dead_is_known_after_two_probes(metrics):
+    dead = stream(metrics=metrics)
+    seen = judged((1, stream()), (5, dead), (10, dead), (15, dead))
+    assert seen.sign is Sign.DIED
+    assert "query-dead" in seen.reason
+
+
+def test_a_probe_that_fails_once_is_no_death():
+    dead = stream(metrics=SILENT)
+    assert judged((1, stream()), (5, dead), (10, stream()), (15, dead), (24, dead)) is None
+
+
+def test_no_query_and_no_answer_by_turns_are_one_death():
+    looks = [(5, stream(metrics=NO_QUERY)), (10, stream(metrics=SILENT))]
+    assert judged((1, stream()), *looks, (15, stream(metrics=NO_QUERY))).sign is Sign.DIED
+
+
+def test_a_young_driver_is_given_time_to_begin_its_query():
+    young = stream(metrics=NO_QUERY)
+    assert judged((1, young), (30, young), (119, young)) is None
+    assert judged((1, young), (121, young)).sign is Sign.DIED
+
+
+def test_a_new_driver_is_given_time_again():
+    looks = [(1, stream()), (60, stream(metrics=NO_QUERY, started=58, attempts=2))]
+    late = stream(metrics=NO_QUERY, started=58, attempts=2)
+    assert judged(*looks, (90, late), (177, late)) is None
+
+
+def test_a_stream_that_somebody_ended_is_gone_not_dead():
+    seen = judged((1, stream()), (5, GONE), (14, GONE), (15, GONE))
+    assert seen.sign is Sign.GONE
+    assert "trigger fink_night again" in seen.reason
+
+
+def test_an_application_that_is_replaced_is_not_gone():
+    looks = [(1, stream()), (5, GONE), (14, stream("SUBMITTED", started=None, uid="b"))]
+    assert judged(*looks, (20, GONE)) is None
+
+
+def news(*looks):
+    watch = NightWatch(at(END))
+    found = []
+    for second, seen in looks:
+        watch.judge(seen, at(second))
+        found.append(watch.news)
+    return found
+
+
+def test_a_restart_by_the_operator_is_noted_with_its_cause_and_how_long_it_took():
+    exit_3 = "driver container failed with ExitCode: 3, Reason: Error"
+    failing = stream("FAILING", started=None, message=exit_3)
+    again = stream("SUBMITTED", started=None, attempts=2)
+    *before, (noted,) = news((1, stream()), (700, stream()), (702, failing), (712, again))
+    assert before == [[], [], []]
+    assert noted.by is RestartedBy.OPERATOR
+    assert "pair-broken" in noted.cause
+    assert (noted.at, noted.lived_s, noted.application) == (at(702), 700, "a")
+    assert noted.back_after_s is None
+    back = stream(started=715, attempts=2, history=[noted])
+    ((finished,),) = news((740, back))
+    assert finished.back_after_s == 38
+    assert news((750, stream(started=715, attempts=2, history=[finished]))) == [[]]
+
+
+def test_a_restart_that_was_not_watched_is_noted_all_the_same():
+    ((noted,),) = news((1, stream(attempts=2)))
+    assert (noted.cause, noted.lived_s) == (UNSEEN, 0)
+
+
+def test_what_others_have_noted_is_not_noted_twice():
+    told = Restart(at=at(0), cause="x", by=RestartedBy.OPERATOR, application="a", back_after_s=1.0)
+    assert news((1, stream(attempts=2, history=[told]))) == [[]]
+
+
+def test_a_stream_without_application_has_no_place_for_notes():
+    driver = stream().pods
+    assert news((1, Evidence(None, driver, LIVE))) == [[]]

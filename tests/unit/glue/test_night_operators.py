@@ -1,0 +1,199 @@
+"""A night's stream is watched, started again where it died, and drained; never doubled."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of, with_restarts
+from fink_k8s.core.settings import Settings
+from fink_k8s.glue import night_operators, stop_operator
+from fink_k8s.glue.night_operators import (
+    DrainNightOperator,
+    EndOtherSpecOperator,
+    WatchNightOperator,
+)
+from fink_k8s.glue.night_trigger import NightTrigger
+from tests.fakes import FakeCluster, driver_pod
+
+SETTINGS = Settings(kafka_servers="kafka:9092", store_prefix="s3a://fink")
+REQUEST = StreamRequest(night="20260101", topic="t")
+MANIFEST = make_spark_application(REQUEST, SETTINGS, "image@sha256:0", "3.5.7")
+OTHER = make_spark_application(REQUEST, SETTINGS, "image@sha256:1", "3.5.7")
+STREAM = MANIFEST["metadata"]["name"]
+UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+
+
+def there(manifest=MANIFEST, state="RUNNING", uid="a", history=()):
+    told = with_restarts(manifest, history)
+    status = {"applicationState": {"state": state}}
+    return {**told, "metadata": {**told["metadata"], "uid": uid}, "status": status}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    fake = FakeCluster()
+    now = count()
+    clock = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now))
+    monkeypatch.setattr(stop_operator, "time", clock)
+    for module in (night_operators, stop_operator):
+        monkeypatch.setattr(module, "cluster", lambda conn_id: fake)
+    return fake
+
+
+def operator(kind=WatchNightOperator, **fields):
+    given = {"manifest": json.dumps(MANIFEST), "until": UNTIL.isoformat(), **fields}
+    return kind(task_id="watch", **given)
+
+
+def deferred_by(call, *arguments):
+    with pytest.raises(TaskDeferred) as deferred:
+        call({}, *arguments)
+    return deferred.value
+
+
+def event(sign, **fields):
+    return {"sign": sign, "reason": "why", "lived_s": 5, "application": "a", "lag": None, **fields}
+
+
+def test_a_stream_that_runs_is_taken_as_it_runs_and_watched_in_the_triggerer(cluster):
+    cluster.put(there(OTHER))
+    deferred = deferred_by(operator().execute)
+    assert deferred.method_name == "resume"
+    assert isinstance(deferred.trigger, NightTrigger)
+    assert (deferred.trigger.until, deferred.trigger.quiet_s) == (UNTIL, None)
+    assert deferred.timeout > timedelta(hours=2)
+    assert cluster.find("SparkApplication", STREAM, "spark")["spec"] == OTHER["spec"]
+
+
+def test_a_start_that_an_earlier_try_did_not_come_to_is_made_up_for(cluster):
+    deferred_by(operator().execute)
+    assert cluster.find("SparkApplication", STREAM, "spark")
+
+
+def test_a_drain_ends_a_time_of_grace_after_the_watch(cluster):
+    cluster.put(there())
+    drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
+    trigger = deferred_by(drain.execute).trigger
+    assert (trigger.until, trigger.quiet_s) == (UNTIL + timedelta(minutes=10), 60)
+
+
+@pytest.mark.parametrize("sign", ["time-is-up", "drained"])
+def test_the_end_is_told_with_the_restarts_of_the_night(cluster, sign):
+    restart = Restart(at=UNTIL, cause="x", by=RestartedBy.OPERATOR)
+    cluster.put(there(history=[restart]))
+    result = operator().resume({}, event(sign, lag=3))
+    assert (result["sign"], result["lag"]) == (sign, 3)
+    assert [Restart.model_validate(one) for one in result["restarts"]] == [restart]
+    assert datetime.fromisoformat(result["ended_at"]).tzinfo
+
+
+@pytest.mark.parametrize("sign", ["gone", "unwatchable"])
+def test_what_somebody_has_to_see_to_fails_for_good(cluster, sign):
+    with pytest.raises(AirflowFailException, match="why"):
+        operator().resume({}, event(sign))
+
+
+def test_a_dead_stream_is_started_anew_after_a_pause_with_its_history(cluster):
+    cluster.put(there(state="FAILED"))
+    pause = deferred_by(operator().resume, event("died"))
+    assert isinstance(pause.trigger, DateTimeTrigger)
+    assert pause.method_name == "resume_after_pause"
+    again = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert isinstance(again.trigger, NightTrigger)
+    started = cluster.find("SparkApplication", STREAM, "spark")
+    assert "status" not in started
+    (restart,) = restarts_of(started)
+    assert (restart.by, restart.cause, restart.lived_s) == (RestartedBy.FINK, "why", 5)
+
+
+def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
+    cluster.put(there())
+    cluster.all_pods.append(driver_pod(STREAM, "Running"))
+    pause = deferred_by(operator().resume, event("died"))
+    assert cluster.all_pods, "nothing is touched before the pause is over"
+    deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert (f"{STREAM}-driver", 30) in cluster.ended
+    assert cluster.all_pods == []
+    assert len(restarts_of(cluster.find("SparkApplication", STREAM, "spark"))) == 1
+
+
+def test_no_driver_is_started_while_another_may_live(cluster):
+    cluster.put(there(state="FAILED"))
+    cluster.all_pods.append(driver_pod(STREAM, "Running"))
+    cluster.stubborn = {f"{STREAM}-driver"}
+    pause = deferred_by(operator().resume, event("died"))
+    ending = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert ending.method_name == "resume_start"
+    failed = {"is_done": False, "reason": "its node does not confirm its end", "course": {}}
+    with pytest.raises(Exception, match="is being deleted"):
+        operator().resume_start({}, failed, *ending.kwargs.values())
+    assert cluster.find("SparkApplication", STREAM, "spark") is None
+
+
+def test_a_stream_that_another_run_has_started_anew_is_left_alone(cluster):
+    cluster.put(there(state="FAILED"))
+    pause = deferred_by(operator().resume, event("died"))
+    cluster.put(there(uid="b"))
+    watched = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert isinstance(watched.trigger, NightTrigger)
+    assert cluster.ended == []
+    assert cluster.find("SparkApplication", STREAM, "spark")["metadata"]["uid"] == "b"
+
+
+def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(cluster):
+    dead = [Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3
+    cluster.put(there(state="FAILED", history=dead))
+    with pytest.raises(AirflowFailException, match=r"3 times in a row.*why"):
+        operator().resume({}, event("died"))
+    assert cluster.find("SparkApplication", STREAM, "spark")
+
+
+def test_the_form_may_say_that_nothing_is_started_again(cluster):
+    cluster.put(there(state="FAILED"))
+    with pytest.raises(AirflowFailException, match="0 times"):
+        operator(restarts="0").resume({}, event("died", lived_s=36_000))
+
+
+def test_a_kill_of_the_task_leaves_the_stream(cluster):
+    cluster.put(there())
+    operator().on_kill()
+    assert cluster.ended == []
+
+
+def other_spec(if_differs):
+    return EndOtherSpecOperator(
+        task_id="end", stream=STREAM, manifest=MANIFEST, if_differs=if_differs
+    )
+
+
+@pytest.mark.parametrize("if_differs", ["refuse", "adopt"])
+def test_another_spec_is_let_be_unless_an_upgrade_is_asked_for(cluster, if_differs):
+    cluster.put(there(OTHER))
+    with pytest.raises(AirflowSkipException):
+        other_spec(if_differs).execute({})
+    assert cluster.ended == []
+
+
+@pytest.mark.parametrize("found", [None, there(), there(OTHER, state="FAILED")])
+def test_an_upgrade_ends_nothing_where_nothing_else_runs(cluster, found):
+    if found:
+        cluster.put(found)
+    with pytest.raises(AirflowSkipException):
+        other_spec("upgrade").execute({})
+    assert cluster.ended == []
+
+
+def test_an_upgrade_lets_the_other_spec_end(cluster, monkeypatch):
+    monkeypatch.setattr(stop_operator, "store", lambda settings: None)
+    cluster.put(there(OTHER))
+    cluster.all_pods.append(driver_pod(STREAM, "Running"))
+    assert other_spec("upgrade").execute({})["was"] == "RUNNING"
+    assert cluster.all_pods == []
+    assert cluster.find("SparkApplication", STREAM, "spark") is None

@@ -1,0 +1,154 @@
+"""The trigger watches a night, notes restarts, looks at the lag, and leaves the stream alone."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fink_k8s.core.diagnosis import Evidence, Position, Topic
+from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.core.restarts import restarts_of
+from fink_k8s.glue import night_trigger
+from fink_k8s.glue.night_trigger import NightTrigger
+
+STREAM = "stream2raw-ztf-20260101"
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = datetime.now(UTC) + timedelta(hours=1)
+LIVE = {"gauges": {"app.driver.spark.streaming.q.latency": {"value": 0}}}
+
+
+def running(attempts=1):
+    started = [{"state": {"running": {"startedAt": "2026-01-01T20:00:00Z"}}}]
+    status = {"phase": "Running", "containerStatuses": started}
+    labels = {"spark-role": "driver"}
+    pod = {"metadata": {"name": "d", "uid": "1", "labels": labels}, "status": status}
+    return Evidence(application("RUNNING", attempts), [pod], LIVE)
+
+
+def application(state, attempts=1):
+    status = {"applicationState": {"state": state}, "executionAttempts": attempts}
+    return {"metadata": {"uid": "a"}, "status": status}
+
+
+FAILED = Evidence(application("FAILED"))
+
+
+class Cluster:
+    """Keeps what is noted."""
+
+    def __init__(self):
+        self.noted, self.refuses = [], False
+
+    def annotate(self, kind, name, namespace, annotations):
+        if self.refuses:
+            raise NotPermitted("PATCH sparkapplications is forbidden")
+        self.noted.append((kind, name, namespace, annotations))
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    fake = Cluster()
+    monkeypatch.setattr(night_trigger, "cluster", lambda conn_id: fake)
+    monkeypatch.setattr(night_trigger, "store", lambda settings: None)
+    monkeypatch.setattr(night_trigger, "SETTLE_SECONDS", 0)
+    return fake
+
+
+@pytest.fixture
+def event_of(monkeypatch, cluster):
+    """Run a trigger over a row of looks and lags, and return its one event."""
+
+    def run(*looks, until=LATER, lags=(), **fields):
+        row, known = iter(looks), iter(lags)
+
+        def observe(*_):
+            seen = next(row)
+            if isinstance(seen, Exception):
+                raise seen
+            return seen
+
+        def with_data(cluster, settings, stream, evidence, open_store):
+            lag = next(known)
+            topic = Topic("t", {0: 0}, {0: 10})
+            return Evidence(None, position=Position(next={0: 10 - lag}), topic=topic)
+
+        async def collect():
+            trigger = NightTrigger(
+                "c", "ns", STREAM, until.isoformat(), poll_seconds=0, lag_seconds=0, **fields
+            )
+            return [event.payload async for event in trigger.run()]
+
+        monkeypatch.setattr(night_trigger, "observe", observe)
+        monkeypatch.setattr(night_trigger, "with_data", with_data)
+        (event,) = asyncio.run(collect())
+        return event
+
+    return run
+
+
+def test_it_fires_when_the_time_is_up(event_of):
+    event = event_of(running(), until=PAST)
+    assert (event["sign"], event["lag"]) == ("time-is-up", None)
+
+
+def test_it_fires_when_the_stream_died_with_what_the_next_start_needs(event_of):
+    event = event_of(running(), FAILED)
+    assert (event["sign"], event["application"]) == ("died", "a")
+    assert "driver-failed" in event["reason"]
+    assert event["lived_s"] > 0
+
+
+def test_an_api_server_that_is_away_is_waited_for(event_of):
+    away = Unavailable("away")
+    assert event_of(away, away, running(), away, FAILED)["sign"] == "died"
+
+
+def test_a_right_that_is_missing_is_told(event_of):
+    event = event_of(NotPermitted("GET pods is forbidden"))
+    assert (event["sign"], event["reason"]) == ("unwatchable", "GET pods is forbidden")
+
+
+def test_a_restart_is_noted_on_the_application(event_of, cluster):
+    event_of(running(), running(attempts=2), FAILED)
+    kind, name, namespace, annotations = cluster.noted[0]
+    assert (kind, name, namespace) == ("SparkApplication", STREAM, "ns")
+    (restart,) = restarts_of({"metadata": {"annotations": annotations}})
+    assert restart.by == "operator"
+
+
+def test_a_note_that_is_refused_does_not_end_the_watch(event_of, cluster):
+    cluster.refuses = True
+    assert event_of(running(), running(attempts=2), FAILED)["sign"] == "died"
+
+
+def test_a_drain_fires_when_the_lag_stays_0(event_of):
+    event = event_of(running(), running(), running(), lags=[3, 1, 0], quiet_s=0)
+    assert (event["sign"], event["lag"]) == ("drained", 0)
+
+
+def test_a_drain_whose_time_of_grace_is_over_says_what_is_left(event_of):
+    event = event_of(running(), until=PAST, quiet_s=60, lags=[3])
+    assert event["sign"] == "time-is-up"
+
+
+def test_a_stream_that_dies_while_it_is_drained_has_died(event_of):
+    assert event_of(running(), FAILED, lags=[3], quiet_s=60)["sign"] == "died"
+
+
+@pytest.mark.parametrize(("when_killed", "asked"), [("leave", []), ("stop", [STREAM])])
+def test_a_kill_of_the_task_does_what_the_form_said(cluster, monkeypatch, when_killed, asked):
+    ended = []
+    monkeypatch.setattr(
+        night_trigger, "ask_to_end", lambda cluster, namespace, stream, manner: ended.append(stream)
+    )
+    trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), when_killed=when_killed)
+    asyncio.run(trigger.on_kill())
+    assert ended == asked
+
+
+def test_it_comes_back_from_the_database_as_it_went():
+    trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), 60, "stop", 5, 20)
+    address, arguments = trigger.serialize()
+    module, _, name = address.rpartition(".")
+    assert getattr(__import__(module, fromlist=[name]), name) is NightTrigger
+    assert NightTrigger(**arguments).serialize() == (address, arguments)
