@@ -331,7 +331,7 @@ def _attributes(verb: str, resource: str, namespace: str) -> dict[str, str]:
 
 def path_of(kind: str, namespace: str = "") -> str:
     """Return where the objects of a kind are, e.g. `Pod`."""
-    return path_of(kind, namespace)
+    return _PATHS[kind].format(ns=namespace)
 
 
 def ui_of(namespace: str, pod: str) -> str:
