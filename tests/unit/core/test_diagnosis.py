@@ -583,6 +583,14 @@ def test_a_driver_that_is_started_again_and_again_is_a_loop(evidence, category):
     assert (found and found.category) == category
 
 
+def test_a_driver_that_was_killed_has_no_last_words_of_its_end():
+    log = '{"stream2raw": "started"}\n\r[Stage 1:>   (0 + 1) / 4]\r'
+    killed = failed("FAILING", "driver pod s-driver not found", log)
+    assert diagnose(killed).detail == "driver pod s-driver not found"
+    silent = failed("FAILING", log=log)
+    assert diagnose(silent).detail == '{"stream2raw": "started"}'
+
+
 def test_a_loop_tells_how_often_how_fast_and_the_last_words():
     said = str(diagnose(looping(log=LOG)))
     assert "4 starts within 40 s; Caused by: IllegalStateException: no topic" in said

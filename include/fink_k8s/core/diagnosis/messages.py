@@ -180,10 +180,19 @@ def essence(text: str, words: Sequence[str]) -> str:
 
 
 def last_words(log: str) -> str:
-    """Return what a driver said of its own end: stream2raw's last reason, or an error's line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """Return what a driver said of its own end: stream2raw's last reason, or an error's line.
+
+    Empty where it said nothing of it, as one that was killed: its last line is about its work.
+    """
+    lines = [line.strip() for line in log.splitlines()]
     errors = [line for line in lines if "Error" in line or "Exception" in line]
-    return (last_reason(log) or (errors or lines or [""])[-1])[:DETAIL_LENGTH]
+    return (last_reason(log) or (errors or [""])[-1])[:DETAIL_LENGTH]
+
+
+def last_line(log: str) -> str:
+    """Return a log's last line, the bars of Spark's progress aside."""
+    lines = [line.rpartition("\r")[2].strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if line and "[Stage " not in line), "")
 
 
 def last_reason(log: str) -> str:
