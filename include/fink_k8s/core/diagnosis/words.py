@@ -10,8 +10,8 @@ from fink_k8s.core.diagnosis.messages import (
     STORE_REMEDY,
     diagnose_words,
     essence,
-    last_reason,
     last_line,
+    last_reason,
     last_words,
 )
 from fink_k8s.core.states import Phase, phase_of
