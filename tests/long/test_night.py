@@ -78,45 +78,59 @@ def processes(airflow, words):
             if any(word in said for word in words):
                 found.append(pid)
     assert found, words
-    return group, found
+    return found
 
 
-@contextlib.contextmanager
-def killed(airflow, component, *parts):
+@pytest.fixture
+def killed(airflow):
     """Kill a component of Airflow as a machine would, and have another one there after a while."""
-    group, pids = processes(airflow, [f"airflow {component}", *parts])
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    yield
-    log = airflow.log.open("ab")
-    subprocess.Popen(
-        [str(ROOT / ".venv/bin/airflow"), component],
-        env=airflow.variables(),
-        cwd=airflow.home,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        process_group=group,
-    )
-    deadline = time.monotonic() + 90
-    while not airflow.is_healthy():
-        assert time.monotonic() < deadline
-        time.sleep(1)
+    spares = []
+
+    @contextlib.contextmanager
+    def kill(component, *parts):
+        for pid in processes(airflow, [f"airflow {component}", *parts]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        yield
+        with airflow.log.open("ab") as log:
+            spares.append(
+                subprocess.Popen(
+                    [str(ROOT / ".venv/bin/airflow"), component],
+                    env=airflow.variables(),
+                    cwd=airflow.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+        deadline = time.monotonic() + 90
+        while not airflow.is_healthy():
+            assert time.monotonic() < deadline
+            time.sleep(1)
+
+    yield kill
+    # The others of this module go on with an Airflow that is whole.
+    for spare in spares:
+        os.killpg(spare.pid, signal.SIGTERM)
+        spare.wait(60)
+    if spares:
+        airflow.stop()
+        airflow.start()
 
 
 def test_whatever_happens_to_airflow_the_stream_goes_on(
-    airflow, fink, store, scene, record_property
+    killed, fink, store, scene, record_property
 ):
     """The triggerer, then the scheduler with its workers, are killed; the task is cleared."""
     night, topic, stream = scene
     with DriverCount(stream) as count:
         run = watched(fink, store, form_of(night, topic, seconds=240))
         uid = application(stream)["metadata"]["uid"]
-        with killed(airflow, "triggerer"):
+        with killed("triggerer"):
             fink.produce(topic, 50)
             time.sleep(10)
-        with killed(airflow, "scheduler", "LocalExecutor", "forkserver"):
+        with killed("scheduler", "LocalExecutor", "forkserver"):
             fink.produce(topic, 50)
             time.sleep(10)
         path = f"/api/v2/dags/{NIGHT_DAG}/clearTaskInstances"
