@@ -595,3 +595,19 @@ def test_a_loop_tells_how_often_how_fast_and_the_last_words():
     said = str(diagnose(looping(log=LOG)))
     assert "4 starts within 40 s; Caused by: IllegalStateException: no topic" in said
     assert "ExitCode: 1" in str(diagnose(looping()))
+
+
+def test_an_executor_that_the_kernel_killed_is_named_by_a_full_look():
+    seen = full()
+    dead = pod(terminated("OOMKilled", 137), name="s-exec-8", role="executor")
+    found = diagnose(replace(seen, pods=[*seen.pods, dead]))
+    assert found.category is Category.OUT_OF_MEMORY
+    assert "s-exec-8" in found.detail
+    # A quick look must not call a stream troubled whose query goes on.
+    assert diagnose(Evidence(seen.application, [*seen.pods, dead], GAUGES)) is None
+
+
+def test_an_executor_that_ended_otherwise_is_nothing_to_speak_of():
+    seen = full()
+    ended = pod(terminated("Error", 1), name="s-exec-8", role="executor")
+    assert diagnose(replace(seen, pods=[*seen.pods, ended])) is None

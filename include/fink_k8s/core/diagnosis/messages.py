@@ -15,7 +15,11 @@ from fink_k8s.core.diagnosis.numbers import (
     PAIR_SUMMARY,
     TOPIC_REMEDY,
 )
-from fink_k8s.core.diagnosis.pods import WRITERS_REMEDY
+from fink_k8s.core.diagnosis.pods import (
+    EXECUTOR_MEMORY,
+    EXECUTOR_MEMORY_REMEDY,
+    WRITERS_REMEDY,
+)
 
 DETAIL_LENGTH = 400
 KAFKA_REMEDY = "Bring the brokers back, or mend FINK_KAFKA_SERVERS"
@@ -83,8 +87,8 @@ _MESSAGES = (
     _Message(
         ("possible container OOM", "exited with exit code 137"),
         Category.OUT_OF_MEMORY,
-        "an executor ran out of memory",
-        "Give the executors more memory in the form, or take fewer alerts a batch",
+        EXECUTOR_MEMORY,
+        EXECUTOR_MEMORY_REMEDY,
     ),
     _Message(
         ("java.lang.OutOfMemoryError", "(JVM OOM)"),
