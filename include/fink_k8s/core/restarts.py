@@ -71,11 +71,28 @@ def annotation_of(restarts: Sequence[Restart]) -> dict[str, str]:
     return {ANNOTATION_RESTARTS: json.dumps(told)}
 
 
-def with_restarts(manifest: Mapping[str, Any], restarts: Sequence[Restart]) -> dict[str, Any]:
-    """Return a manifest that tells of `restarts`; its spec, and so its hash, stays."""
-    metadata = dict(manifest["metadata"])
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotation_of(restarts)}
-    return {**manifest, "metadata": metadata}
+def started_again(there: Mapping[str, Any], restarts: Sequence[Restart]) -> dict[str, Any]:
+    """Return the manifest of which an application comes anew, telling of `restarts`.
+
+    What the cluster has added to it stays behind; its spec, and so its hash, is as it was.
+    """
+    metadata = there["metadata"]
+    ours = {
+        name: text
+        for name, text in (metadata.get("annotations") or {}).items()
+        if name.startswith("fink.")
+    }
+    return {
+        "apiVersion": there["apiVersion"],
+        "kind": there["kind"],
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": metadata.get("labels") or {},
+            "annotations": {**ours, **annotation_of(restarts)},
+        },
+        "spec": there["spec"],
+    }
 
 
 def is_told(history: Sequence[Restart], application: str, attempts: int) -> bool:

@@ -27,6 +27,9 @@ from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster, store
 from fink_k8s.glue.triggers import SETTLE_SECONDS
 
+# A night that is over may be ended by anybody; nobody starts its stream anew.
+ENDED_FOR = timedelta(seconds=5)
+
 log = logging.getLogger(__name__)
 
 
@@ -103,6 +106,8 @@ class NightTrigger(BaseTrigger):
 
     async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
         watch, said = NightWatch(self.until), ""
+        if drain:
+            watch.gone_for = ENDED_FOR
         clock = asyncio.get_running_loop().time
         due = clock()
         async for evidence in self._looks(watched):
