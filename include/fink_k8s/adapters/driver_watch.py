@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
@@ -57,7 +57,7 @@ class DriverWatch:
         self._probing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def see(self, driver: Object | None) -> None:
+    def see(self, driver: Mapping[str, Any] | None) -> None:
         """Take note of the driver's pod as it is now."""
         runs = driver is not None and driver["status"].get("phase") == "Running"
         uid = driver["metadata"]["uid"] if driver else ""
@@ -88,7 +88,7 @@ class DriverWatch:
             raise self._failure
         return self._metrics
 
-    async def said(self, driver: Object | None) -> str:
+    async def said(self, driver: Mapping[str, Any] | None) -> str:
         """Return the last lines of its log; of a driver that has just ended, its last as well."""
         if self._uid and not self._runs:
             left = self._ended_at + _LAST_WORDS_SECONDS - asyncio.get_running_loop().time()

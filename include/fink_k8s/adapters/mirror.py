@@ -84,10 +84,10 @@ class Mirror:
             raise self._failure or Unavailable(f"the API server has not listed {self._path} yet")
         if self._failure is None or self._lost_at is None:
             return
-        if (utc_now() - self._lost_at).total_seconds() < self._pace.stale_seconds:
-            return
         if not self._failure.retryable:
             raise self._failure
+        if (utc_now() - self._lost_at).total_seconds() < self._pace.stale_seconds:
+            return
         raise Unavailable(
             f"nothing is known of {self._path} since {self._lost_at:%H:%M:%S} UTC: {self._failure}"
         )
@@ -130,7 +130,6 @@ class Mirror:
             query["continue"] = token
         self._replace(found)
         self._version = page["metadata"]["resourceVersion"]
-        self._find()
 
     async def _watch(self, api: AsyncApi) -> None:
         seconds = self._pace.watch_seconds * random.uniform(0.8, 1)  # noqa: S311 - no secret
@@ -180,8 +179,9 @@ class Mirror:
             self._groups[after][name] = there
         if before is not None and not self._groups[before]:
             del self._groups[before]
-        for group in {before, after} - {None}:
-            self._changed(group)
+        for group in {before, after}:
+            if group is not None:
+                self._changed(group)
 
     def _find(self) -> None:
         was_lost = not self.is_tried or self._failure is not None

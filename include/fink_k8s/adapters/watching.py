@@ -189,13 +189,14 @@ class Follower:
             Unavailable: the API server is away; says since when.
             NotPermitted: the account lacks a right; says which.
         """
-        self.news.clear()
         await self._watch.ready()
         driver = self._watch.driver_of(self.stream)
         if driver.awaits_probe:
-            await self.changed(_PROBE_SECONDS)
             self.news.clear()
+            await self.changed(_PROBE_SECONDS)
             await self._watch.ready()
+        # What comes from here on is news for the next look.
+        self.news.clear()
         seen = await self._certainly(Evidence(*self._watch.parts_of(self.stream)))
         metrics = driver.metrics() if seen.driver_phase == "Running" else None
         return Evidence(seen.application, seen.pods, metrics, await driver.said(seen.driver))
