@@ -8,7 +8,12 @@ import pytest
 from tests.e2e.conftest import TOKEN
 from tests.e2e.driving import DEPLOY, application, kubectl, unused_night
 
-pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.testbed,
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+]
 
 HEALTH, STOP, LOOK = "fink_health", "fink_stop", "look_at_streams"
 NIGHT = unused_night(8)
