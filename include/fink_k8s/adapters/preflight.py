@@ -62,9 +62,7 @@ def inspect(
         except InvalidRequest as error:
             if not request.waits_for_topic:
                 raise
-            yield Finding(
-                Level.WARNING, str(error), "or wait: the stream takes it up when it comes"
-            )
+            yield Finding(Level.WARNING, str(error), "or wait: it is taken up when it comes")
             return
         yield Finding(Level.OK, f"topic {request.topic} has {partitions} partitions")
 

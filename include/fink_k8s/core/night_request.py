@@ -114,7 +114,7 @@ class NightRequest(ImageChoice, StreamRequest):
 
     @property
     def waits_for_topic(self) -> bool:
-        """Tell whether a topic that is not there yet is no fault: a night's comes with its alerts."""
+        """Tell whether a topic that is not there yet is no fault: it comes with its alerts."""
         return True
 
     def end(self, otherwise: datetime) -> datetime:

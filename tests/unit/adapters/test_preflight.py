@@ -113,7 +113,7 @@ def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):
     assert errors(found) == []
     [waiting] = [one for one in found if "topic alerts" in one.text]
     assert waiting.level is Level.WARNING
-    assert "takes it up when it comes" in waiting.remedy
+    assert "taken up when it comes" in waiting.remedy
 
 
 def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster, topics):
