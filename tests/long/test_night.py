@@ -148,7 +148,8 @@ def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
     """Its process is frozen: Kubernetes sees it run, its metrics do not answer."""
     night, topic, stream = scene
     with DriverCount(stream) as count:
-        run = watched(fink, store, form_of(night, topic, seconds=210))
+        run = watched(fink, store, form_of(night, topic, seconds=270))
+        time.sleep(15)  # one that was never seen alive is given its time to start
         [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
         begun = time.monotonic()
         for pid in processes_of_pod(uid):
