@@ -150,6 +150,21 @@ def test_a_moment_after_the_close_is_still_of_the_night_that_was():
         assert window.night_at(datetime.fromisoformat(at + "+00:00")).name == "20260101"
 
 
+def test_clocks_that_go_back_over_midnight_do_not_close_the_night_that_has_opened():
+    """So they did in Newfoundland: from 00:01 of the 7th back to 23:01 of the 6th."""
+    window = window_from("America/St_Johns 00:00-20:00")
+    opened = datetime(2010, 11, 7, 2, 30, tzinfo=UTC)
+    moments = [opened + timedelta(minutes=n) for n in (-1, 0, 1, 30, 61)]
+    assert moments[3].astimezone(window.zone).date() == date(2010, 11, 6)
+    names = [window.night_at(one).name for one in moments]
+    assert names == ["20101106", *["20101107"] * 4]
+
+
+def test_a_night_some_dates_earlier_is_found_over_a_change_of_the_clocks():
+    window = window_from("Europe/Paris 00:01-20:00")
+    assert window.before(window.night("20261026"), 3) == window.night("20261023")
+
+
 def test_a_moment_without_time_zone_has_no_night():
     with pytest.raises(InvalidRequest, match="without time zone"):
         window_from("Europe/Paris 00:01-20:00").night_at(datetime(2026, 1, 1))
