@@ -1,4 +1,4 @@
-"""Register with Airflow what a plugin must: the links, and the pages behind the login.
+"""Register with Airflow what a plugin must: links, timetable, and the pages behind the login.
 
 Every Airflow process imports this file, so it imports little itself.
 """
@@ -8,6 +8,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from fink_k8s.glue.links import UI_PREFIX, NightReportLink, SparkUiLink, night_report_path
+from fink_k8s.glue.timetables import NightTimetable
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
@@ -22,6 +23,7 @@ class FinkPlugin(AirflowPlugin):
 
     name = "fink"
     operator_extra_links = [SparkUiLink(), NightReportLink()]  # noqa: RUF012 - Airflow's own shape of a plugin
+    timetables = [NightTimetable]  # noqa: RUF012
     fastapi_apps = [{"app": pages, "url_prefix": UI_PREFIX, "name": "Fink"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

@@ -93,6 +93,12 @@ def test_what_looks_at_streams_has_every_setting_and_its_account(name):
     assert f"AIRFLOW_CONN_{connections.STREAMS_CONNECTION.upper()}" in environment(name)
 
 
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_what_reads_the_dag_files_has_the_settings_that_schedules_are_made_of(name):
+    for field in ("nights", "night_survey", "health_minutes"):
+        assert f"{ENV_PREFIX}{field.upper()}" in environment(name), field
+
+
 def test_only_what_runs_tasks_has_the_administrator_s_account_and_the_docker_socket():
     for name, service in SERVICES.items():
         runs_tasks = name in RUNS_TASKS

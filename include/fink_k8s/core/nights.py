@@ -73,6 +73,10 @@ class NightWindow:
         """Return the night of the next date."""
         return self._night_on(date_of(night.name) + _DAY)
 
+    def before(self, night: Night, nights: int) -> Night:
+        """Return the night of so many dates earlier."""
+        return self._night_on(date_of(night.name) - nights * _DAY)
+
     def _night_on(self, day: date) -> Night:
         start = self._opening(day)
         last_day = day if self.closes > self.opens else day + _DAY

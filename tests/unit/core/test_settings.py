@@ -372,3 +372,31 @@ def test_how_often_is_looked_has_its_bounds(environment, value, is_right):
     else:
         with pytest.raises(InvalidRequest, match="FINK_HEALTH_MINUTES"):
             load_settings()
+
+
+def test_a_survey_s_window_comes_from_its_variable_or_the_survey(environment):
+    assert str(load_settings().window_of("ztf")) == "Europe/Paris 00:01-20:00"
+    environment.setenv("FINK_NIGHTS", "ztf=UTC 18:00-06:00, lsst=America/Santiago 13:00-12:00")
+    settings = load_settings()
+    assert str(settings.window_of("ztf")) == "UTC 18:00-06:00"
+    assert str(settings.window_of("lsst")) == "America/Santiago 13:00-12:00"
+    assert str(settings.window_of("elasticc")) == "Europe/Paris 00:01-20:00"
+    with pytest.raises(InvalidRequest, match="survey 'atlas' is unknown"):
+        settings.window_of("atlas")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "rule"),
+    [
+        ("FINK_NIGHTS", "Europe/Paris 00:01-20:00", "SURVEY=ZONE"),
+        ("FINK_NIGHTS", "atlas=UTC 00:00-01:00", "survey 'atlas' is unknown"),
+        ("FINK_NIGHTS", "ztf=Europe/Pari 00:01-20:00", "time zone 'Europe/Pari' is unknown"),
+        ("FINK_NIGHTS", "ztf=UTC 00:00-24:00", "no time of the day"),
+        ("FINK_NIGHT_SURVEY", "atlas", "'ztf', 'lsst' or 'elasticc'"),
+    ],
+)
+def test_nights_that_break_a_rule_are_named(environment, variable, value, rule):
+    environment.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=rule) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"{variable} ")
