@@ -30,13 +30,13 @@ from airflow.sdk import chain, dag
 from fink_k8s.core.night_request import NightRequest
 from fink_k8s.glue import stages
 from fink_k8s.glue.defaults import NIGHT_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.timetables import night_form, night_schedule
 
 
 @dag(
-    schedule=None,
+    schedule=night_schedule(),
     doc_md=__doc__,
-    params=form_of(NightRequest),
+    params=night_form(),
     tags=[Tag.LIFECYCLE],
     **NIGHT_DEFAULTS,
 )
