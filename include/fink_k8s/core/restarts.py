@@ -134,7 +134,8 @@ def pause_before(
 
 def crash_loop(history: Sequence[Restart], cause: str) -> str:
     """Return the line that says why there is no further start."""
+    by_operator = sum(restart.by is RestartedBy.OPERATOR for restart in history)
     return (
-        f"started again {in_a_row(history)} times in a row, and it died each time within "
-        f"{HEALTHY_SPAN.total_seconds() / 60:.0f} minutes; last: {cause}"
+        f"it dies again and again (started again {in_a_row(history)} times in a row by fink_night, "
+        f"{by_operator} times in all by the operator); last: {cause}"
     )

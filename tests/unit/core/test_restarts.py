@@ -139,6 +139,7 @@ def test_a_crash_loop_always_ends(lives, budget, lived):
 
 
 def test_a_crash_loop_is_told_with_its_last_cause():
-    line = crash_loop([by_fink()] * 3, "[kafka-unreachable] Kafka cannot be reached: x. Mend it")
-    assert line.startswith("started again 3 times in a row")
+    history = [by_operator(), *[by_fink()] * 3]
+    line = crash_loop(history, "[kafka-unreachable] Kafka cannot be reached: x. Mend it")
+    assert "3 times in a row by fink_night, 1 times in all by the operator" in line
     assert "[kafka-unreachable]" in line
