@@ -21,8 +21,9 @@ night adopts it.
 every alert that was read is counted in the store. The task `verify_night` says so.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does. The stream
-is left as it is; trigger the night again, and it is adopted, or started where it ended.
+The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does, and tells
+whom the connection `fink_notify` names. The stream is left as it is; trigger the night again, and
+it is adopted, or started where it ended.
 """
 
 from airflow.sdk import chain, dag
@@ -55,7 +56,7 @@ def fink_night():
         drained,
         stopped,
         stages.prove_night(plan, watched, drained, stopped),
-        stages.diagnose_on_failure(NightRequest),
+        stages.diagnose_on_failure(NightRequest, tells=True),
     )
 
 
