@@ -7,6 +7,8 @@ import pytest
 
 from docs.generate import ROOT, pages
 from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.nights import windows_from
+from fink_k8s.core.surveys import Survey
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TRACKED = subprocess.run(
@@ -36,6 +38,28 @@ def test_links_and_make_targets_exist(page):
         assert target in targets, target
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / link).exists(), link
+
+
+def test_the_page_of_nights_has_each_survey_as_it_is():
+    text = (ROOT / "docs/nights.md").read_text()
+    rows = [
+        tuple(cell.strip(" `") for cell in line.split("|")[1:-1])
+        for line in text.splitlines()
+        if re.match(r"\| `[a-z]", line)
+    ]
+    windows = windows_from("")
+    assert rows == [
+        (
+            survey.value,
+            windows[survey].zone.key,
+            f"{windows[survey].opens:%H:%M}",
+            f"{windows[survey].closes:%H:%M}",
+            survey.topic_template or "named in the form",
+        )
+        for survey in Survey
+    ]
+    (example,) = re.findall(r"^FINK_NIGHTS=(.*)$", text, re.M)
+    windows_from(example)
 
 
 def test_readme_lists_every_dag():

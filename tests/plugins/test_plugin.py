@@ -39,12 +39,22 @@ def client(monkeypatch):
 def test_the_plugin_loads_no_web_framework():
     code = (
         "import sys; sys.path[:0] = ['plugins', 'include']; import fink_plugin; "
-        "print({'fastapi', 'kubernetes', 'docker', 'pyarrow'} & set(sys.modules))"
+        "print({'fastapi', 'kubernetes', 'docker', 'pyarrow', 'pydantic_settings'}"
+        " & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_airflow_finds_the_timetable_of_nights():
+    from airflow import plugins_manager
+
+    from fink_k8s.glue.timetables import NightTimetable
+
+    found = plugins_manager.get_timetables_plugins()
+    assert found["fink_k8s.glue.timetables.NightTimetable"] is NightTimetable
 
 
 def test_the_first_page_leads_to_the_jobs(client):

@@ -84,7 +84,8 @@ class StreamRequest(Request):
     night: str = Field(
         "",
         title="Night",
-        description="`YYYYMMDD`; empty for the date of the run (UTC).",
+        description="`YYYYMMDD`; empty for the night of the run's own time, in the survey's time "
+        "zone.",
         pattern=r"^([0-9]{8})?$",
         max_length=8,
     )

@@ -1,7 +1,6 @@
 """What the tasks of all stages have in common: skipping, errors, the run's own request."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from fink_k8s.core.requests import Stage, StreamRequest
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.failures import airflow_failures
 from fink_k8s.glue.form import Model, request_from
+from fink_k8s.glue.timetables import night_named_in
 
 Stream = TypeVar("Stream", bound=StreamRequest)
 INCLUDE = Path(__file__).resolve().parents[2]
@@ -53,16 +53,15 @@ def request_of(model: type[Model]) -> Model:
 
 
 def night_of_run(survey: str) -> Night:
-    """Return the night of the run: the form's, else that of the run's own moment.
+    """Return the night of the run: the form's, else the schedule's, else that of its own moment.
 
-    A retry does not change that moment, nor does the time zone of whoever looks at it.
+    None of them changes with a retry, or where the window is moved while a scheduled night runs.
     """
     context = get_current_context()
+    run = context["dag_run"]
     window = load_settings().window_of(survey)
-    if asked := context["params"].get("night"):
-        return window.night(asked)
-    run_after: datetime = context["dag_run"].run_after
-    return window.night_at(run_after)
+    name = context["params"].get("night") or night_named_in(run.run_id)
+    return window.night(name) if name else window.night_at(run.run_after)
 
 
 def stream_request(model: type[Stream]) -> Stream:
