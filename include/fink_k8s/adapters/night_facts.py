@@ -21,7 +21,7 @@ _LONGEST = timedelta(hours=36)
 
 
 @dataclass(frozen=True)
-class NightWindow:
+class PastNight:
     """Which night is looked back at: its stream and topic, when it began and ended.
 
     `until` is up to when alerts belong to it. `expected` holds by partition where it had to begin
@@ -39,7 +39,7 @@ class NightWindow:
 
 
 def look_back(
-    window: NightWindow,
+    window: PastNight,
     open_store: Callable[[], Store],
     arrivals: Arrivals,
     prefix: str,
@@ -105,7 +105,7 @@ class _Taken:
 
 
 def _offsets(
-    window: NightWindow,
+    window: PastNight,
     taken: _Taken,
     topic: Mapping[int, tuple[int, int]],
     arrivals: Arrivals,
@@ -138,7 +138,7 @@ def _offsets(
     return tuple(ranges)
 
 
-def _shown_from(window: NightWindow, intake: Intake) -> datetime:
+def _shown_from(window: PastNight, intake: Intake) -> datetime:
     """Return where the curve begins: with the night, or shortly before its first file.
 
     A night that was made up for came long after its window opened; empty days show nothing.
@@ -150,7 +150,7 @@ def _shown_from(window: NightWindow, intake: Intake) -> datetime:
 
 
 def _lag(
-    window: NightWindow, taken: _Taken, offsets: Sequence[OffsetRange], arrivals: Arrivals
+    window: PastNight, taken: _Taken, offsets: Sequence[OffsetRange], arrivals: Arrivals
 ) -> dict[str, object]:
     starts = {one.partition: one.start for one in offsets}
 

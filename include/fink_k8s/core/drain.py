@@ -1,7 +1,8 @@
 """When a night that is over has been read to its end; pure.
 
-Alerts come late, so an empty topic is not enough: it has to stay empty for a while, or the time of
-grace has to pass.
+Alerts come late, so an empty topic is not enough: it has to stay empty for a while. And a night
+that is made up for has all of its alerts before it: the time of grace counts from the last moment
+at which the stream came nearer to the end than ever, so that one that works is let work.
 """
 
 from collections.abc import Mapping
@@ -15,12 +16,16 @@ from fink_k8s.core.night_watch import Seen, Sign
 class Drain:
     """Judges, look by look, whether all alerts of a night are committed.
 
-    `quiet` is how long no alert may have come, `deadline` when the time of grace ends.
+    `began` is when the night's end was reached, `quiet` how long no alert may have come, `grace`
+    how long the lag may go without falling.
     """
 
+    began: datetime
     quiet: timedelta
-    deadline: datetime
+    grace: timedelta
     lag: int | None = None
+    _least: int | None = None
+    _least_at: datetime | None = None
     _ends: Mapping[int, int] = field(default_factory=dict)
     _since: datetime | None = None
 
@@ -33,6 +38,8 @@ class Drain:
             now: the present moment, aware.
         """
         self.lag = lag
+        if lag is not None and (self._least is None or lag < self._least):
+            self._least, self._least_at = lag, now
         if lag != 0:
             self._since = None
         elif self._since is None or ends != self._ends:
@@ -42,9 +49,13 @@ class Drain:
                 Sign.DRAINED,
                 f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
             )
-        if now >= self.deadline:
-            return Seen(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
-        return None
+        return self.out_of_grace(now)
+
+    def out_of_grace(self, now: datetime) -> Seen | None:
+        """Return how the drain ended where the time of grace is over, however the stream is."""
+        if now - max(filter(None, (self.began, self._least_at))) < self.grace:
+            return None
+        return Seen(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
 
     def __str__(self) -> str:
         """Return how far it has come."""

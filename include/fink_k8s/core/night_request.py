@@ -43,7 +43,8 @@ class NightRequest(ImageChoice, StreamRequest):
     drain_grace_s: int = Field(
         1800,
         title="Time of grace (s)",
-        description="It is stopped after so long in any case; what is unread then is told.",
+        description="How long the lag may go without falling: then it is stopped in any case, and "
+        "what is unread is told.",
         ge=0,
         le=21_600,
         json_schema_extra=_END,

@@ -36,6 +36,7 @@ from fink_k8s.glue.submission import ensure_submitted
 _BEFORE_RESTART = StopManner(limit_s=30, then_at_once=True)
 # A trigger that has not fired by then has no triggerer.
 _OVERTIME = timedelta(hours=1)
+_LONGEST_DRAIN = timedelta(days=2)
 
 
 class WatchNightOperator(BaseOperator):
@@ -228,8 +229,8 @@ class DrainNightOperator(WatchNightOperator):
     """Watch on after the night's end, until all alerts are stored or the time of grace is over.
 
     It is drained where the lag is 0 and no alert has come for `quiet_s` seconds. The time of grace
-    of `grace_s` seconds begins when the watch ended, the moment `until`. A stream that dies
-    meanwhile is started again as in the night.
+    is over where the lag has not fallen for `grace_s` seconds, from the moment `until` on, when the
+    watch ended. A stream that dies meanwhile is started again as in the night.
 
     Returns to XCom: as `WatchNightOperator`, and waited_s, is_drained.
     """
@@ -258,8 +259,8 @@ class DrainNightOperator(WatchNightOperator):
 
     @property
     def deadline(self) -> datetime:
-        """Return when the time of grace is over."""
-        return super().deadline + timedelta(seconds=float(self.grace_s))
+        """Return when the task is over at the latest: a whole night may have to be read."""
+        return super().deadline + timedelta(seconds=float(self.grace_s)) + _LONGEST_DRAIN
 
     def trigger(self) -> NightTrigger:
         """Return what is waited for."""
@@ -267,8 +268,9 @@ class DrainNightOperator(WatchNightOperator):
             self.conn_id,
             self.namespace,
             self.stream,
-            self.deadline.isoformat(),
+            self.until,
             quiet_s=float(self.quiet_s),
+            grace_s=float(self.grace_s),
             when_killed=self.when_killed,
         )
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -32,6 +32,8 @@ from fink_k8s.glue.triggers import SETTLE_SECONDS
 # A night that is over may be ended by anybody; nobody starts its stream anew.
 ENDED_FOR = timedelta(seconds=5)
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
 log = logging.getLogger(__name__)
 
 
@@ -39,8 +41,9 @@ class NightTrigger(BaseTrigger):
     """Fires once: the time is up, the night is drained, or the stream died or is gone.
 
     Up to `until` it only looks, and notes on the application what restarts it sees; it may run
-    twice, be killed or be moved, and the stream does not notice. With `quiet_s` it looks at the
-    lag as well, and fires when that has been 0 for so many seconds.
+    twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
+    night's end was at `until`: it looks at the lag as well, and fires when that has been 0 for
+    `quiet_s` seconds, or has not fallen for `grace_s`.
 
     Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
     """
@@ -52,6 +55,7 @@ class NightTrigger(BaseTrigger):
         stream: str,
         until: str,
         quiet_s: float | None = None,
+        grace_s: float = 0,
         when_killed: str = WhenKilled.LEAVE,
         poll_seconds: float = 2,
         lag_seconds: float = 10,
@@ -62,6 +66,7 @@ class NightTrigger(BaseTrigger):
         self.stream = stream
         self.until = datetime.fromisoformat(until)
         self.quiet_s = quiet_s
+        self.grace_s = grace_s
         self.when_killed = WhenKilled(when_killed)
         self.poll_seconds = poll_seconds
         self.lag_seconds = lag_seconds
@@ -74,6 +79,7 @@ class NightTrigger(BaseTrigger):
             "stream": self.stream,
             "until": self.until.isoformat(),
             "quiet_s": self.quiet_s,
+            "grace_s": self.grace_s,
             "when_killed": self.when_killed.value,
             "poll_seconds": self.poll_seconds,
             "lag_seconds": self.lag_seconds,
@@ -104,12 +110,13 @@ class NightTrigger(BaseTrigger):
     def _drain(self) -> Drain | None:
         if self.quiet_s is None:
             return None
-        return Drain(timedelta(seconds=self.quiet_s), self.until)
+        quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
+        return Drain(self.until, quiet, grace)
 
     async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
         watch, said = NightWatch(self.until), ""
         if drain:
-            watch.gone_for = ENDED_FOR
+            watch.until, watch.gone_for = _NEVER, ENDED_FOR
         clock = asyncio.get_running_loop().time
         due = clock()
         seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)
@@ -125,6 +132,8 @@ class NightTrigger(BaseTrigger):
                 if end is None and drain and is_well and clock() >= due:
                     due = clock() + self.lag_seconds
                     end = await self._judge_lag(watched, drain, evidence)
+                if end is None and drain:
+                    end = drain.out_of_grace(utc_now())
                 if end:
                     return end
         raise AssertionError("looks end by an outcome only")

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyarrow import fs
 
-from fink_k8s.adapters.night_facts import NightWindow, look_back
+from fink_k8s.adapters.night_facts import PastNight, look_back
 from fink_k8s.adapters.storage import Store
 from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.errors import OutOfSight, Unavailable
@@ -36,7 +36,7 @@ def look(bucket, arrivals, **changes):
     said = []
     root = str(bucket.root / "fink/ztf")
     return look_back(
-        NightWindow(**(values | changes)),
+        PastNight(**(values | changes)),
         lambda: Store(PREFIX, fs.LocalFileSystem(), root),
         arrivals,
         PREFIX,
@@ -158,7 +158,7 @@ def test_where_nobody_sees_the_store_the_facts_say_so():
     def away():
         raise OutOfSight("FINK_STORE_MOUNT is not set")
 
-    window = NightWindow(STREAM, "alerts", START, END, END)
+    window = PastNight(STREAM, "alerts", START, END, END)
     facts = look_back(window, away, FakeArrivals({0: []}), PREFIX)
     assert facts.reasons == ("nobody counted: FINK_STORE_MOUNT is not set",)
 

@@ -13,7 +13,7 @@ def at(seconds):
 
 
 def drain(quiet=60, grace=600):
-    return Drain(timedelta(seconds=quiet), at(grace))
+    return Drain(at(0), timedelta(seconds=quiet), timedelta(seconds=grace))
 
 
 def judged(drain, *looks):
@@ -56,6 +56,19 @@ def test_the_time_of_grace_ends_it_in_any_case_and_says_what_is_left(lag, words)
 
 def test_drained_at_the_last_moment_is_drained():
     assert judged(drain(), (540, 0, 10), (600, 0, 10)).sign is Sign.DRAINED
+
+
+def test_a_stream_that_comes_nearer_to_the_end_is_let_work():
+    looks = [(second, 10_000 - second, 10_000) for second in range(0, 5000, 500)]
+    assert judged(drain(), *looks) is None
+    stuck = [*looks, (5099, 5500, 10_000), (5100, 5500, 10_000)]
+    assert judged(drain(), *stuck).sign is Sign.TIME_IS_UP
+
+
+def test_the_time_of_grace_ends_also_where_nobody_can_look():
+    waiting = drain()
+    assert waiting.out_of_grace(at(599)) is None
+    assert waiting.out_of_grace(at(600)).sign is Sign.TIME_IS_UP
 
 
 def test_alerts_that_come_all_the_time_are_ended_by_the_time_of_grace():

@@ -117,17 +117,17 @@ def test_a_note_that_is_refused_does_not_end_the_watch(event_of, cluster):
 
 
 def test_a_drain_fires_when_the_lag_stays_0(event_of):
-    event = event_of(running(), running(), running(), lags=[3, 1, 0], quiet_s=0)
+    event = event_of(running(), running(), running(), lags=[3, 1, 0], quiet_s=0, grace_s=60)
     assert (event["sign"], event["lag"]) == ("drained", 0)
 
 
 def test_a_drain_whose_time_of_grace_is_over_says_what_is_left(event_of):
-    event = event_of(running(), until=PAST, quiet_s=60, lags=[3])
+    event = event_of(running(), until=PAST, quiet_s=60, lags=[3, 3, 3])
     assert event["sign"] == "time-is-up"
 
 
 def test_a_stream_that_dies_while_it_is_drained_has_died(event_of):
-    assert event_of(running(), FAILED, lags=[3], quiet_s=60)["sign"] == "died"
+    assert event_of(running(), FAILED, lags=[3], quiet_s=60, grace_s=60)["sign"] == "died"
 
 
 @pytest.mark.parametrize(("when_killed", "asked"), [("leave", []), ("stop", [STREAM])])
@@ -142,7 +142,7 @@ def test_a_kill_of_the_task_does_what_the_form_said(cluster, monkeypatch, when_k
 
 
 def test_it_comes_back_from_the_database_as_it_went():
-    trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), 60, "stop", 5, 20)
+    trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), 60, 600, "stop", 5, 20)
     address, arguments = trigger.serialize()
     module, _, name = address.rpartition(".")
     assert getattr(__import__(module, fromlist=[name]), name) is NightTrigger

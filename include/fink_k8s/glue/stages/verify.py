@@ -81,7 +81,7 @@ def verify(
 ) -> dict[str, Any]:
     """Count the night's alerts; fail with the sentence that says what is missing."""
     from fink_k8s.adapters.alerts import Arrivals
-    from fink_k8s.adapters.night_facts import NightWindow, look_back
+    from fink_k8s.adapters.night_facts import PastNight, look_back
 
     settings = load_settings()
     settings.need("kafka_servers", "store_prefix")
@@ -89,7 +89,7 @@ def verify(
     drain = Drained.model_validate(drained or {})
     # A night that was made up for was watched after its window.
     watched_until = _moment_from((watched or {}).get("ended_at") or end, "watched")
-    window = NightWindow(
+    window = PastNight(
         stream=stream,
         topic=topic,
         start=begins,
