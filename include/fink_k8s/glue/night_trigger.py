@@ -21,7 +21,7 @@ from fink_k8s.core.errors import FinkError
 from fink_k8s.core.health import Verdict
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
-from fink_k8s.core.restarts import annotation_of
+from fink_k8s.core.restarts import Restart, annotation_of
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
@@ -114,7 +114,7 @@ class NightTrigger(BaseTrigger):
         return Drain(self.until, quiet, grace)
 
     async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
-        watch, said = NightWatch(self.until), ""
+        watch, said, noted = NightWatch(self.until), "", (0, False)
         if drain:
             watch.until, watch.gone_for = _NEVER, ENDED_FOR
         clock = asyncio.get_running_loop().time
@@ -123,8 +123,9 @@ class NightTrigger(BaseTrigger):
         async with aclosing(seen):
             async for evidence in seen:
                 end = watch.judge(evidence, utc_now())
-                if watch.news:
-                    await self._note(watched, watch)
+                # What is refused once is not asked for at each look.
+                if watch.news and (news := _key_of(watch.news)) != noted:
+                    noted = news if await self._note(watched, watch) else noted
                 if watch.last and watch.last.reason != said:
                     said = watch.last.reason
                     log.info("%s: %s", self.stream, said)
@@ -138,8 +139,11 @@ class NightTrigger(BaseTrigger):
                     return end
         raise AssertionError("looks end by an outcome only")
 
-    async def _note(self, watched: Cluster, watch: NightWatch) -> None:
-        """Write the restarts down where whoever adopts the stream finds them."""
+    async def _note(self, watched: Cluster, watch: NightWatch) -> bool:
+        """Write the restarts down where whoever adopts the stream finds them.
+
+        Returns whether that is done with: False where it may succeed later.
+        """
         latest = watch.news[-1]
         if latest.back_after_s is None:
             log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
@@ -150,6 +154,8 @@ class NightTrigger(BaseTrigger):
             await asyncio.to_thread(watched.annotate, *where, annotation_of(watch.news))
         except FinkError as error:
             log.warning("the restart cannot be noted: %s", error)
+            return not error.retryable
+        return True
 
     async def _judge_lag(self, watched: Cluster, drain: Drain, evidence: Evidence) -> Seen | None:
         settings = await sync_to_async(load_settings)()
@@ -164,3 +170,8 @@ class NightTrigger(BaseTrigger):
         if str(drain) != before:
             log.info("%s: %s", self.stream, drain)
         return seen
+
+
+def _key_of(restarts: list[Restart]) -> tuple[int, bool]:
+    """Return what tells one piece of news from the next: how many, and whether the last is over."""
+    return len(restarts), restarts[-1].back_after_s is None

@@ -37,9 +37,10 @@ class Cluster:
     """Keeps what is noted."""
 
     def __init__(self):
-        self.noted, self.refuses = [], False
+        self.noted, self.refuses, self.asked = [], False, 0
 
     def annotate(self, kind, name, namespace, annotations):
+        self.asked += 1
         if self.refuses:
             raise NotPermitted("PATCH sparkapplications is forbidden")
         self.noted.append((kind, name, namespace, annotations))
@@ -113,7 +114,9 @@ def test_a_restart_is_noted_on_the_application(event_of, cluster):
 
 def test_a_note_that_is_refused_does_not_end_the_watch(event_of, cluster):
     cluster.refuses = True
-    assert event_of(running(), running(attempts=2), FAILED)["sign"] == "died"
+    again = [running(attempts=2)] * 5
+    assert event_of(running(), *again, FAILED)["sign"] == "died"
+    assert cluster.asked == 1, "what is refused is not asked for at each look"
 
 
 def test_a_drain_fires_when_the_lag_stays_0(event_of):
