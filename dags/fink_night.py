@@ -21,8 +21,9 @@ night adopts it.
 every alert that was read is counted in the store. The task `verify_night` says so.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does. The stream
-is left as it is; trigger the night again, and it is adopted, or started where it ended.
+The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does, and tells
+whom the connection `fink_notify` names. The stream is left as it is; trigger the night again, and
+it is adopted, or started where it ended.
 """
 
 from airflow.sdk import chain, dag
@@ -30,13 +31,13 @@ from airflow.sdk import chain, dag
 from fink_k8s.core.night_request import NightRequest
 from fink_k8s.glue import stages
 from fink_k8s.glue.defaults import NIGHT_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.timetables import night_form, night_schedule
 
 
 @dag(
-    schedule=None,
+    schedule=night_schedule(),
     doc_md=__doc__,
-    params=form_of(NightRequest),
+    params=night_form(),
     tags=[Tag.LIFECYCLE],
     **NIGHT_DEFAULTS,
 )
@@ -55,7 +56,7 @@ def fink_night():
         drained,
         stopped,
         stages.prove_night(plan, watched, drained, stopped),
-        stages.diagnose_on_failure(NightRequest),
+        stages.diagnose_on_failure(NightRequest, tells=True),
     )
 
 

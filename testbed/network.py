@@ -27,6 +27,9 @@ def up() -> None:
 def down() -> None:
     """Take away all that `up` made, and the firewall rules of kube-proxy and CNI."""
     for name in NAMESPACES:
+        if _has_link(name):
+            # With its namespace it would go as well, but some time after this.
+            run("ip", "link", "delete", name)
         if name in _namespaces():
             run("ip", "netns", "delete", name)
         (Path("/etc/netns") / name / "resolv.conf").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,6 +11,11 @@ from tests.e2e.driving import Fink, kubectl
 from tests.inbox import Inbox, open_inbox
 
 TOKEN = "canary-of-the-inbox"  # as Slack's or Telegram's stands in a target's address
+
+
+def clock(minutes: int) -> str:
+    """Return the time of day (UTC) so many minutes from now."""
+    return f"{datetime.now(UTC) + timedelta(minutes=minutes):%H:%M}"
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +30,10 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[
     connection = {"conn_type": "generic", "password": inbox.target(TOKEN)}
     environment = {
         "AIRFLOW_CONN_FINK_NOTIFY": json.dumps(connection),
-        # Its tests look when they want to, and not by the clock.
+        # Its tests look when they want to, and not by the clock; so do those of nights, of which
+        # none is open now.
         "FINK_HEALTH_MINUTES": "1440",
+        "FINK_NIGHTS": f"ztf=UTC {clock(-3)}-{clock(-2)}",
     }
     airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081, environment=environment)
     airflow.start()

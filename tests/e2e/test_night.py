@@ -1,6 +1,7 @@
 """A night from its beginning to its proof: two runs of it, one driver, which dies in between."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,13 +10,14 @@ from tests.e2e.night import DriverCount, Night, form_of, kill_driver, wait_until
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(700)]
 
+HEALTH, LOOK = "fink_health", "look_at_streams"
 NIGHT = unused_night(7)
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"night_{time.time():.0f}"
 
 
 @pytest.fixture(scope="module")
-def night(fink, store):
+def night(fink, store, inbox):
     """Run the night; while it lasts, its driver is killed, and alerts come after its end."""
     fink.produce(TOPIC, 200, corrupt=4)
     form = form_of(NIGHT, TOPIC, seconds=110)
@@ -24,20 +26,25 @@ def night(fink, store):
         first.wait_for("watch_until_end", "deferred")
         batch = wait_until_committed(store, NIGHT)
         second = Night(fink, form)
+        watched = fink.run(HEALTH).xcom(LOOK)
         kill_driver(STREAM)
         fink.produce(TOPIC, 100)
         wait_until_committed(store, NIGHT, batch + 1)
         first.wait_for("drain_late_alerts", "deferred", "running", "success")
         fink.produce(TOPIC, 50)
         states = first.end(), second.end()
-    yield first, second, states, count
+    inbox.messages.clear()
+    fink.run(HEALTH)
+    yield SimpleNamespace(
+        first=first, second=second, states=states, count=count, watched=watched,
+        told=[body for body in inbox.bodies() if STREAM in body],
+    )  # fmt: skip
     kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found")
 
 
 def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
-    first, _, states, _ = night
-    assert states[0] == "success"
-    facts = first.xcom("verify_night")
+    assert night.states[0] == "success"
+    facts = night.first.xcom("verify_night")
     assert facts["counts"] == {
         "batches": facts["counts"]["batches"], "read": 350, "stored": 346, "set_aside": 4
     }  # fmt: skip
@@ -46,20 +53,18 @@ def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
 
 
 def test_a_second_run_of_the_night_adopts_its_stream(night):
-    _, second, states, _ = night
-    assert second.xcom("submit.submit_application")["way"] == "adopted"
-    assert states[1] == "success"
+    assert night.second.xcom("submit.submit_application")["way"] == "adopted"
+    assert night.states[1] == "success"
 
 
 def test_there_is_one_driver_at_all_times(night):
-    *_, count = night
-    assert count.looks > 60
-    assert count.most == 1
-    assert len(count.uids) == 2, "its driver was killed, so that there were two, one by one"
+    assert night.count.looks > 60
+    assert night.count.most == 1
+    assert len(night.count.uids) == 2, "its driver was killed, so that there were two, one by one"
 
 
 def test_the_restart_is_noted_with_its_cause_and_how_long_it_took(night):
-    first, *_ = night
+    first = night.first
     [restart] = first.xcom("watch_until_end")["restarts"]
     assert restart["by"] == "operator"
     assert restart["lived_s"] > 0
@@ -67,21 +72,21 @@ def test_the_restart_is_noted_with_its_cause_and_how_long_it_took(night):
 
 
 def test_alerts_that_come_after_the_end_are_waited_for(night):
-    first, *_ = night
+    first = night.first
     drained = first.xcom("drain_late_alerts")
     assert (drained["is_drained"], drained["lag"]) == (True, 0)
     assert drained["waited_s"] >= 10
 
 
 def test_the_stream_is_stopped_gracefully_and_nothing_is_left(night):
-    first, *_ = night
+    first = night.first
     assert first.xcom("stop_stream")["ending"] == "graceful"
     left = kubectl("get", "sparkapplications,pods,services,configmaps", "-o", "yaml")
     assert STREAM not in left
 
 
 def test_the_morning_s_page_says_it_in_one_sentence_with_the_offsets(night):
-    first, *_ = night
+    first = night.first
     report = first.xcom("report_night")
     assert report["verified"]
     assert "350 alerts read = 346 stored + 4 set aside" in report["sentence"]
@@ -93,7 +98,13 @@ def test_the_morning_s_page_says_it_in_one_sentence_with_the_offsets(night):
 
 
 def test_other_dags_hear_of_the_night(night):
-    first, *_ = night
+    first = night.first
     events = first.client._get("/api/v2/assets/events")["asset_events"]
     [extra] = [one["extra"] for one in events if one["source_run_id"] == first.run_id]
     assert (extra["night"], extra["verified"], extra["counts"]["stored"]) == (NIGHT, True, 346)
+
+
+def test_fink_health_says_that_it_is_well_and_takes_its_end_for_none(night):
+    [line] = [one for one in night.watched if one["stream"] == STREAM]
+    assert (line["level"], line["figures"]["state"]) == ("well", "RUNNING")
+    assert night.told == []

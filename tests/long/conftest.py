@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.conftest import airflow, ended, explain, fink
+from tests.e2e.conftest import airflow, ended, explain, fink, inbox
 from tests.long.page import LongTestsPage
 
-__all__ = ["airflow", "ended", "explain", "fink"]
+__all__ = ["airflow", "ended", "explain", "fink", "inbox"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

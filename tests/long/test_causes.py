@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,12 @@ SCANTY = {
 }
 SOON = 150
 SECONDS = f"{time.time():.0f}"
+FIRST = date(2000, 1, 1) + timedelta(days=20 * (int(time.time()) // 60) % 3600)
+
+
+def nth(number):
+    """Return a night of this run's own: what an earlier one has stored of its nights stays."""
+    return f"{FIRST + timedelta(days=number):%Y%m%d}"
 
 
 @pytest.fixture
@@ -97,7 +103,7 @@ def kafka():
 
 def test_kafka_is_unreachable(bed, run):
     other = bed.settings.model_copy(update={"kafka_servers": f"{pins.KAFKA_ADDRESS}:9999"})
-    manifest = run("20070201", settings=other)
+    manifest = run(nth(1), settings=other)
     # The driver itself says so only after minutes; its query seems alive all the while.
     assert wait_for_category(bed, manifest, Category.KAFKA_UNREACHABLE, 90) < 90
 
@@ -115,7 +121,7 @@ def test_the_store_denies(bed, run):
     kubectl("apply", "-f", "-", stdin=json.dumps(secret))
     try:
         other = bed.settings.model_copy(update={"store_secret": "wrong-keys"})
-        manifest = run("20070202", settings=other)
+        manifest = run(nth(2), settings=other)
         wait_for_category(bed, manifest, Category.STORE_DENIED, 120)
     finally:
         kubectl("-n", bed.settings.namespace, "delete", "secret", "wrong-keys")
@@ -125,7 +131,7 @@ def test_the_store_is_unreachable(bed, run):
     other = bed.settings.model_copy(
         update={"store_endpoint": f"http://{pins.STORE_ADDRESS}:{pins.STORE_PORT + 1}"}
     )
-    manifest = run("20070203", settings=other)
+    manifest = run(nth(3), settings=other)
     wait_for_words(bed, manifest, "Setting default log level", 60)
     # The S3 client tries again for many minutes, and the driver says nothing: Airflow's own look
     # at the store tells.
@@ -134,70 +140,70 @@ def test_the_store_is_unreachable(bed, run):
 
 
 def test_the_topic_is_missing(bed, run):
-    manifest = run("20070204")
+    manifest = run(nth(4))
     wait_for_words(bed, manifest, '"started"', 90)
     assert category_of(bed, manifest) == Category.TOPIC_MISSING
 
 
 def test_the_topic_is_deleted_under_the_stream(bed, run, kafka):
-    produce("20070205", 100)
-    manifest = run("20070205")
+    produce(nth(5), 100)
+    manifest = run(nth(5))
     wait_for_words(bed, manifest, BATCH, SOON)
-    kafka.delete_topics([topic_of("20070205")])[topic_of("20070205")].result()
+    kafka.delete_topics([topic_of(nth(5))])[topic_of(nth(5))].result()
     wait_for_category(bed, manifest, Category.TOPIC_MISSING, 60, name="topic-deleted")
 
 
 def test_offsets_are_gone(bed, run, kafka):
-    produce("20070206", 100)
-    stream = run("20070206")
+    produce(nth(6), 100)
+    stream = run(nth(6))
     wait_for_words(bed, stream, BATCH, SOON)
     delete(bed, stream["metadata"]["name"])
-    produce("20070206", 100, seed=2)
-    where = [TopicPartition(topic_of("20070206"), number, OFFSET_END) for number in range(4)]
+    produce(nth(6), 100, seed=2)
+    where = [TopicPartition(topic_of(nth(6)), number, OFFSET_END) for number in range(4)]
     for deleted in kafka.delete_records(where).values():
         assert deleted.result().low_watermark > 0
-    manifest = run("20070206")
+    manifest = run(nth(6))
     wait_for_words(bed, manifest, '"failed"', 90)
     wait_for_category(bed, manifest, Category.OFFSETS_GONE, 60)
 
 
 def test_the_pair_is_broken(bed, run):
-    produce("20070207", 100)
-    stream = run("20070207")
+    produce(nth(7), 100)
+    stream = run(nth(7))
     wait_for_words(bed, stream, BATCH, SOON)
     time.sleep(2)
     delete(bed, stream["metadata"]["name"])
-    lose(bed.store, checkpoint_path(bed.settings.store_prefix, "20070207"))
-    manifest = run("20070207")
+    lose(bed.store, checkpoint_path(bed.settings.store_prefix, nth(7)))
+    manifest = run(nth(7))
     wait_for_words(bed, manifest, '"refused"', 90)
     wait_for_category(bed, manifest, Category.PAIR_BROKEN, 60)
 
 
 def test_half_of_the_alerts_are_corrupt(bed, run):
-    produce("20070208", 120, corrupt=60)
-    manifest = run("20070208")
+    produce(nth(8), 120, corrupt=60)
+    manifest = run(nth(8))
     wait_for_words(bed, manifest, BATCH, SOON)
     wait_for_category(bed, manifest, Category.CORRUPT_ALERTS, 30)
 
 
 def test_an_executor_is_killed_for_its_memory(bed, run):
-    produce("20070209", 3000)
+    produce(nth(9), 3000)
 
     def little(spec):
         spec["executor"] |= SCANTY
 
-    manifest = run("20070209", change=little, max_offsets_per_trigger=100_000)
+    manifest = run(nth(9), change=little, max_offsets_per_trigger=100_000)
     wait_for_category(bed, manifest, Category.OUT_OF_MEMORY, 120, name="out-of-memory-executor")
 
 
 def test_the_driver_is_killed_for_its_memory(bed, run):
     with job_of(bed, "hungry = bytearray(4 << 30)\n") as change:
-        manifest = run("20070210", change=change)
+        manifest = run(nth(10), change=change)
         wait_for_category(bed, manifest, Category.OUT_OF_MEMORY, 120)
 
 
 def test_two_drivers_write_one_night(bed, run):
-    manifest = run("20070211")
+    manifest = run(nth(11))
     second = json.loads(json.dumps(manifest))
     second["metadata"]["name"] += "b"
     kubectl("apply", "-f", "-", stdin=json.dumps(second))
@@ -206,14 +212,14 @@ def test_two_drivers_write_one_night(bed, run):
 
 
 def test_a_hanging_executor_stalls_the_stream(bed, run):
-    produce("20070212", 100)
-    manifest = run("20070212")
+    produce(nth(12), 100)
+    manifest = run(nth(12))
     wait_for_words(bed, manifest, BATCH, SOON)
-    frozen = executors_of("20070212")
+    frozen = executors_of(nth(12))
     try:
         for process in frozen:
             os.kill(process, signal.SIGSTOP)
-        produce("20070212", 100, seed=2)
+        produce(nth(12), 100, seed=2)
         patience = timedelta(seconds=20)
         wait_for_category(bed, manifest, Category.STALLED, 60, overdue=patience)
     finally:
@@ -228,20 +234,20 @@ def test_a_hanging_executor_stalls_the_stream(bed, run):
 
 def test_a_query_that_has_died_under_a_driver_that_goes_on(bed, run):
     source = (Path(__file__).parents[1] / "e2e/fink_like_job.py").read_text()
-    produce("20070213", 10)
+    produce(nth(13), 10)
     with job_of(bed, source) as change:
-        manifest = run("20070213", change=change)
+        manifest = run(nth(13), change=change)
         wait_for_category(bed, manifest, Category.QUERY_DEAD, 200)
 
 
 def test_a_driver_that_fails_for_a_reason_of_its_own(bed, run):
-    manifest = run("20070214", change=lambda spec: spec["arguments"].append("-no_such_flag"))
+    manifest = run(nth(14), change=lambda spec: spec["arguments"].append("-no_such_flag"))
     wait_for_category(bed, manifest, Category.DRIVER_FAILED, 90)
 
 
 def test_the_node_is_lost(bed):
     """A node of the API server alone: nobody reports for it, and the control plane notices."""
-    stream = request_of("20070215").stream
+    stream = request_of(nth(15)).stream
     node, pod = lost_node(), orphan(bed.settings, stream)
     kubectl("apply", "-f", "-", stdin=json.dumps(node))
     try:

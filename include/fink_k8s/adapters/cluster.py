@@ -7,15 +7,16 @@ from typing import Any
 import urllib3
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import should_bypass_proxies
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from fink_k8s.core.errors import Conflict, FinkError, InvalidRequest, NotPermitted, Unavailable
+from fink_k8s.adapters.api_errors import BUSY, NotThere, away, error_of
+from fink_k8s.core.errors import Conflict, FinkError, InvalidRequest, Unavailable
 from fink_k8s.core.names import FIELD_MANAGER
 
 GROUP, VERSION, PLURAL = "sparkoperator.k8s.io", "v1beta2", "sparkapplications"
 CRD = f"{PLURAL}.{GROUP}"
 _APPLY = "application/apply-patch+yaml"
-_BUSY = {429, 500, 502, 503, 504}
 # Where each kind of object is found; `{ns}` is its namespace.
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
@@ -52,6 +53,10 @@ class Access:
     certificate: str
     key: str
     is_verified: bool
+    proxy: str = ""
+    """The HTTP proxy on the way to the server; empty for none."""
+    server_name: str = ""
+    """The name that the server's certificate has, where it is not the address's."""
 
 
 class Cluster:
@@ -67,14 +72,14 @@ class Cluster:
 
     def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """Return an object, or None where there is none of that name."""
-        return self._find(f"{_PATHS[kind].format(ns=namespace)}/{name}")
+        return self._find(f"{path_of(kind, namespace)}/{name}")
 
     def find_all(self, kind: str, namespace: str) -> list[Object]:
         """Return the objects of a kind in a namespace, each with its `kind`.
 
         Of a kind that the cluster does not know, as SparkApplication without operator, it has none.
         """
-        items = (self._find(_PATHS[kind].format(ns=namespace)) or {"items": []})["items"]
+        items = (self._find(path_of(kind, namespace)) or {"items": []})["items"]
         return [{**item, "kind": kind} for item in items]
 
     def crd_exists(self) -> bool:
@@ -114,7 +119,7 @@ class Cluster:
         if before and "roleRef" in manifest and before["roleRef"] != manifest["roleRef"]:
             self.delete(kind, name, namespace)
             before = None
-        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        path = f"{path_of(kind, namespace)}/{name}"
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
         return before is None or _version_of(before) != _version_of(after)
@@ -123,7 +128,7 @@ class Cluster:
         self, kind: str, name: str, namespace: str, annotations: Mapping[str, str]
     ) -> None:
         """Add annotations to an object, or change those that it has."""
-        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        path = f"{path_of(kind, namespace)}/{name}"
         body = {"metadata": {"annotations": dict(annotations)}}
         self._call("PATCH", path, {}, body, content_type="application/merge-patch+json")
 
@@ -135,7 +140,7 @@ class Cluster:
             InvalidRequest: the cluster refuses it; the message is the cluster's.
         """
         namespace = manifest["metadata"].get("namespace", "")
-        return dict(self._call("POST", _PATHS[manifest["kind"]].format(ns=namespace), {}, manifest))
+        return dict(self._call("POST", path_of(manifest["kind"], namespace), {}, manifest))
 
     def delete(self, kind: str, name: str, namespace: str = "") -> bool:
         """Delete an object after all that it owns; tell whether there was one."""
@@ -160,11 +165,11 @@ class Cluster:
             return False
 
     def _delete(self, kind: str, name: str, namespace: str, options: Object) -> bool:
-        path = f"{_PATHS[kind].format(ns=namespace)}/{name}"
+        path = f"{path_of(kind, namespace)}/{name}"
         body = {"kind": "DeleteOptions", "apiVersion": "v1", **options}
         try:
             self._call("DELETE", path, {}, body)
-        except _NotThere:
+        except NotThere:
             return False
         return True
 
@@ -190,8 +195,10 @@ class Cluster:
         return bool(self._call("POST", path, {}, review)["status"].get("allowed"))
 
     def access(self) -> Access:
-        """Return how this account reaches the API server, for programs that are no Python."""
+        """Return how this account reaches the API server, for whoever does so by other means."""
         settings = self._api.configuration
+        no_proxy = settings.no_proxy or ""
+        proxied = settings.proxy and not should_bypass_proxies(settings.host, no_proxy=no_proxy)
         bearer = settings.auth_settings().get("BearerToken", {}).get("value", "")
         return Access(
             server=settings.host,
@@ -200,13 +207,15 @@ class Cluster:
             certificate=settings.cert_file or "",
             key=settings.key_file or "",
             is_verified=bool(settings.verify_ssl),
+            proxy=settings.proxy if proxied else "",
+            server_name=settings.tls_server_name or "",
         )
 
     def driver_metrics(self, namespace: str, pod: str) -> Object | None:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
         try:
-            answer = self._call("GET", _ui_of(namespace, pod) + "/metrics/json/", {}, tries=1)
-        except (Unavailable, _NotThere, InvalidRequest):  # a pod without address is refused
+            answer = self._call("GET", ui_of(namespace, pod) + "/metrics/json/", {}, tries=1)
+        except (Unavailable, NotThere, InvalidRequest):  # a pod without address is refused
             return None
         # While Spark starts up, every address gives one sentence that says so.
         return answer if isinstance(answer, dict) else None
@@ -219,7 +228,7 @@ class Cluster:
         Raises:
             Unavailable: the driver does not answer; also other errors of this class.
         """
-        proxy = _ui_of(namespace, pod)
+        proxy = ui_of(namespace, pod)
         # Spark puts the base in front of its links.
         answer = self._raw(f"{proxy}/{path}", query, {"X-Forwarded-Context": base})
         # The API server turns links to itself; they are to stay on this side.
@@ -236,24 +245,24 @@ class Cluster:
     def pod_log(self, namespace: str, pod: str, lines: int, *, previous: bool = False) -> str:
         """Return the last lines of a pod's log, or of that of its container before this one."""
         query = [("tailLines", str(lines)), ("previous", str(previous).lower())]
-        data: bytes = self._raw(_log_of(namespace, pod), query, {}).data
+        data: bytes = self._raw(log_of(namespace, pod), query, {}).data
         return data.decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str) -> Any:
         """Return a pod's log as an open answer, whose lines come as they are written; close it."""
         query = [("follow", "true"), ("tailLines", "100")]
-        return self._raw(_log_of(namespace, pod), query, {}, timeout=(5, None))
+        return self._raw(log_of(namespace, pod), query, {}, timeout=(5, None))
 
     def watch_pod(self, namespace: str, pod: str) -> Any:
         """Return what happens to a pod as an open answer, a JSON event a line; close it."""
         query = [("watch", "true"), ("fieldSelector", f"metadata.name={pod}")]
-        path = _PATHS["Pod"].format(ns=namespace)
+        path = path_of("Pod", namespace)
         return self._raw(path, query, {}, timeout=(5, None))
 
     def _find(self, path: str) -> Object | None:
         try:
             return self._get(path)
-        except _NotThere:
+        except NotThere:
             return None
 
     def _get(self, path: str, **query: str) -> Object:
@@ -320,21 +329,23 @@ def _attributes(verb: str, resource: str, namespace: str) -> dict[str, str]:
     }
 
 
-def _ui_of(namespace: str, pod: str) -> str:
+def path_of(kind: str, namespace: str = "") -> str:
+    """Return where the objects of a kind are, e.g. `Pod`."""
+    return _PATHS[kind].format(ns=namespace)
+
+
+def ui_of(namespace: str, pod: str) -> str:
     """Return where the API server's proxy reaches the Spark UI of a driver."""
     return f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy"
 
 
-def _log_of(namespace: str, pod: str) -> str:
+def log_of(namespace: str, pod: str) -> str:
+    """Return where a pod's log is."""
     return f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
 
 
 def _version_of(there: Object) -> str:
     return str(there["metadata"]["resourceVersion"])
-
-
-class _NotThere(FinkError):
-    """The object does not exist."""
 
 
 def _answer_of(once: Callable[[], Any], what: str, tries: int) -> Any:
@@ -348,29 +359,12 @@ def _answer_of(once: Callable[[], Any], what: str, tries: int) -> Any:
     try:
         return retrying(once)
     except ApiException as error:
-        raise _error_of(error, what) from error
+        raise error_of(error.status, str(error.body or error.reason), what) from error
     except urllib3.exceptions.HTTPError as error:
-        raise Unavailable(f"the API server does not answer ({what}): {error}") from error
+        raise away(what, error) from error
 
 
 def _is_passing(error: BaseException) -> bool:
     if isinstance(error, ApiException):
-        return error.status in _BUSY
+        return error.status in BUSY
     return isinstance(error, urllib3.exceptions.HTTPError)
-
-
-def _error_of(error: ApiException, what: str) -> FinkError:
-    text = str(error.body or error.reason)[:600]
-    match error.status:
-        case 404:
-            return _NotThere(f"{what}: there is no such object")
-        case 401 | 403:
-            return NotPermitted(
-                f"{what} is forbidden: {text}; grant the right, or use another connection"
-            )
-        case 409:
-            return Conflict(f"{what}: {text}")
-        case status if status in _BUSY:
-            return Unavailable(f"{what}: the API server is busy ({status}): {text}")
-        case _:
-            return InvalidRequest(f"{what} is refused: {text}")

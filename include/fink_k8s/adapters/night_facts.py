@@ -6,7 +6,7 @@ written, the footers tell its rows, the brokers tell when alerts came.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fink_k8s.adapters.alerts import Arrivals
 from fink_k8s.adapters.footers import Say
@@ -16,6 +16,8 @@ from fink_k8s.core.errors import OutOfSight
 from fink_k8s.core.names import raw_path
 from fink_k8s.core.night_facts import NightFacts, OffsetRange
 from fink_k8s.core.night_lag import Intake, lag_curve, longest_gap, moments_of
+
+_LONGEST = timedelta(hours=36)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,17 @@ def _offsets(
     return tuple(ranges)
 
 
+def _shown_from(window: NightWindow, intake: Intake) -> datetime:
+    """Return where the curve begins: with the night, or shortly before its first file.
+
+    A night that was made up for came long after its window opened; empty days show nothing.
+    """
+    if window.until - window.start < _LONGEST:
+        return window.start
+    first = next(iter(intake.moments), window.until)
+    return max(window.start, first - (window.until - first) / 10 - timedelta(minutes=1))
+
+
 def _lag(
     window: NightWindow, taken: _Taken, offsets: Sequence[OffsetRange], arrivals: Arrivals
 ) -> dict[str, object]:
@@ -146,7 +159,7 @@ def _lag(
         return sum(max(0, offset - starts[number]) for number, offset in before.items())
 
     intake = Intake.of((one.at, one.rows) for one in taken.files)
-    moments = moments_of(window.start, window.until, intake)
+    moments = moments_of(_shown_from(window, intake), window.until, intake)
     return {
         "curve": tuple(lag_curve(moments, arrived, intake)),
         "longest_gap_s": longest_gap(arrived, intake).total_seconds(),

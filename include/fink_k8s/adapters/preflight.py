@@ -9,7 +9,7 @@ from fink_k8s.adapters.images import own_dockerfile
 from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import holders
 from fink_k8s.core import claims, preflight
-from fink_k8s.core.errors import FinkError, OutOfSight
+from fink_k8s.core.errors import FinkError, InvalidRequest, OutOfSight
 from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login, plan_of
 from fink_k8s.core.preflight import Finding, Level
@@ -57,7 +57,13 @@ def inspect(
 
     def on_topic() -> Iterator[Finding]:
         settings.need("kafka_servers")
-        partitions = check_topic(settings.kafka_servers, request.topic)
+        try:
+            partitions = check_topic(settings.kafka_servers, request.topic)
+        except InvalidRequest as error:
+            if not request.waits_for_topic:
+                raise
+            yield Finding(Level.WARNING, str(error), "or wait: it is taken up when it comes")
+            return
         yield Finding(Level.OK, f"topic {request.topic} has {partitions} partitions")
 
     def on_store() -> Iterator[Finding]:

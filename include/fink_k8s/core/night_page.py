@@ -25,7 +25,8 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding
 background:#fff;color:#1f2328}
 table{border-collapse:collapse;margin:1rem 0}
 caption{text-align:left;font-weight:600}
-th,td{border:1px solid #8c959f;padding:.2rem .6rem;text-align:left;overflow-wrap:anywhere}
+th,td{border:1px solid #8c959f;padding:.2rem .6rem;text-align:left;overflow-wrap:anywhere;\
+min-width:5rem}
 .verified{border-left:.4rem solid #1a7f37;padding-left:.8rem}
 .open{border-left:.4rem solid #cf222e;padding-left:.8rem}
 svg{width:100%;height:auto}

@@ -114,6 +114,11 @@ class NightRequest(ImageChoice, StreamRequest):
                 raise ValueError("has no time zone; give e.g. 2026-01-01T20:00:00+01:00")
         return value
 
+    @property
+    def waits_for_topic(self) -> bool:
+        """Tell whether a topic that is not there yet is no fault: it comes with its alerts."""
+        return True
+
     def end(self, otherwise: datetime) -> datetime:
         """Return when the night ends (UTC): as asked, else at `otherwise`."""
         moment = datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise

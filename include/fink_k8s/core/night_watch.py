@@ -15,8 +15,8 @@ from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
 
 PROBE_TIME = timedelta(seconds=5)
 """How often a driver's metrics are asked for."""
-GONE_FOR = timedelta(seconds=10)
-"""How long an application has to be missing: between two of them there is none for a moment."""
+GONE_FOR = timedelta(seconds=60)
+"""How long an application has to be missing: in an upgrade there is none for some seconds."""
 UNSEEN = "the driver was deleted, or its end was not seen"
 # A driver without query may answer now and then: it is one and the same death.
 _CLOCKS = {Verdict.SILENT: Verdict.NO_QUERY}
@@ -56,6 +56,7 @@ class NightWatch:
     until: datetime
     patience: timedelta = 2 * PROBE_TIME
     start_time: timedelta = START_TIME
+    gone_for: timedelta = GONE_FOR
     last: Health | None = None
     news: list[Restart] = field(default_factory=list)
     """The stream's restarts, where the last look has something new to tell of them."""
@@ -85,7 +86,7 @@ class NightWatch:
         match health.verdict:
             case Verdict.FAILED | Verdict.ENDED:
                 return Seen(Sign.DIED, health.reason, self._lived, _uid_of(evidence))
-            case Verdict.ABSENT if lasted >= GONE_FOR:
+            case Verdict.ABSENT if lasted >= self.gone_for:
                 return Seen(
                     Sign.GONE,
                     "the stream is gone: somebody ended it, or deleted its application; trigger "

@@ -170,6 +170,11 @@ class StreamRequest(Request):
         return stream_name(self.survey, self.night)
 
     @property
+    def waits_for_topic(self) -> bool:
+        """Tell whether a topic that is not there yet is no fault."""
+        return False
+
+    @property
     def makes_namespace(self) -> bool:
         """Tell whether the run makes the streams' namespace where there is none."""
         return False

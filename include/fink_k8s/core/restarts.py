@@ -71,11 +71,28 @@ def annotation_of(restarts: Sequence[Restart]) -> dict[str, str]:
     return {ANNOTATION_RESTARTS: json.dumps(told)}
 
 
-def with_restarts(manifest: Mapping[str, Any], restarts: Sequence[Restart]) -> dict[str, Any]:
-    """Return a manifest that tells of `restarts`; its spec, and so its hash, stays."""
-    metadata = dict(manifest["metadata"])
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotation_of(restarts)}
-    return {**manifest, "metadata": metadata}
+def started_again(there: Mapping[str, Any], restarts: Sequence[Restart]) -> dict[str, Any]:
+    """Return the manifest of which an application comes anew, telling of `restarts`.
+
+    What the cluster has added to it stays behind; its spec, and so its hash, is as it was.
+    """
+    metadata = there["metadata"]
+    ours = {
+        name: text
+        for name, text in (metadata.get("annotations") or {}).items()
+        if name.startswith("fink.")
+    }
+    return {
+        "apiVersion": there["apiVersion"],
+        "kind": there["kind"],
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": metadata.get("labels") or {},
+            "annotations": {**ours, **annotation_of(restarts)},
+        },
+        "spec": there["spec"],
+    }
 
 
 def is_told(history: Sequence[Restart], application: str, attempts: int) -> bool:
@@ -117,7 +134,8 @@ def pause_before(
 
 def crash_loop(history: Sequence[Restart], cause: str) -> str:
     """Return the line that says why there is no further start."""
+    by_operator = sum(restart.by is RestartedBy.OPERATOR for restart in history)
     return (
-        f"started again {in_a_row(history)} times in a row, and it died each time within "
-        f"{HEALTHY_SPAN.total_seconds() / 60:.0f} minutes; last: {cause}"
+        f"it dies again and again (started again {in_a_row(history)} times in a row by fink_night, "
+        f"{by_operator} times in all by the operator); last: {cause}"
     )

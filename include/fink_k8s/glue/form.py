@@ -11,8 +11,10 @@ from fink_k8s.glue.failures import failure_of
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def form_of(model: type[BaseModel]) -> dict[str, Param]:
+def form_of(model: type[BaseModel], **defaults: Any) -> dict[str, Param]:
     """Return one Airflow parameter a field: its title, description, bounds and default.
+
+    `defaults` are in place of the model's own.
 
     A field that may be left empty is null in the form, which would otherwise demand a value.
     """
@@ -25,7 +27,10 @@ def form_of(model: type[BaseModel]) -> dict[str, Param]:
         # The form shows code set apart from its line; plain words read better there.
         rules["description"] = rules.get("description", "").replace("`", "")
         default = to_jsonable_python(
-            model.model_fields[name].get_default(call_default_factory=True, validated_data={})
+            defaults.get(
+                name,
+                model.model_fields[name].get_default(call_default_factory=True, validated_data={}),
+            )
         )
         if default in ("", []):
             rules["type"], default = ["null", rules["type"]], None

@@ -19,7 +19,7 @@ from fink_k8s.core.restarts import (
     crash_loop,
     pause_before,
     restarts_of,
-    with_restarts,
+    started_again,
 )
 from fink_k8s.core.states import is_over
 from fink_k8s.core.stop_request import StopManner
@@ -46,8 +46,8 @@ class WatchNightOperator(BaseOperator):
     It defers all the time. Whatever happens to the task, to its worker, the scheduler or the
     triggerer, the stream goes on, and the next try adopts it. Where the Spark Operator has given a
     stream up, or its query is dead under a running driver, it is brought to its end and started
-    anew on the same checkpoint: after a pause, and only as often in a row as `restarts` says. No
-    driver is started while another one may still live.
+    anew as it was, on the same checkpoint: after a pause, and only as often in a row as `restarts`
+    says. No driver is started while another one may still live.
 
     Returns to XCom: a dict of sign, reason, ended_at (ISO), restarts (the fields of `Restart`),
     lag (alerts; None where nobody asked).
@@ -151,10 +151,8 @@ class WatchNightOperator(BaseOperator):
         """Start the stream anew, its history with it; refused where a driver still lives."""
         if not event["is_done"]:
             self.log.warning("%s", event["reason"])
-        restarts = [Restart.model_validate(one) for one in death["restarts"]]
         with airflow_failures():
-            there = self._cluster()
-            submission = self._ensure(there, with_restarts(self._application, restarts))
+            submission = self._ensure(self._cluster(), death["manifest"])
         self.log.warning("stream %s: %s again: %s", self.stream, submission.way, death["reason"])
         return self._watch()
 
@@ -165,8 +163,8 @@ class WatchNightOperator(BaseOperator):
     def _pause(self, event: dict[str, Any]) -> dict[str, Any]:
         """Wait before the next start, if there is to be one."""
         with airflow_failures():
-            there = self._cluster()
-            history = restarts_of(there.find(KIND, self.stream, self.namespace))
+            application = self._cluster().find(KIND, self.stream, self.namespace)
+        history = restarts_of(application)
         lived = timedelta(seconds=event["lived_s"])
         pause = pause_before(history, lived, int(self.restarts))
         if pause is None:
@@ -178,7 +176,8 @@ class WatchNightOperator(BaseOperator):
         restart = Restart(
             at=utc_now(), cause=event["reason"], by=RestartedBy.FINK, lived_s=event["lived_s"]
         )
-        told = [one.model_dump(mode="json") for one in [*history, restart]]
+        # It is started again as it ran, which may be another spec than this run has asked for.
+        manifest = started_again({**self._application, **(application or {})}, [*history, restart])
         self.log.warning(
             "stream %s died: %s; it is started again in %.0f s",
             self.stream, event["reason"], pause.total_seconds(),
@@ -186,7 +185,7 @@ class WatchNightOperator(BaseOperator):
         self.defer(
             trigger=DateTimeTrigger(moment=utc_now() + pause),
             method_name="resume_after_pause",
-            kwargs={"death": {**event, "restarts": told}},
+            kwargs={"death": {**event, "manifest": manifest}},
             timeout=pause + _OVERTIME,
         )
 

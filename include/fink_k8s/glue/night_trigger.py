@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from asgiref.sync import sync_to_async
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.gather import with_data
 from fink_k8s.adapters.stopping import ask_to_end
-from fink_k8s.adapters.streams import KIND, DriverLog, observe
+from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
 from fink_k8s.core.errors import FinkError
@@ -25,7 +26,11 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster, store
+from fink_k8s.glue.looks import looks
 from fink_k8s.glue.triggers import SETTLE_SECONDS
+
+# A night that is over may be ended by anybody; nobody starts its stream anew.
+ENDED_FOR = timedelta(seconds=5)
 
 log = logging.getLogger(__name__)
 
@@ -103,38 +108,26 @@ class NightTrigger(BaseTrigger):
 
     async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
         watch, said = NightWatch(self.until), ""
+        if drain:
+            watch.gone_for = ENDED_FOR
         clock = asyncio.get_running_loop().time
         due = clock()
-        async for evidence in self._looks(watched):
-            seen = watch.judge(evidence, utc_now())
-            if watch.news:
-                await self._note(watched, watch)
-            if watch.last and watch.last.reason != said:
-                said = watch.last.reason
-                log.info("%s: %s", self.stream, said)
-            is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
-            if seen is None and drain and is_well and clock() >= due:
-                due = clock() + self.lag_seconds
-                seen = await self._judge_lag(watched, drain, evidence)
-            if seen:
-                return seen
-        raise AssertionError("looks have no end")
-
-    async def _looks(self, watched: Cluster) -> AsyncIterator[Evidence]:
-        driver_log = DriverLog(watched, self.namespace)
-        try:
-            while True:
-                try:
-                    yield await asyncio.to_thread(
-                        observe, watched, self.namespace, self.stream, driver_log
-                    )
-                except FinkError as error:
-                    if not error.retryable:
-                        raise
-                    log.warning("%s", error)
-                await asyncio.sleep(self.poll_seconds)
-        finally:
-            driver_log.close()
+        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)
+        async with aclosing(seen):
+            async for evidence in seen:
+                end = watch.judge(evidence, utc_now())
+                if watch.news:
+                    await self._note(watched, watch)
+                if watch.last and watch.last.reason != said:
+                    said = watch.last.reason
+                    log.info("%s: %s", self.stream, said)
+                is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
+                if end is None and drain and is_well and clock() >= due:
+                    due = clock() + self.lag_seconds
+                    end = await self._judge_lag(watched, drain, evidence)
+                if end:
+                    return end
+        raise AssertionError("looks end by an outcome only")
 
     async def _note(self, watched: Cluster, watch: NightWatch) -> None:
         """Write the restarts down where whoever adopts the stream finds them."""

@@ -123,6 +123,15 @@ def night_schedule() -> NightTimetable:
     return NightTimetable(survey, str(settings.window_of(survey)))
 
 
+def night_form() -> dict[str, Any]:
+    """Return the form of a night, its survey the one whose nights run by schedule."""
+    from fink_k8s.core.night_request import NightRequest
+    from fink_k8s.core.settings import load_settings
+    from fink_k8s.glue.form import form_of
+
+    return form_of(NightRequest, survey=load_settings().night_survey.value)
+
+
 def night_named_in(run_id: str) -> str:
     """Return the night that a scheduled run's id names; empty for other runs."""
     match = _RUN_ID.fullmatch(run_id)

@@ -1,19 +1,19 @@
-"""Wait for a stream without holding a worker: one look every few seconds from the triggerer."""
+"""Wait for a stream without holding a worker: the triggerer watches, one watch for all."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.streams import DriverLog, observe
+from fink_k8s.adapters.streams import observe
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.watch import Goal, Outcome, Watch, utc_now
 from fink_k8s.glue.connections import cluster
+from fink_k8s.glue.looks import looks
 
 # An executor that is behind takes the end of the deferring process for the end of the task that has
 # been resumed meanwhile, and fails it: a trigger must not fire as soon as it starts.
@@ -58,34 +58,23 @@ class StreamTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an outcome; its event is a dict of reached, reason, retryable."""
-        watched = await sync_to_async(cluster)(self.conn_id)
-        driver_log = DriverLog(watched, self.namespace)
         settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
         try:
-            outcome = await self._outcome(watched, driver_log)
-        finally:
-            driver_log.close()
+            outcome = await self._outcome()
+        except FinkError as error:
+            outcome = Outcome(False, str(error))
         await settled
         yield TriggerEvent(asdict(outcome))
 
-    async def _outcome(self, watched: Cluster, driver_log: DriverLog) -> Outcome:
-        watch = Watch(self.goal)
-        said = ""
-        while True:
-            try:
-                evidence = await asyncio.to_thread(
-                    observe, watched, self.namespace, self.stream, driver_log
-                )
-            except FinkError as error:
-                if not error.retryable:
-                    return Outcome(False, str(error))
-                log.warning("%s", error)
-                await asyncio.sleep(self.poll_seconds)
-                continue
-            outcome = watch.judge(evidence, utc_now())
-            if watch.last and watch.last.reason != said:
-                said = watch.last.reason
-                log.info("%s: %s", self.stream, said)
-            if outcome:
-                return outcome
-            await asyncio.sleep(self.poll_seconds)
+    async def _outcome(self) -> Outcome:
+        watch, said = Watch(self.goal), ""
+        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)
+        async with aclosing(seen):
+            async for evidence in seen:
+                outcome = watch.judge(evidence, utc_now())
+                if watch.last and watch.last.reason != said:
+                    said = watch.last.reason
+                    log.info("%s: %s", self.stream, said)
+                if outcome:
+                    return outcome
+        raise AssertionError("looks end by an outcome only")

@@ -1,10 +1,11 @@
 import pytest
 
 from fink_k8s.adapters import preflight
-from fink_k8s.core.errors import NotPermitted, OutOfSight, Unavailable
+from fink_k8s.core.errors import InvalidRequest, NotPermitted, OutOfSight, Unavailable
 from fink_k8s.core.image_request import ImageRequest
 from fink_k8s.core.images import Login
 from fink_k8s.core.manifests import make_claim, make_namespace, make_spark_application
+from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.preflight import Level
 from fink_k8s.core.releases import Release
 from fink_k8s.core.requests import StreamRequest, SubmitWith
@@ -103,6 +104,16 @@ def test_where_all_is_well_each_system_is_told(inspect):
     texts = [one.text for one in findings]
     assert "there is room" in texts[4]
     assert texts[5:] == ["topic alerts has 4 partitions", "store s3a://fink can be read"]
+
+
+def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):
+    topics["error"] = InvalidRequest("topic alerts is not on kafka:9092; make the topic")
+    assert errors(inspect()) == ["error: topic alerts is not on kafka:9092; make the topic"]
+    found = inspect(request=NightRequest(night="20250101", topic="alerts"))
+    assert errors(found) == []
+    [waiting] = [one for one in found if "topic alerts" in one.text]
+    assert waiting.level is Level.WARNING
+    assert "taken up when it comes" in waiting.remedy
 
 
 def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster, topics):

@@ -583,7 +583,31 @@ def test_a_driver_that_is_started_again_and_again_is_a_loop(evidence, category):
     assert (found and found.category) == category
 
 
+def test_a_driver_that_was_killed_has_no_last_words_of_its_end():
+    log = '{"stream2raw": "started"}\n\r[Stage 1:>   (0 + 1) / 4]\r'
+    killed = failed("FAILING", "driver pod s-driver not found", log)
+    assert diagnose(killed).detail == "driver pod s-driver not found"
+    silent = failed("FAILING", log=log)
+    assert diagnose(silent).detail == '{"stream2raw": "started"}'
+
+
 def test_a_loop_tells_how_often_how_fast_and_the_last_words():
     said = str(diagnose(looping(log=LOG)))
     assert "4 starts within 40 s; Caused by: IllegalStateException: no topic" in said
     assert "ExitCode: 1" in str(diagnose(looping()))
+
+
+def test_an_executor_that_the_kernel_killed_is_named_by_a_full_look():
+    seen = full()
+    dead = pod(terminated("OOMKilled", 137), name="s-exec-8", role="executor")
+    found = diagnose(replace(seen, pods=[*seen.pods, dead]))
+    assert found.category is Category.OUT_OF_MEMORY
+    assert "s-exec-8" in found.detail
+    # A quick look must not call a stream troubled whose query goes on.
+    assert diagnose(Evidence(seen.application, [*seen.pods, dead], GAUGES)) is None
+
+
+def test_an_executor_that_ended_otherwise_is_nothing_to_speak_of():
+    seen = full()
+    ended = pod(terminated("Error", 1), name="s-exec-8", role="executor")
+    assert diagnose(replace(seen, pods=[*seen.pods, ended])) is None

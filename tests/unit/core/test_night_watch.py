@@ -110,14 +110,14 @@ def test_a_new_driver_is_given_time_again():
 
 
 def test_a_stream_that_somebody_ended_is_gone_not_dead():
-    seen = judged((1, stream()), (5, GONE), (14, GONE), (15, GONE))
+    seen = judged((1, stream()), (5, GONE), (64, GONE), (65, GONE))
     assert seen.sign is Sign.GONE
     assert "trigger fink_night again" in seen.reason
 
 
 def test_an_application_that_is_replaced_is_not_gone():
-    looks = [(1, stream()), (5, GONE), (14, stream("SUBMITTED", started=None, uid="b"))]
-    assert judged(*looks, (20, GONE)) is None
+    looks = [(1, stream()), (5, GONE), (64, stream("SUBMITTED", started=None, uid="b"))]
+    assert judged(*looks, (70, GONE)) is None
 
 
 def news(*looks):

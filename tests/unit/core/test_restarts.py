@@ -19,7 +19,7 @@ from fink_k8s.core.restarts import (
     is_told,
     pause_before,
     restarts_of,
-    with_restarts,
+    started_again,
 )
 from fink_k8s.core.settings import Settings
 
@@ -45,11 +45,26 @@ def by_operator(application="uid", lived_s=0.0):
 
 def test_a_manifest_tells_of_its_restarts_and_stays_the_same_stream():
     history = [by_fink(), by_operator().model_copy(update={"back_after_s": 12.5})]
-    told = with_restarts(MANIFEST, history)
+    told = started_again(MANIFEST, history)
     assert restarts_of(told) == history
     assert hash_of(told) == hash_of(MANIFEST)
     assert told["spec"] == MANIFEST["spec"]
     assert restarts_of(MANIFEST) == []
+
+
+def test_what_the_cluster_has_added_stays_behind():
+    metadata = {
+        **MANIFEST["metadata"],
+        "uid": "u",
+        "resourceVersion": "7",
+        "annotations": {**MANIFEST["metadata"]["annotations"], "kubectl.kubernetes.io/x": "y"},
+    }
+    there = {**MANIFEST, "metadata": metadata, "status": {"executionAttempts": 3}}
+    again = started_again(there, [])
+    assert "status" not in again
+    assert again["metadata"].keys() == {"name", "namespace", "labels", "annotations"}
+    assert set(again["metadata"]["annotations"]) == {"fink.spec-hash", "fink.restarts"}
+    assert hash_of(again) == hash_of(MANIFEST)
 
 
 @pytest.mark.parametrize("thing", [None, {}, {"metadata": {}}, {"metadata": {"annotations": None}}])
@@ -124,6 +139,7 @@ def test_a_crash_loop_always_ends(lives, budget, lived):
 
 
 def test_a_crash_loop_is_told_with_its_last_cause():
-    line = crash_loop([by_fink()] * 3, "[kafka-unreachable] Kafka cannot be reached: x. Mend it")
-    assert line.startswith("started again 3 times in a row")
+    history = [by_operator(), *[by_fink()] * 3]
+    line = crash_loop(history, "[kafka-unreachable] Kafka cannot be reached: x. Mend it")
+    assert "3 times in a row by fink_night, 1 times in all by the operator" in line
     assert "[kafka-unreachable]" in line

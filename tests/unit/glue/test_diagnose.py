@@ -190,6 +190,21 @@ def test_a_failed_run_is_diagnosed_by_what_it_said(cluster, failed, monkeypatch)
     assert "Bring it back" in result["line"]
 
 
+def test_of_a_night_that_fails_people_are_told(cluster, failed, monkeypatch):
+    told = []
+    monkeypatch.setattr(stage, "notify", told.append)
+    monkeypatch.setattr(stage, "stream_request", lambda model: SimpleNamespace(stream=STREAM))
+    context = {"dag": SimpleNamespace(dag_id="fink_night")}
+    monkeypatch.setattr(stage, "get_current_context", lambda: context)
+    run(stage.diagnose_failure, DeployRequest)
+    assert told == []
+    result = run(stage.diagnose_failure, DeployRequest, True)
+    [message] = told
+    assert message.title == "Fink: fink_night failed"
+    assert message.body.startswith(result["line"])
+    assert result["address"] in message.body
+
+
 def test_a_run_that_asked_for_no_stream_says_so(cluster, failed, monkeypatch):
     def refuse(model):
         raise AirflowFailException("night: is no date")

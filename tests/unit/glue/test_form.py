@@ -165,3 +165,8 @@ def test_a_refusal_of_the_whole_request_is_named_so():
     with pytest.raises(ValidationError) as caught:
         DeployRequest.model_validate("everything")
     assert refusal_of(caught.value).startswith("request: ")
+
+
+def test_an_installation_s_own_default_is_in_place_of_the_model_s():
+    assert form_of(StreamRequest, survey="lsst")["survey"].value == "lsst"
+    assert form_of(StreamRequest)["survey"].value == "ztf"

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.requests import StreamRequest
-from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of, with_restarts
+from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of, started_again
 from fink_k8s.core.settings import Settings
 from fink_k8s.glue import night_operators, stop_operator
 from fink_k8s.glue.night_operators import (
@@ -31,7 +31,7 @@ UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
 
 
 def there(manifest=MANIFEST, state="RUNNING", uid="a", history=()):
-    told = with_restarts(manifest, history)
+    told = started_again(manifest, history)
     status = {"applicationState": {"state": state}}
     return {**told, "metadata": {**told["metadata"], "uid": uid}, "status": status}
 
@@ -111,6 +111,13 @@ def test_a_dead_stream_is_started_anew_after_a_pause_with_its_history(cluster):
     assert "status" not in started
     (restart,) = restarts_of(started)
     assert (restart.by, restart.cause, restart.lived_s) == (RestartedBy.FINK, "why", 5)
+
+
+def test_it_is_started_again_as_it_ran_whatever_this_run_has_asked_for(cluster):
+    cluster.put(there(OTHER, state="FAILED"))
+    pause = deferred_by(operator().resume, event("died"))
+    deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert cluster.find("SparkApplication", STREAM, "spark")["spec"] == OTHER["spec"]
 
 
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):

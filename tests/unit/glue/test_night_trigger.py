@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
-from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.core.errors import NotPermitted
 from fink_k8s.core.restarts import restarts_of
 from fink_k8s.glue import night_trigger
 from fink_k8s.glue.night_trigger import NightTrigger
@@ -61,11 +61,11 @@ def event_of(monkeypatch, cluster):
     def run(*looks, until=LATER, lags=(), **fields):
         row, known = iter(looks), iter(lags)
 
-        def observe(*_):
-            seen = next(row)
-            if isinstance(seen, Exception):
-                raise seen
-            return seen
+        async def looks(*_):
+            for seen in row:
+                if isinstance(seen, Exception):
+                    raise seen
+                yield seen
 
         def with_data(cluster, settings, stream, evidence, open_store):
             lag = next(known)
@@ -78,7 +78,7 @@ def event_of(monkeypatch, cluster):
             )
             return [event.payload async for event in trigger.run()]
 
-        monkeypatch.setattr(night_trigger, "observe", observe)
+        monkeypatch.setattr(night_trigger, "looks", looks)
         monkeypatch.setattr(night_trigger, "with_data", with_data)
         (event,) = asyncio.run(collect())
         return event
@@ -96,11 +96,6 @@ def test_it_fires_when_the_stream_died_with_what_the_next_start_needs(event_of):
     assert (event["sign"], event["application"]) == ("died", "a")
     assert "driver-failed" in event["reason"]
     assert event["lived_s"] > 0
-
-
-def test_an_api_server_that_is_away_is_waited_for(event_of):
-    away = Unavailable("away")
-    assert event_of(away, away, running(), away, FAILED)["sign"] == "died"
 
 
 def test_a_right_that_is_missing_is_told(event_of):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.core.errors import NotPermitted
 from fink_k8s.glue import triggers
 from fink_k8s.glue.triggers import StreamTrigger
 
@@ -31,18 +31,17 @@ def events(monkeypatch):
     def run(goal, *looks):
         row = iter(looks)
 
-        def observe(*_):
-            seen = next(row)
-            if isinstance(seen, Exception):
-                raise seen
-            return seen
+        async def looks(*_):
+            for seen in row:
+                if isinstance(seen, Exception):
+                    raise seen
+                yield seen
 
         async def collect():
             trigger = StreamTrigger("c", "ns", "s", goal, poll_seconds=0)
             return [event.payload async for event in trigger.run()]
 
-        monkeypatch.setattr(triggers, "cluster", lambda conn_id: None)
-        monkeypatch.setattr(triggers, "observe", observe)
+        monkeypatch.setattr(triggers, "looks", looks)
         monkeypatch.setattr(triggers, "SETTLE_SECONDS", 0)
         return asyncio.run(collect())
 
@@ -57,11 +56,6 @@ def test_it_fires_once_when_the_driver_runs(events):
 
 def test_a_driver_that_runs_is_not_enough_for_health(events):
     (event,) = events("healthy", running({"gauges": {}}), running(METRICS))
-    assert event["reached"]
-
-
-def test_an_api_server_that_is_away_is_waited_for(events):
-    (event,) = events("running", Unavailable("away"), Unavailable("away"), running(None))
     assert event["reached"]
 
 

@@ -39,6 +39,7 @@ _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     words.check_submission,
     words.check_crash_loop,
     words.check_driver,
+    pods.check_executors,
     pods.check_operator,
     words.check_sources,
     numbers.check_query,

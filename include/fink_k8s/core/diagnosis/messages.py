@@ -15,7 +15,11 @@ from fink_k8s.core.diagnosis.numbers import (
     PAIR_SUMMARY,
     TOPIC_REMEDY,
 )
-from fink_k8s.core.diagnosis.pods import WRITERS_REMEDY
+from fink_k8s.core.diagnosis.pods import (
+    EXECUTOR_MEMORY,
+    EXECUTOR_MEMORY_REMEDY,
+    WRITERS_REMEDY,
+)
 
 DETAIL_LENGTH = 400
 KAFKA_REMEDY = "Bring the brokers back, or mend FINK_KAFKA_SERVERS"
@@ -83,8 +87,8 @@ _MESSAGES = (
     _Message(
         ("possible container OOM", "exited with exit code 137"),
         Category.OUT_OF_MEMORY,
-        "an executor ran out of memory",
-        "Give the executors more memory in the form, or take fewer alerts a batch",
+        EXECUTOR_MEMORY,
+        EXECUTOR_MEMORY_REMEDY,
     ),
     _Message(
         ("java.lang.OutOfMemoryError", "(JVM OOM)"),
@@ -180,10 +184,19 @@ def essence(text: str, words: Sequence[str]) -> str:
 
 
 def last_words(log: str) -> str:
-    """Return what a driver said of its own end: stream2raw's last reason, or an error's line."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    """Return what a driver said of its own end: stream2raw's last reason, or an error's line.
+
+    Empty where it said nothing of it, as one that was killed: its last line is about its work.
+    """
+    lines = [line.strip() for line in log.splitlines()]
     errors = [line for line in lines if "Error" in line or "Exception" in line]
-    return (last_reason(log) or (errors or lines or [""])[-1])[:DETAIL_LENGTH]
+    return (last_reason(log) or (errors or [""])[-1])[:DETAIL_LENGTH]
+
+
+def last_line(log: str) -> str:
+    """Return a log's last line, the bars of Spark's progress aside."""
+    lines = [line.rpartition("\r")[2].strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if line and "[Stage " not in line), "")
 
 
 def last_reason(log: str) -> str:

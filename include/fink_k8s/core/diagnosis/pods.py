@@ -12,6 +12,8 @@ OPERATOR_TIME = timedelta(seconds=30)
 
 WRITERS_REMEDY = "Stop the one that no trigger made, then check the night: batches may be doubled"
 
+EXECUTOR_MEMORY = "an executor ran out of memory"
+EXECUTOR_MEMORY_REMEDY = "Give the executors more memory in the form, or take fewer alerts a batch"
 _FIND_IMAGE = "Check tag, registry and FINK_IMAGE_PULL_SECRET, or run fink_image"
 _NO_IMAGE = (Category.IMAGE_PULL, "image {image} cannot be pulled", _FIND_IMAGE)
 # The kubelet's reasons for a container that waits: category, summary, remedy.
@@ -100,6 +102,26 @@ def check_schedule(evidence: Evidence) -> Diagnosis | None:
                 lacks, resolution = _NO_CLAIM if _CLAIM in message.lower() else _NO_ROOM
                 summary = f"no node has {lacks} {name}"
                 return Diagnosis(Category.UNSCHEDULABLE, summary, message, resolution)
+    return None
+
+
+def check_executors(evidence: Evidence) -> Diagnosis | None:
+    """Read the kernel's verdict over executors; takes a full look.
+
+    Spark starts others in their place and says little of it, so a quick look would call a stream
+    troubled that goes on.
+    """
+    if evidence.seen_at is None:
+        return None
+    for pod in evidence.pods:
+        for ended in _terminated(pod):
+            if pod not in evidence.drivers and ended.get("reason") == "OOMKilled":
+                return Diagnosis(
+                    Category.OUT_OF_MEMORY,
+                    EXECUTOR_MEMORY,
+                    f"{pod['metadata']['name']} was killed, exit code {ended.get('exitCode')}",
+                    EXECUTOR_MEMORY_REMEDY,
+                )
     return None
 
 

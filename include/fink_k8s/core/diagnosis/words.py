@@ -10,6 +10,7 @@ from fink_k8s.core.diagnosis.messages import (
     STORE_REMEDY,
     diagnose_words,
     essence,
+    last_line,
     last_reason,
     last_words,
 )
@@ -100,11 +101,12 @@ def check_driver(evidence: Evidence) -> Diagnosis | None:
     """Name a driver that ended for a cause we have no name for."""
     if evidence.state not in {"FAILED", "FAILING", "PENDING_RERUN"}:
         return None
-    last = last_words(evidence.driver_log)
+    log = evidence.driver_log
+    last = last_words(log) or evidence.message or last_line(log)
     return Diagnosis(
         Category.DRIVER_FAILED,
         "the driver ended with an error",
-        last or evidence.message or f"application {evidence.state}",
+        last or f"application {evidence.state}",
         "Mend what it names; the driver's log has the whole story",
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context
 
+from fink_k8s.adapters.notify import Message, Tone
 from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
 from fink_k8s.core.report import NOTHING_WRONG, bundle_of, line_of, report_of
 from fink_k8s.core.requests import DiagnoseRequest, StreamRequest
@@ -20,6 +21,7 @@ from fink_k8s.core.settings import Settings, load_settings
 from fink_k8s.core.states import Phase, phase_of
 from fink_k8s.glue.connections import cluster, store, store_secrets
 from fink_k8s.glue.failures import failures_of
+from fink_k8s.glue.notifiers import notify
 from fink_k8s.glue.steps import request_of, step, stream_request
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,17 @@ def diagnose_streams() -> list[Result]:
 
 
 @step(retries=0, execution_timeout=_LIMIT)
-def diagnose_failure(model: type[StreamRequest]) -> Result:
-    """Diagnose the stream of a run that has failed."""
+def diagnose_failure(model: type[StreamRequest], tells: bool = False) -> Result:
+    """Diagnose the stream of a run that has failed; `tells` people of it as well."""
+    result = _diagnosed(model)
+    if tells:
+        title = f"Fink: {get_current_context()['dag'].dag_id} failed"
+        bundle = f"\nbundle: {result['address']}" if result["address"] else ""
+        notify(Message(title, f"{result['line']}{bundle}", Tone.FAILURE))
+    return result
+
+
+def _diagnosed(model: type[StreamRequest]) -> Result:
     failures = failures_of(get_current_context())
     try:
         stream = stream_request(model).stream
@@ -80,13 +91,15 @@ def _blind(what: str, error: Exception) -> Result:
     return {"stream": what, "category": "", "line": line, "address": ""}
 
 
-def diagnose_on_failure(model: type[StreamRequest]) -> Any:
+def diagnose_on_failure(model: type[StreamRequest], *, tells: bool = False) -> Any:
     """Return the last task of a chain, which runs only if the chain fails, and leaves it failed.
+
+    `tells` people of the failure: of a run that nobody triggered, and nobody looks at.
 
     A run's state is that of its last tasks, and a diagnosis that succeeds would turn it green; a
     teardown's state does not count.
     """
-    diagnosed = diagnose_failure(model)
+    diagnosed = diagnose_failure(model, tells)
     diagnosed.operator.as_teardown()
     # A teardown's own rule would start it after each success as well.
     diagnosed.operator.trigger_rule = TriggerRule.ONE_FAILED

@@ -8,7 +8,12 @@ import pytest
 from tests.e2e.conftest import TOKEN
 from tests.e2e.driving import DEPLOY, application, kubectl, unused_night
 
-pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.testbed,
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+]
 
 HEALTH, STOP, LOOK = "fink_health", "fink_stop", "look_at_streams"
 NIGHT = unused_night(8)
@@ -89,31 +94,6 @@ def test_one_that_turns_bad_is_told_once_and_once_that_it_is_well_again(fink, ru
         levels.append(look(fink)[1]["level"])
     [sentence] = told(inbox)
     assert sentence.startswith(f"better: {STREAM}: well")
-
-
-def test_a_message_that_nobody_took_is_sent_by_the_next_run(fink, running, inbox):
-    told(inbox)
-    inbox.answer = 503
-    suspend(True)
-    wait_for_state("SUSPENDED")
-    try:
-        run, _ = look(fink)
-        assert "not delivered: target 1 (json) refused the message with 503" in run.log(LOOK)
-        assert told(inbox) == []
-    finally:
-        inbox.answer = 200
-    look(fink)
-    [sentence] = told(inbox)
-    assert sentence.startswith("worse: ")
-    look(fink)
-    assert told(inbox) == []
-    suspend(False)
-    wait_for_state("RUNNING")
-    for _ in range(30):
-        look(fink)
-        if sentences := told(inbox):
-            break
-    assert sentences[0].startswith("better: ")
 
 
 def test_one_that_was_deleted_past_fink_stop_has_vanished(fink, running, inbox):

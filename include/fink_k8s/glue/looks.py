@@ -1,0 +1,42 @@
+"""Look at a stream from the triggerer, again and again, on the watch that all triggers share."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from fink_k8s.adapters.watching import following
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.errors import FinkError
+from fink_k8s.glue.connections import cluster
+
+log = logging.getLogger(__name__)
+
+
+async def looks(
+    conn_id: str, namespace: str, stream: str, poll_seconds: float
+) -> AsyncGenerator[Evidence]:
+    """Yield what is known of a stream: now, on each change, and at least every `poll_seconds`.
+
+    While the API server is away nothing is yielded; the log says why, once for each reason. Put
+    it into `contextlib.aclosing`: who breaks off would otherwise leave the watch running.
+
+    Raises:
+        FinkError: looking again cannot help, e.g. a right is missing.
+    """
+    said = ""
+    async with following(conn_id, partial(cluster, conn_id), namespace, stream) as follower:
+        while True:
+            try:
+                evidence = await follower.look()
+            except FinkError as error:
+                if not error.retryable:
+                    raise
+                if (reason := str(error)) != said:
+                    said = reason
+                    log.warning("%s", said)
+                await asyncio.sleep(poll_seconds)
+                continue
+            said = ""
+            yield evidence
+            await follower.changed(poll_seconds)

@@ -1,0 +1,297 @@
+"""What may happen in a night: to Airflow, to the driver, to Kafka, to the API server, by a person.
+
+Each night is followed to its end: green because it was verified, one driver at all times.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from testbed.airflow import _group_members
+from testbed.places import ROOT
+from tests.e2e.driving import DEPLOY, application, drivers, kubectl
+from tests.e2e.night import (
+    NIGHT_DAG,
+    DriverCount,
+    Night,
+    form_of,
+    kill_driver,
+    wait_until_committed,
+)
+
+pytestmark = [
+    pytest.mark.testbed,
+    pytest.mark.e2e,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+]
+MINUTE = int(time.time()) // 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image(fink):
+    """The night submits an image that is there."""
+    assert fink.run("fink_rbac").state == "success"
+    assert fink.run("fink_image").state == "success"
+
+
+@pytest.fixture
+def scene(request, fink):
+    """A night and a topic of this test's own, with alerts in it."""
+    names = [one.name.partition("[")[0] for one in request.session.items]
+    nth = names.index(request.node.name.partition("[")[0])
+    night = f"{date(2000, 1, 1) + timedelta(days=(20 * MINUTE + nth) % 3600):%Y%m%d}"
+    topic = f"long_night_{time.time():.0f}"
+    fink.produce(topic, 100)
+    yield night, topic, f"stream2raw-ztf-{night}"
+    kubectl("delete", "sparkapplication", f"stream2raw-ztf-{night}", "--ignore-not-found")
+
+
+def watched(fink, store, form):
+    """Return a night that is watched, and whose first alerts are stored."""
+    night = Night(fink, form)
+    night.wait_for("watch_until_end", "deferred")
+    wait_until_committed(store, form["night"])
+    return night
+
+
+def verified(night, alerts):
+    """Check that the night ended by itself, and that each alert is stored once."""
+    assert night.end() == "success"
+    counts = night.xcom("verify_night")["counts"]
+    assert (counts["read"], counts["stored"]) == (alerts, alerts)
+    return counts
+
+
+def processes(airflow, words):
+    group = int((airflow.home / "standalone.pid").read_text().split()[0])
+    found = []
+    for pid in _group_members(group):
+        with contextlib.suppress(OSError):
+            said = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if any(word in said for word in words):
+                found.append(pid)
+    assert found, words
+    return found
+
+
+@pytest.fixture
+def killed(airflow):
+    """Kill a component of Airflow as a machine would, and have another one there after a while."""
+    spares = []
+
+    @contextlib.contextmanager
+    def kill(component, *parts):
+        for pid in processes(airflow, [f"airflow {component}", *parts]):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        yield
+        with airflow.log.open("ab") as log:
+            spares.append(
+                subprocess.Popen(
+                    [str(ROOT / ".venv/bin/airflow"), component],
+                    env=airflow.variables(),
+                    cwd=airflow.home,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+        deadline = time.monotonic() + 90
+        while not airflow.is_healthy():
+            assert time.monotonic() < deadline
+            time.sleep(1)
+
+    yield kill
+    # The others of this module go on with an Airflow that is whole.
+    for spare in spares:
+        os.killpg(spare.pid, signal.SIGTERM)
+        spare.wait(60)
+    if spares:
+        airflow.stop()
+        airflow.start()
+
+
+def test_whatever_happens_to_airflow_the_stream_goes_on(
+    killed, fink, store, scene, record_property
+):
+    """The triggerer, then the scheduler with its workers, are killed; the task is cleared."""
+    night, topic, stream = scene
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form_of(night, topic, seconds=240))
+        uid = application(stream)["metadata"]["uid"]
+        with killed("triggerer"):
+            fink.produce(topic, 50)
+            time.sleep(10)
+        with killed("scheduler", "LocalExecutor", "forkserver"):
+            fink.produce(topic, 50)
+            time.sleep(10)
+        path = f"/api/v2/dags/{NIGHT_DAG}/clearTaskInstances"
+        body = {"dry_run": False, "dag_run_id": run.run_id, "task_ids": ["watch_until_end"],
+                "only_failed": False, "include_downstream": False}  # fmt: skip
+        fink.client._http.post(path, json=body).raise_for_status()
+        run.wait_for("watch_until_end", "deferred", seconds=120)
+        assert application(stream)["metadata"]["uid"] == uid
+        verified(run, 200)
+    record_property("drivers", len(count.uids))
+    assert (count.most, len(count.uids)) == (1, 1)
+
+
+def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
+    """Its process is frozen: Kubernetes sees it run, its metrics do not answer."""
+    night, topic, stream = scene
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form_of(night, topic, seconds=270))
+        time.sleep(15)  # one that was never seen alive is given its time to start
+        [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
+        begun = time.monotonic()
+        for pid in processes_of_pod(uid):
+            os.kill(pid, signal.SIGSTOP)
+        fink.produce(topic, 50)
+        while (there := drivers(stream)) and there[0]["metadata"]["uid"] == uid:
+            assert time.monotonic() - begun < 150
+            time.sleep(0.5)
+        record_property("the frozen driver gone after s", round(time.monotonic() - begun))
+        verified(run, 150)
+    assert count.most == 1
+    [restart] = run.xcom("watch_until_end")["restarts"]
+    record_property("back after s", restart["back_after_s"])
+    assert restart["by"] == "fink"
+    assert "query-dead" in restart["cause"]
+
+
+def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, record_property):
+    night, topic, stream = scene
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form_of(night, topic, seconds=260))
+        with cut("fink-kafka"):
+            time.sleep(60)
+        fink.produce(topic, 50)
+        wait_until_committed(store, night, 1)
+        with frozen("kube-apiserver"):
+            time.sleep(30)
+        fink.produce(topic, 50)
+        verified(run, 200)
+    record_property("restarts", len(run.xcom("watch_until_end")["restarts"]))
+    assert count.most == 1
+
+
+def test_an_upgrade_in_the_night_loses_and_doubles_nothing(fink, store, scene, record_property):
+    night, topic, stream = scene
+    form = form_of(night, topic, seconds=240)
+    with DriverCount(stream) as count:
+        first = watched(fink, store, form)
+        fink.produce(topic, 50)
+        refused = Night(fink, {**form, "driver_memory": "1100m"})
+        assert refused.end() == "failed"
+        assert "already runs with another spec" in refused.log("submit.submit_application")
+        upgraded = Night(fink, {**form, "driver_memory": "1100m", "if_differs": "upgrade"})
+        upgraded.wait_for("watch_until_end", "deferred")
+        assert upgraded.xcom("submit.end_other_spec")["ending"] == "graceful"
+        assert application(stream)["spec"]["driver"]["memory"] == "1100m"
+        fink.produce(topic, 50)
+        verified(upgraded, 200)
+        assert first.end() == "success"
+    record_property("gap s", upgraded.xcom("verify_night")["longest_gap_s"])
+    assert (count.most, len(count.uids)) == (1, 2)
+
+
+def test_a_stream_that_dies_again_and_again_ends_as_failed_with_its_reason(
+    fink, store, scene, record_property
+):
+    """Its output is there, its checkpoint is not: the job refuses to start, each time."""
+    night, topic, stream = scene
+    run = fink.run(DEPLOY, night=night, topic=topic, trigger_interval_s=3, skip=["preflight"])
+    assert run.state == "success"
+    assert fink.run("fink_stop", streams=[stream]).state == "success"
+    lose_checkpoint(store, night)
+    begun = time.monotonic()
+    with DriverCount(stream) as count:
+        again = Night(fink, form_of(night, topic, seconds=800, restarts=0))
+        assert again.end(seconds=800) == "failed"
+    record_property("failed after s", round(time.monotonic() - begun))
+    record_property("drivers", len(count.uids))
+    assert count.most == 1
+    assert 1 < len(count.uids) <= 6
+    failed = next(task for task, state in again.states().items() if state == "failed")
+    assert "[pair-broken]" in again.log(failed)
+    assert again.states()["diagnose_failure"] == "success"
+
+
+@pytest.mark.parametrize("when_killed", ["leave", "stop"])
+def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene, when_killed):
+    night, topic, stream = scene
+    run = watched(fink, store, form_of(night, topic, seconds=400, when_killed=when_killed))
+    path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
+    fink.client._http.patch(path, json={"new_state": "failed"}).raise_for_status()
+    assert run.end() == "failed"
+    time.sleep(15)
+    alive = [pod for pod in drivers(stream) if "deletionTimestamp" not in pod["metadata"]]
+    assert len(alive) == (1 if when_killed == "leave" else 0)
+
+
+def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
+    fink, store, scene, record_property
+):
+    night, topic, stream = scene
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form_of(night, topic, seconds=240))
+        batch = 0
+        for _ in range(3):
+            kill_driver(stream)
+            fink.produce(topic, 50)
+            batch = wait_until_committed(store, night, batch + 1)
+        verified(run, 250)
+    restarts = run.xcom("watch_until_end")["restarts"]
+    record_property("back after s", [restart["back_after_s"] for restart in restarts])
+    assert len(restarts) == 3
+    assert count.most == 1
+
+
+def processes_of_pod(uid):
+    """Return the processes of a pod's containers; the testbed's node is this machine."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cgroup"):
+        with contextlib.suppress(OSError):
+            said = path.read_text()
+            if uid in said or uid.replace("-", "_") in said:
+                found.append(int(path.parent.name))
+    assert found
+    return found
+
+
+@contextlib.contextmanager
+def cut(link):
+    """Cut a test host of the testbed off the network."""
+    subprocess.run(["ip", "link", "set", link, "down"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "link", "set", link, "up"], check=True)
+
+
+@contextlib.contextmanager
+def frozen(program):
+    """Let a program of the testbed's cluster answer nobody."""
+    pid = int(Path(f"/run/fink-testbed/pids/{program}").read_text().split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def lose_checkpoint(store, night):
+    from pyarrow import fs
+
+    folder = store._path(f"{store._prefix}/raw_checkpoint/{night}")
+    for info in store._files.get_file_info(fs.FileSelector(folder, recursive=True)):
+        if info.is_file:
+            store._files.delete_file(info.path)

@@ -1,0 +1,78 @@
+"""Looks go on while the API server is away, say why once, and end where none can help."""
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.errors import NotPermitted, Unavailable
+from fink_k8s.glue import looks as module
+from fink_k8s.glue.looks import looks
+
+SEEN = [Evidence({"status": {}}), Evidence(None)]
+
+
+class Follower:
+    def __init__(self, answers):
+        self.answers, self.waits = iter(answers), []
+
+    async def look(self):
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def changed(self, seconds):
+        self.waits.append(seconds)
+
+
+@pytest.fixture
+def seen_by(monkeypatch):
+    """Return what comes of so many looks, the follower, and whether it was let go."""
+
+    def run(*answers, looks_wanted):
+        follower, left = Follower(answers), []
+
+        @asynccontextmanager
+        async def following(*_):
+            try:
+                yield follower
+            finally:
+                left.append(True)
+
+        async def collect():
+            found = []
+            row = looks("c", "ns", "s", 0)
+            async with aclosing(row):
+                async for evidence in row:
+                    found.append(evidence)
+                    if len(found) == looks_wanted:
+                        break
+            return found
+
+        monkeypatch.setattr(module, "following", following)
+        try:
+            return asyncio.run(collect()), follower
+        finally:
+            assert left == [True]
+
+    return run
+
+
+def test_each_look_comes_after_news_or_after_a_while(seen_by):
+    found, follower = seen_by(*SEEN, looks_wanted=2)
+    assert found == SEEN
+    assert follower.waits == [0]
+
+
+def test_an_api_server_that_is_away_is_waited_for_and_told_once(seen_by, caplog):
+    away = Unavailable("away")
+    found, _ = seen_by(away, away, SEEN[0], away, SEEN[1], looks_wanted=2)
+    assert found == SEEN
+    assert caplog.text.count("away") == 2, "once for each time that it was away"
+
+
+def test_what_no_look_can_help_ends_them(seen_by):
+    with pytest.raises(NotPermitted):
+        seen_by(SEEN[0], NotPermitted("no right"), looks_wanted=2)
