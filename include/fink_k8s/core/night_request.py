@@ -1,6 +1,6 @@
 """What a person may ask of a night: one night of one survey, from its beginning to its proof."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import Field, JsonValue, field_validator
@@ -105,7 +105,9 @@ class NightRequest(ImageChoice, StreamRequest):
         if value:
             try:
                 moment = datetime.fromisoformat(value)
-            except ValueError:
+                # The first and the last hours of the calendar have no time of UTC.
+                moment.astimezone(UTC)
+            except (ValueError, OverflowError):
                 raise ValueError(
                     "is no moment; give e.g. 2026-01-01T20:00:00+01:00, or leave it empty"
                 ) from None
@@ -119,5 +121,6 @@ class NightRequest(ImageChoice, StreamRequest):
         return True
 
     def end(self, otherwise: datetime) -> datetime:
-        """Return when the night ends: as asked, else at `otherwise`."""
-        return datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise
+        """Return when the night ends (UTC): as asked, else at `otherwise`."""
+        moment = datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise
+        return moment.astimezone(UTC)

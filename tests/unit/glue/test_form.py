@@ -4,10 +4,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
 
 from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.requests import DeployRequest, RbacMode, RbacRequest, Stage, StreamRequest
 from fink_k8s.glue.form import form_of, refusal_of, request_from
 
-MODELS = [RbacRequest, ImageRequest, StreamRequest, DeployRequest]
+MODELS = [RbacRequest, ImageRequest, StreamRequest, DeployRequest, NightRequest]
 
 
 @pytest.fixture(scope="module")

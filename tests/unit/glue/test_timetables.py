@@ -310,6 +310,18 @@ def test_a_window_that_moves_within_its_date_repeats_no_night(moved):
     assert window_from(moved).night_at(interval.start).name == "20260102"
 
 
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [("2026-01-02T10:00", "2026-01-02T15:00"), ("2026-01-02T16:00", "2026-01-02T15:00"),
+     ("2026-01-09T16:00", "2026-01-06T15:00")],
+)  # fmt: skip
+def test_another_survey_goes_on_with_its_own_nights(now, start):
+    """The nights of the one before, in Paris, say nothing of those in Santiago."""
+    last = ("2026-01-01T23:01", "2026-01-02T19:00")
+    with time_machine.travel(moment(now), tick=False):
+        assert next_after(NightTimetable("lsst", LSST), last).start == moment(start)
+
+
 def test_a_name_that_a_moved_window_gives_twice_is_no_id_twice():
     """Opened at 00:01 before, at 23:55 of the same date now."""
     ids = [
