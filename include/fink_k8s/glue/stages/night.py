@@ -6,17 +6,14 @@ from typing import Any
 from airflow.sdk import task_group
 
 from fink_k8s.core.night_request import NightRequest
-from fink_k8s.core.requests import SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.night_operators import (
     DrainNightOperator,
     EndOtherSpecOperator,
     WatchNightOperator,
 )
-from fink_k8s.glue.operators import SubmitStreamOperator
-from fink_k8s.glue.spark_submit import SparkSubmitStreamOperator
 from fink_k8s.glue.stages.report import report_night
-from fink_k8s.glue.stages.submit import STREAM, render_application, skip_unless
+from fink_k8s.glue.stages.submit import STREAM, render_application, ways_to_submit
 from fink_k8s.glue.stages.verify import verify_night
 from fink_k8s.glue.steps import night_of_run, step, stream_request
 from fink_k8s.glue.stop_operator import StopStreamOperator
@@ -56,21 +53,7 @@ def submit_or_adopt() -> None:
         manifest=manifest,
         if_differs=_IF_DIFFERS,
     )
-    ended >> [
-        SubmitStreamOperator(
-            task_id="submit_application",
-            template_spec=manifest,
-            if_differs=_IF_DIFFERS,
-            pre_execute=skip_unless(SubmitWith.SPARK_OPERATOR),
-        ),
-        SparkSubmitStreamOperator(
-            task_id="spark_submit",
-            manifest=manifest,
-            release="{{ params.release or '' }}",
-            if_differs=_IF_DIFFERS,
-            pre_execute=skip_unless(SubmitWith.SPARK_SUBMIT),
-        ),
-    ]
+    ended >> ways_to_submit(manifest, _IF_DIFFERS)
 
 
 def watch_until_end() -> WatchNightOperator:

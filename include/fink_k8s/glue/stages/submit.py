@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.night_request import NightRequest
-from fink_k8s.core.requests import DeployRequest, Stage, SubmitWith
+from fink_k8s.core.requests import DeployRequest, IfDiffers, Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.operators import SubmitStreamOperator
 from fink_k8s.glue.running_image import image_to_run
@@ -37,22 +37,27 @@ def render_application(model: type[DeployRequest | NightRequest]) -> dict[str, A
 
 @task_group(group_id="submit")
 def submit_stream(model: type[DeployRequest | NightRequest]) -> None:
-    """Render the application, submit or adopt it, and wait until its driver runs.
+    """Render the application, submit or adopt it, and wait until its driver runs."""
+    ways_to_submit(render_application(model))
 
-    Of the two tasks that can submit it, the one that the form does not name is skipped.
-    """
-    manifest = render_application(model)
-    SubmitStreamOperator(
-        task_id="submit_application",
-        template_spec=manifest,
-        pre_execute=skip_unless(SubmitWith.SPARK_OPERATOR),
-    )
-    SparkSubmitStreamOperator(
-        task_id="spark_submit",
-        manifest=manifest,
-        release="{{ params.release or '' }}",
-        pre_execute=skip_unless(SubmitWith.SPARK_SUBMIT),
-    )
+
+def ways_to_submit(manifest: Any, if_differs: str = IfDiffers.REFUSE) -> list[Any]:
+    """Return the tasks that can submit it; the one that the form does not name is skipped."""
+    return [
+        SubmitStreamOperator(
+            task_id="submit_application",
+            template_spec=manifest,
+            if_differs=if_differs,
+            pre_execute=skip_unless(SubmitWith.SPARK_OPERATOR),
+        ),
+        SparkSubmitStreamOperator(
+            task_id="spark_submit",
+            manifest=manifest,
+            release="{{ params.release or '' }}",
+            if_differs=if_differs,
+            pre_execute=skip_unless(SubmitWith.SPARK_SUBMIT),
+        ),
+    ]
 
 
 def skip_unless(way: SubmitWith) -> Callable[[Any], None]:
