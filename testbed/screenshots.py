@@ -11,7 +11,7 @@ from testbed.places import ROOT
 
 FOLDER = ROOT / "docs/images"
 DAG = "fink_deploy"
-FORMS = {"fink_deploy": 1700, "fink_stop": 1100}
+FORMS = {"fink_deploy": 1700, "fink_night": 1500, "fink_stop": 1100}
 """DAG -> height of its form, in pixels."""
 
 
