@@ -96,8 +96,9 @@ bench-alerts: setup  ## how fast alerts reach Kafka, ours and fastavro side by s
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m benchmarks.alert_source
 
-bench-watch: setup  ## what watching 10, 100 and 1,000 streams costs, ours and the provider's side by side
+bench-watch: setup  ## how soon a death is known, and what watching 1,000 streams costs, ours and the provider's
 	$(PYTHON) -m testbed up
+	$(PYTHON) -m testbed.run python -m benchmarks.detect
 	$(PYTHON) -m testbed.run python -m benchmarks.watch
 
 format: setup  ## mend formatting and what lint can mend
