@@ -79,8 +79,10 @@ def test_alerts_that_come_after_the_end_are_waited_for(night):
 
 
 def test_the_stream_is_stopped_gracefully_and_nothing_is_left(night):
-    first = night.first
-    assert first.xcom("stop_stream")["ending"] == "graceful"
+    # Which of the two runs is the first to stop it is chance; the other finds it so, or helps.
+    endings = {run.xcom("stop_stream")["ending"] for run in (night.first, night.second)}
+    assert "graceful" in endings
+    assert endings <= {"graceful", "already-so"}
     left = kubectl("get", "sparkapplications,pods,services,configmaps", "-o", "yaml")
     assert STREAM not in left
 

@@ -1,6 +1,7 @@
 """Run a night's stream until its end: watch it, start it again where it died, and drain it."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.streams import KIND, Submission, holders
 from fink_k8s.core.manifests import hash_of
-from fink_k8s.core.night_watch import Sign
+from fink_k8s.core.night_watch import Seen, Sign
 from fink_k8s.core.requests import IfDiffers, SubmitWith
 from fink_k8s.core.restarts import (
     Restart,
@@ -241,6 +242,15 @@ class DrainNightOperator(WatchNightOperator):
         super().__init__(**kwargs)
         self.quiet_s = quiet_s
         self.grace_s = grace_s
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Take the stream as it runs; the night is over, and one that has been ended stays so."""
+        with airflow_failures():
+            found = holders(self._cluster(), self.namespace, self.stream)
+        if not found:
+            gone = Seen(Sign.GONE, "the stream has been ended already")
+            return self.resume(context, {**asdict(gone), "lag": None})
+        return super().execute(context)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Take up where the trigger left; tell how long was waited, and whether all was read.

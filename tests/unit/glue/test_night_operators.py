@@ -84,6 +84,13 @@ def test_the_time_of_grace_begins_when_the_watch_ended(cluster):
     assert (trigger.until, trigger.quiet_s, trigger.grace_s) == (UNTIL, 60, 600)
 
 
+def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
+    drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
+    result = drain.execute({})
+    assert (result["sign"], result["is_drained"], result["lag"]) == ("gone", False, None)
+    assert cluster.find("SparkApplication", STREAM, "spark") is None
+
+
 @pytest.mark.parametrize("sign", ["time-is-up", "drained"])
 def test_the_end_is_told_with_the_restarts_of_the_night(cluster, sign):
     restart = Restart(at=UNTIL, cause="x", by=RestartedBy.OPERATOR)
