@@ -5,6 +5,7 @@ Needs Debian's chromium and a finished run of `fink_deploy`, as `make demo` leav
 
 import sys
 
+from fink_k8s.glue.links import night_report_path
 from testbed.airflow import Airflow, AirflowClient
 from testbed.browser import Person, person_at
 from testbed.places import ROOT
@@ -28,7 +29,18 @@ def main() -> int:
             person.open_form()
             person.page.set_viewport_size({"width": 1400, "height": height})
             _take(person, f"{dag_id}_form.png")
+        take_report(person, airflow)
     return 0
+
+
+def take_report(person: Person, airflow: Airflow) -> None:
+    """Take the latest night's report; the demo alone has run no night."""
+    person.page.set_viewport_size({"width": 1100, "height": 760})
+    person.page.goto(f"{airflow.url}{night_report_path('')}")
+    reports = person.page.locator("a[href*='stream2raw-']")
+    if reports.count():
+        reports.first.click()
+        _take(person, "night_report.png")
 
 
 def _take(person: Person, name: str) -> None:

@@ -162,7 +162,7 @@ CASES = [
     ),
     (failed("FAILING", log=TRACEBACK), "driver-failed", ["No module named 'stream2raw'"]),
     (failed("FAILED", log="one\nlast words\n\n"), "driver-failed", ["error: last words. "]),
-    (failed("FAILED", "driver pod not found"), "driver-failed", ["driver pod not found"]),
+    (failed("FAILED", "driver pod not found"), "driver-failed", ["driver's pod was deleted"]),
     (Evidence(application("FAILED")), "driver-failed", ["application FAILED"]),
 ]
 
@@ -583,10 +583,19 @@ def test_a_driver_that_is_started_again_and_again_is_a_loop(evidence, category):
     assert (found and found.category) == category
 
 
+def test_a_driver_that_was_taken_away_is_told_from_one_that_ended():
+    echo = "Caused by: KubernetesClientException: Message: Unauthorized!"
+    found = diagnose(failed("FAILING", "driver pod not found", echo))
+    assert (found.category, found.summary) == (
+        Category.DRIVER_FAILED,
+        "the driver's pod was deleted",
+    )
+
+
 def test_a_driver_that_was_killed_has_no_last_words_of_its_end():
     log = '{"stream2raw": "started"}\n\r[Stage 1:>   (0 + 1) / 4]\r'
-    killed = failed("FAILING", "driver pod s-driver not found", log)
-    assert diagnose(killed).detail == "driver pod s-driver not found"
+    killed = failed("FAILING", "driver container status missing", log)
+    assert diagnose(killed).detail == "driver container status missing"
     silent = failed("FAILING", log=log)
     assert diagnose(silent).detail == '{"stream2raw": "started"}'
 

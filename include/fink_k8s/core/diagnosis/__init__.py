@@ -31,6 +31,7 @@ _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     pods.check_node,
     pods.check_schedule,
     pods.check_memory,
+    words.check_deleted,
     words.check_failure,
     words.check_running,
     words.check_run,

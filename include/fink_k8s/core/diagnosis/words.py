@@ -22,6 +22,8 @@ LOOP_INTERVAL = timedelta(minutes=5)
 """Drivers of a loop live shorter than this, and the last one was started more recently."""
 
 _FAILED_STATES = {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}
+# In the operator's own words.
+_POD_GONE = "driver pod not found"
 _SOURCES = {
     "kafka": (Category.KAFKA_UNREACHABLE, "Airflow itself does not reach Kafka", KAFKA_REMEDY),
     "store": (Category.STORE_UNREACHABLE, "Airflow itself cannot read the store", STORE_REMEDY),
@@ -37,6 +39,21 @@ def check_failure(evidence: Evidence) -> Diagnosis | None:
         return by_operator
     # Of a driver's end the operator knows the exit code; the driver knows why.
     return _diagnose_log(evidence.driver_log) or by_operator
+
+
+def check_deleted(evidence: Evidence) -> Diagnosis | None:
+    """Tell a driver that was taken away from one that ended: the operator finds no pod of it.
+
+    What such a driver says last is but the echo: its token is no longer valid, its executors go.
+    """
+    if evidence.state not in _FAILED_STATES or _POD_GONE not in evidence.message:
+        return None
+    return Diagnosis(
+        Category.DRIVER_FAILED,
+        "the driver's pod was deleted",
+        "a person, an eviction or the loss of its node took it away",
+        "Nothing is lost: it is started again on its checkpoint, or by the next trigger",
+    )
 
 
 def check_running(evidence: Evidence) -> Diagnosis | None:
