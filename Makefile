@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup demo matrix down up doctor secrets testbed test lint types contracts unit status test-long docs screenshots bench-alerts format requirements
+.PHONY: help setup demo matrix down up doctor secrets testbed test lint types contracts unit status test-long docs screenshots bench-alerts bench-watch format requirements
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -95,6 +95,10 @@ screenshots: setup /usr/bin/chromium  ## take the pictures of README and docs fr
 bench-alerts: setup  ## how fast alerts reach Kafka, ours and fastavro side by side
 	$(PYTHON) -m testbed up
 	$(PYTHON) -m benchmarks.alert_source
+
+bench-watch: setup  ## what watching costs and how soon a death is known, ours and the provider's side by side
+	$(PYTHON) -m testbed up
+	$(PYTHON) -m testbed.run $(PYTHON) -m benchmarks.watch
 
 format: setup  ## mend formatting and what lint can mend
 	ruff format .
