@@ -36,11 +36,12 @@ class RefusedFormError(ValueError):
 
 @dataclass(frozen=True)
 class Airflow:
-    """One Airflow: its home, its port, and the environment its tasks see."""
+    """One Airflow: its home, its port, the environment its tasks see, and its folder of DAGs."""
 
     home: Path
     port: int = 8080
     environment: Mapping[str, str] = field(default_factory=dict)
+    dags: Path = ROOT / "dags"
 
     @property
     def url(self) -> str:
@@ -66,7 +67,7 @@ class Airflow:
             AIRFLOW_HOME=str(self.home),
             PYTHONPATH=path,
             PATH=f"{ROOT}/.venv/bin:{env.get('PATH', '')}",
-            AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+            AIRFLOW__CORE__DAGS_FOLDER=str(self.dags),
             AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__PARALLELISM="4",

@@ -4,7 +4,8 @@ Run by `make bench-watch`, on the testbed. The peer is SparkKubernetesOperator o
 cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
 
     python -m benchmarks.watch load --applications 10,100,1000 --runs 3 --window 60
-    python -m benchmarks.watch         all of it
+    python -m benchmarks.watch detect --runs 3
+    python -m benchmarks.watch         both
 
 **load**: processor time, memory and API requests of one process that watches N running streams on
 a real API server. Each side runs in a process of its own, its triggers as plain asyncio tasks of
@@ -13,9 +14,16 @@ else than a kubelet says to be Running; the drivers' metrics are served at their
 the API server's proxy, and their logs by the benchmark, a line each 10 s: this project asks for
 the metrics each 5 s and follows the logs, the provider does neither. Requests are counted in the
 client, which is aiohttp on both sides, where they begin; a watch is one. `ended` is how many
-triggers gave up watching; it should be 0.
+triggers gave up watching; it should be 0. `rss_growth_mb` is the memory that watching took, the
+rest is what is imported.
 
-The last line is JSON, the figures of the largest N.
+**detect**: the seconds from a driver's death to Airflow's knowing of it, on a real Airflow and a
+real stream that nobody starts again. The driver's pod is deleted by force; the clock starts when
+that call returns, and stops when the event stands in Airflow's database: the task leaves `deferred`
+because its trigger's event is stored, or, where it blocks a worker, leaves `running`. The database
+is read each 50 ms.
+
+The last line is JSON: medians over the runs, those of load for the largest N.
 """
 
 import argparse
@@ -26,17 +34,33 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.watch import load
+from benchmarks.watch import detect, load
 
 
 def main() -> int:
     """Run what is asked for and print the figures."""
     given = _arguments()
-    sizes = [int(size) for size in given.applications.split(",")]
-    found = load.measure(sizes, given.runs, given.window, given.warm_up)
-    show_load(found)
-    print(json.dumps({name: found[max(sizes)][name] for name in load.FIGURES}))
+    figures: dict[str, Any] = {}
+    if given.part != "load":
+        seconds = detect.measure(given.runs)
+        show_detect(seconds)
+        figures["detect_s"] = seconds.pop("ours")
+        figures |= {f"{side}_s": value for side, value in seconds.items()}
+    if given.part != "detect":
+        sizes = [int(size) for size in given.applications.split(",")]
+        found = load.measure(sizes, given.runs, given.window, given.warm_up)
+        show_load(found)
+        figures |= {name: found[max(sizes)][name] for name in load.FIGURES}
+    print(json.dumps(figures))
     return 0
+
+
+def show_detect(seconds: dict[str, float]) -> None:
+    """Show the seconds of all three beside each other."""
+    table = Table("known by", "seconds", "/ ours")
+    for side, value in seconds.items():
+        table.add_row(side, f"{value:.2f}", f"{value / seconds['ours']:.1f}")
+    Console().print(table)
 
 
 def show_load(found: dict[int, load.Figures]) -> None:

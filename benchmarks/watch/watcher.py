@@ -60,12 +60,12 @@ def provider(namespace: str, streams: Iterable[str]) -> list[Any]:
 
     triggers = []
     for stream in streams:
-        operator = SparkKubernetesOperator(
+        watch = SparkKubernetesOperator(
             task_id="watch", namespace=namespace, name=stream, template_spec={}, deferrable=True
         )
-        operator.pod = V1Pod(metadata=V1ObjectMeta(name=f"{stream}-driver", namespace=namespace))
+        watch.pod = V1Pod(metadata=V1ObjectMeta(name=f"{stream}-driver", namespace=namespace))
         try:
-            operator.invoke_defer_method()
+            watch.invoke_defer_method()
         except TaskDeferred as deferred:
             triggers.append(deferred.trigger)
     return triggers
