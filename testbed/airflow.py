@@ -36,7 +36,7 @@ class RefusedFormError(ValueError):
 
 @dataclass(frozen=True)
 class Airflow:
-    """One Airflow: its home, its port, the environment its tasks see, and where its DAGs are."""
+    """One Airflow: its home, its port, the environment its tasks see, and its folder of DAGs."""
 
     home: Path
     port: int = 8080

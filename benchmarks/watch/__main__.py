@@ -1,0 +1,91 @@
+"""The shared watch of this project against the Kubernetes provider's: cost, and time to know.
+
+Run by `make bench-watch`, on the testbed. The peer is SparkKubernetesOperator of the provider
+cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
+
+    python -m benchmarks.watch load --applications 10,100,1000 --runs 3 --window 60
+    python -m benchmarks.watch detect --runs 3
+    python -m benchmarks.watch         both
+
+**load**: processor time, memory and API requests of one process that watches N running streams on
+a real API server. Each side runs in a process of its own, its triggers as plain asyncio tasks of
+one loop, as the triggerer runs them. Applications and driver pods are real objects that something
+else than a kubelet says to be Running; the drivers' metrics are served at their address, through
+the API server's proxy, and their logs by the benchmark, a line each 10 s: this project asks for
+the metrics each 5 s and follows the logs, the provider does neither. Requests are counted in the
+client, which is aiohttp on both sides, where they begin; a watch is one. `ended` is how many
+triggers gave up watching; it should be 0. `rss_growth_mb` is the memory that watching took, the
+rest is what is imported.
+
+**detect**: the seconds from a driver's death to Airflow's knowing of it, on a real Airflow and a
+real stream that nobody starts again. The driver's pod is deleted by force; the clock starts when
+that call returns, and stops when the event stands in Airflow's database: the task leaves `deferred`
+because its trigger's event is stored, or, where it blocks a worker, leaves `running`. The database
+is read each 50 ms.
+
+The last line is JSON: medians over the runs, those of load for the largest N.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.watch import detect, load
+
+
+def main() -> int:
+    """Run what is asked for and print the figures."""
+    given = _arguments()
+    figures: dict[str, Any] = {}
+    if given.part != "load":
+        seconds = detect.measure(given.runs)
+        show_detect(seconds)
+        figures["detect_s"] = seconds.pop("ours")
+        figures |= {f"{side}_s": value for side, value in seconds.items()}
+    if given.part != "detect":
+        sizes = [int(size) for size in given.applications.split(",")]
+        found = load.measure(sizes, given.runs, given.window, given.warm_up)
+        show_load(found)
+        figures |= {name: found[max(sizes)][name] for name in load.FIGURES}
+    print(json.dumps(figures))
+    return 0
+
+
+def show_detect(seconds: dict[str, float]) -> None:
+    """Show the seconds of all three beside each other."""
+    table = Table("known by", "seconds", "/ ours")
+    for side, value in seconds.items():
+        table.add_row(side, f"{value:.2f}", f"{value / seconds['ours']:.1f}")
+    Console().print(table)
+
+
+def show_load(found: dict[int, load.Figures]) -> None:
+    """Show both sides beside each other."""
+    table = Table("applications", "figure", "ours", "provider", "provider / ours")
+    for size, figures in found.items():
+        for name, row in figures.items():
+            table.add_row(str(size), name, f"{row['ours']:g}", f"{row['provider']:g}", ratio(row))
+    Console().print(table)
+
+
+def ratio(row: dict[str, Any]) -> str:
+    """Return how many times as much the provider needs."""
+    return f"{row['provider'] / row['ours']:.1f}" if row["ours"] else ""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.watch")
+    parser.add_argument("part", nargs="?", choices=("load", "detect", "all"), default="all")
+    parser.add_argument("--applications", default="10,100,1000", help="e.g. 10,100")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--window", type=float, default=60, help="seconds measured")
+    parser.add_argument("--warm-up", type=float, default=30, help="seconds before")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

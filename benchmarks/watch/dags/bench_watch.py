@@ -1,0 +1,58 @@
+"""
+### Watch one stream in three ways
+
+For `make bench-watch` alone: the same SparkApplication is submitted and watched by this project's
+`WatchNightOperator`, and by the provider's `SparkKubernetesOperator`, blocking and deferrable.
+"""
+
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+from airflow.sdk import Param, dag
+
+from fink_k8s.glue.connections import ADMIN_CONNECTION
+from fink_k8s.glue.night_operators import WatchNightOperator
+
+COMMON: dict[str, Any] = {
+    "doc_md": __doc__,
+    "params": {name: Param("", type="string") for name in ("manifest", "namespace", "until")},
+    "default_args": {"retries": 0},
+}
+
+
+def make_provider_operator(*, deferrable: bool) -> None:
+    """Add the provider's task, as it comes, but for the name that the manifest has."""
+    SparkKubernetesOperator(
+        task_id="watch",
+        application_file="{{ params.manifest }}",
+        namespace="{{ params.namespace }}",
+        random_name_suffix=False,
+        deferrable=deferrable,
+        # Its own needs are not this project's: the rights of the streams' account do not bind it.
+        kubernetes_conn_id=ADMIN_CONNECTION,
+    )
+
+
+@dag(schedule=None, **COMMON)
+def bench_ours():
+    """Watch by the trigger that all nights share."""
+    WatchNightOperator(
+        task_id="watch", manifest="{{ params.manifest }}", until="{{ params.until }}", restarts=0
+    )
+
+
+@dag(schedule=None, **COMMON)
+def bench_provider_sync():
+    """Watch in a worker."""
+    make_provider_operator(deferrable=False)
+
+
+@dag(schedule=None, **COMMON)
+def bench_provider_deferred():
+    """Watch by the provider's trigger."""
+    make_provider_operator(deferrable=True)
+
+
+bench_ours()
+bench_provider_sync()
+bench_provider_deferred()
