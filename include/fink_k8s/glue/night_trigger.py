@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.gather import with_data
 from fink_k8s.adapters.stopping import ask_to_end
+from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
@@ -22,7 +25,7 @@ from fink_k8s.core.health import Verdict
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
 from fink_k8s.core.restarts import Restart, annotation_of
-from fink_k8s.core.settings import load_settings
+from fink_k8s.core.settings import Settings, load_settings
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster, store
@@ -159,9 +162,9 @@ class NightTrigger(BaseTrigger):
 
     async def _judge_lag(self, watched: Cluster, drain: Drain, evidence: Evidence) -> Seen | None:
         settings = await sync_to_async(load_settings)()
-        opened = await sync_to_async(store)(settings)
+        open_store = await sync_to_async(_opener)(settings)
         full = await asyncio.to_thread(
-            with_data, watched, settings, self.stream, evidence, lambda: opened
+            with_data, watched, settings, self.stream, evidence, open_store
         )
         for source, why in full.unanswered.items():
             log.warning("could not look at %s: %s", source, why)
@@ -170,6 +173,22 @@ class NightTrigger(BaseTrigger):
         if str(drain) != before:
             log.info("%s: %s", self.stream, drain)
         return seen
+
+
+def _opener(settings: Settings) -> Callable[[], Store]:
+    """Return what gives the store, or says why there is no way to it: then the lag is not known."""
+    try:
+        return partial(_given, store(settings))
+    except (AirflowNotFoundException, FinkError) as error:
+        return partial(_raise, error)
+
+
+def _given(opened: Store) -> Store:
+    return opened
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _key_of(restarts: list[Restart]) -> tuple[int, bool]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
-from fink_k8s.core.errors import NotPermitted
+from fink_k8s.core.errors import NotPermitted, OutOfSight
 from fink_k8s.core.restarts import restarts_of
 from fink_k8s.glue import night_trigger
 from fink_k8s.glue.night_trigger import NightTrigger
@@ -127,6 +127,38 @@ def test_a_drain_fires_when_the_lag_stays_0(event_of):
 def test_a_drain_whose_time_of_grace_is_over_says_what_is_left(event_of):
     event = event_of(running(), until=PAST, quiet_s=60, lags=[3, 3, 3])
     assert event["sign"] == "time-is-up"
+
+
+def test_a_store_that_nobody_here_sees_leaves_the_time_of_grace(monkeypatch, cluster):
+    def unseen(settings):
+        raise OutOfSight("FINK_STORE_MOUNT is not set")
+
+    monkeypatch.setattr(night_trigger, "store", unseen)
+    with pytest.raises(OutOfSight):
+        night_trigger._opener(None)()
+
+    async def looks(*_):
+        while True:
+            yield running()
+
+    asked = []
+
+    def with_data(cluster, settings, stream, evidence, open_store):
+        with pytest.raises(OutOfSight):
+            open_store()
+        asked.append(stream)
+        return evidence
+
+    monkeypatch.setattr(night_trigger, "looks", looks)
+    monkeypatch.setattr(night_trigger, "with_data", with_data)
+
+    async def collect():
+        trigger = NightTrigger("c", "ns", STREAM, PAST.isoformat(), quiet_s=60, poll_seconds=0)
+        return [event.payload async for event in trigger.run()]
+
+    (event,) = asyncio.run(collect())
+    assert (event["sign"], event["lag"]) == ("time-is-up", None)
+    assert asked
 
 
 def test_a_stream_that_dies_while_it_is_drained_has_died(event_of):
