@@ -24,6 +24,7 @@ class ApiServer:
         self.asked = Counter()
         self.open = Counter()
         self.refuses = {}
+        self.has_no_credentials = False
         self.metrics = {"gauges": {}}
         self.log = ["first words"]
         self.url = ""

@@ -14,6 +14,7 @@ import aiohttp
 
 from fink_k8s.adapters.api_errors import Away, away, error_of
 from fink_k8s.adapters.cluster import Access, Cluster, Object
+from fink_k8s.core.errors import Unavailable
 
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
@@ -133,7 +134,12 @@ class AsyncApi:
         """Read the credentials anew, unless someone has done so since `used` was used."""
         async with self._renewing:
             if self._door is used:
-                self._door = await asyncio.to_thread(_door_of, self._make_cluster)
+                try:
+                    self._door = await asyncio.to_thread(_door_of, self._make_cluster)
+                except Exception as error:
+                    # Whatever it is, a file that is being replaced or a connection that is being
+                    # edited: it must not end the watch for all who follow.
+                    raise Unavailable(f"the credentials cannot be read anew: {error}") from error
 
 
 @dataclass(frozen=True)

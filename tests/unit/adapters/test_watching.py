@@ -36,6 +36,8 @@ def follow(api, scene):
         async with api.serving():
 
             def cluster():
+                if api.has_no_credentials:
+                    raise OSError("the kubeconfig is being replaced")
                 access = Access(api.url, "token", "", "", "", is_verified=True)
                 return SimpleNamespace(access=lambda: access)
 
@@ -266,6 +268,28 @@ def test_a_right_that_is_missing_is_told_with_what_grants_it(api, verb):
         async with one() as follower:
             with pytest.raises(NotPermitted, match=r"airflow-account\.yaml"):
                 await follower.look()
+
+    follow(api, scene)
+
+
+def test_credentials_that_cannot_be_read_anew_end_no_watch(api):
+    api.put(APPLICATIONS, application())
+
+    async def scene(one):
+        async with one() as follower:
+            await follower.look()
+            await settled(lambda: api.open[APPLICATIONS] == 1)
+            api.has_no_credentials = True
+            for verb in ("list", "watch"):
+                api.refuses[APPLICATIONS, verb] = 401
+            api.hang_up(APPLICATIONS)
+            await asyncio.sleep(0.4)
+            with pytest.raises(Unavailable, match="cannot be read anew"):
+                await follower.look()
+            api.has_no_credentials = False
+            api.refuses.clear()
+            await asyncio.sleep(0.3)
+            assert (await follower.look()).state == "RUNNING"
 
     follow(api, scene)
 
