@@ -74,6 +74,8 @@ class NightWatch:
         health = self.last = assess(evidence)
         self._follow_driver(evidence, health, now)
         self.news = self._told(evidence, health, now)
+        if _is_being_ended(evidence):
+            health = Health(Verdict.ABSENT, "somebody ends the stream")
         lasted = self._lasted(health.verdict, now)
         died = self._died(health, evidence, lasted, now)
         if died is None and now >= self.until:
@@ -138,6 +140,19 @@ class NightWatch:
         if clock is not self._clock or self._since is None:
             self._clock, self._since = clock, now
         return now - self._since
+
+
+def _is_being_ended(evidence: Evidence) -> bool:
+    """Tell a stream that is being stopped: its application is gone, its drivers are asked to end.
+
+    Such a driver ends with exit code 0 in plain sight, and must not be taken for one that died.
+    """
+    drivers = evidence.drivers
+    return (
+        evidence.application is None
+        and bool(drivers)
+        and all(driver["metadata"].get("deletionTimestamp") for driver in drivers)
+    )
 
 
 def _uid_of(evidence: Evidence) -> str:

@@ -129,7 +129,9 @@ class WatchNightOperator(BaseOperator):
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
         with airflow_failures():
             there = self._cluster()
-            if self._uid_of(there) != death["application"]:
+            is_another = self._uid_of(there) != death["application"]
+            if is_another or not holders(there, self.namespace, self.stream):
+                # Somebody has started it anew, or ended it; both are theirs to decide.
                 self.log.info("stream %s is no longer the one that died", self.stream)
                 return self._watch()
             course, step = begin_stop(there, self.namespace, self.stream, _BEFORE_RESTART, self.log)

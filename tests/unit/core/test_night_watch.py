@@ -115,6 +115,21 @@ def test_a_stream_that_somebody_ended_is_gone_not_dead():
     assert "trigger fink_night again" in seen.reason
 
 
+@pytest.mark.parametrize("phase", ["Running", "Succeeded", "Failed"])
+def test_a_driver_that_is_asked_to_end_after_its_application_has_not_died(phase):
+    [driver] = stream().pods
+    metadata = {**driver["metadata"], "deletionTimestamp": "2026-01-01T20:00:00Z"}
+    ending = Evidence(None, [{**driver, "metadata": metadata, "status": {"phase": phase}}])
+    assert judged((1, stream()), (2, ending), (40, ending), (61, GONE)) is None
+    assert judged((1, stream()), (2, ending), (62, GONE)).sign is Sign.GONE
+
+
+def test_a_driver_without_application_that_ends_by_itself_has_died():
+    [driver] = stream().pods
+    ended = Evidence(None, [{**driver, "status": {"phase": "Failed"}}])
+    assert judged((1, stream()), (2, ended)).sign is Sign.DIED
+
+
 def test_an_application_that_is_replaced_is_not_gone():
     looks = [(1, stream()), (5, GONE), (64, stream("SUBMITTED", started=None, uid="b"))]
     assert judged(*looks, (70, GONE)) is None

@@ -161,6 +161,13 @@ def test_a_stream_that_another_run_has_started_anew_is_left_alone(cluster):
     assert cluster.find("SparkApplication", STREAM, "spark")["metadata"]["uid"] == "b"
 
 
+def test_a_stream_that_somebody_has_ended_meanwhile_is_not_started_anew(cluster):
+    pause = deferred_by(operator().resume, event("died", application=""))
+    watched = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert isinstance(watched.trigger, NightTrigger)
+    assert cluster.find("SparkApplication", STREAM, "spark") is None
+
+
 def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(cluster):
     dead = [Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3
     cluster.put(there(state="FAILED", history=dead))
