@@ -75,10 +75,12 @@ def test_the_restart_is_noted_with_its_cause_and_how_long_it_took(night):
 
 
 def test_alerts_that_come_after_the_end_are_waited_for(night):
-    first = night.first
-    drained = first.xcom("drain_late_alerts")
-    assert (drained["is_drained"], drained["lag"]) == (True, 0)
-    assert drained["waited_s"] >= 10
+    # Which of the two runs is the first to have waited is chance; the other may find it stopped.
+    waits = [run.xcom("drain_late_alerts") for run in (night.first, night.second)]
+    drained = [one for one in waits if one["is_drained"]]
+    assert drained
+    assert all(one["lag"] == 0 and one["waited_s"] >= 10 for one in drained)
+    assert {one["sign"] for one in waits} <= {"drained", "gone"}
 
 
 def test_the_stream_is_stopped_gracefully_and_nothing_is_left(night):
