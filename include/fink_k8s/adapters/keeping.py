@@ -8,6 +8,7 @@ from pyarrow import fs
 from pydantic import ValidationError
 
 from fink_k8s.adapters.storage import Store
+from fink_k8s.core.belonging import stream_named
 from fink_k8s.core.errors import InvalidRequest, OutOfSight, Unavailable
 from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.night_facts import NightFacts
@@ -80,7 +81,7 @@ def kept_streams(settings: Settings, open_store: OpenStore) -> list[str]:
         OutOfSight, Unavailable: nobody can look.
     """
     names = _shelf(settings, open_store).folders(_REPORTS)
-    return sorted(filter(_is_stream, names), key=_night_of, reverse=True)
+    return sorted(filter(stream_named, names), key=_night_of, reverse=True)
 
 
 def _shelf(settings: Settings, open_store: OpenStore) -> Store:
@@ -102,13 +103,6 @@ def _write_to_folder(home: str, folder: str, files: Mapping[str, str]) -> str:
         return _folder(home).write(folder, files)
     except (OSError, Unavailable) as error:
         raise Unavailable(f"{error}; check FINK_DIAGNOSIS_DIR") from error
-
-
-def _is_stream(name: str) -> bool:
-    try:
-        return bool(parse_stream_name(name))
-    except InvalidRequest:
-        return False
 
 
 def _night_of(stream: str) -> tuple[str, str]:

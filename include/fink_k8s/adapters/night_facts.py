@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from fink_k8s.adapters.alerts import Arrivals
 from fink_k8s.adapters.footers import Say
-from fink_k8s.adapters.storage import Store, Written
+from fink_k8s.adapters.storage import Spans, Store, Written, alerts_in
 from fink_k8s.core.counts import NightCounts
 from fink_k8s.core.errors import OutOfSight
 from fink_k8s.core.names import raw_path
@@ -84,7 +84,7 @@ class _Taken:
     """What the night's stream has committed."""
 
     counts: NightCounts
-    spans: Mapping[tuple[str, str], tuple[int, int]]
+    spans: Spans
     files: Sequence[Written]
 
     @classmethod
@@ -97,7 +97,7 @@ class _Taken:
         files = store.written(night, last, say)
         counts = NightCounts(
             batches=last + 1,
-            read=sum(end - start for start, end in spans.values()),
+            read=alerts_in(spans),
             stored=sum(one.rows for one in files if not one.is_set_aside),
             set_aside=sum(one.rows for one in files if one.is_set_aside),
         )

@@ -79,6 +79,8 @@ def _hdfs_files(address: StoreAddress) -> fs.FileSystem:
 _MOST_TEXT = 1 << 20
 Offsets = dict[tuple[str, str], int]
 """Offsets by (topic, partition)."""
+Spans = Mapping[tuple[str, str], tuple[int, int]]
+"""By (topic, partition): [start, end)."""
 
 
 def _nothing(_: str) -> None:
@@ -154,16 +156,15 @@ class Store:
         if not batches:
             return NightCounts(0, 0, 0, 0)
         last = batches[-1]
-        read = sum(end - start for start, end in self.spans(night, last).values())
+        read = alerts_in(self.spans(night, last))
         stored = self._rows(self._manifest(night, last))
         return NightCounts(last + 1, read, stored, self._set_aside(night, last))
 
-    def spans(self, night: str, last: int) -> dict[tuple[str, str], tuple[int, int]]:
+    def spans(self, night: str, last: int) -> Spans:
         """Return what batches up to `last` have read: by (topic, partition) [start, end)."""
         checkpoint = checkpoint_path(self._prefix, night)
         start = self._offsets(f"{checkpoint}/sources/0/0")
-        end = self._offsets(f"{checkpoint}/offsets/{last}")
-        return {where: (start.get(where, 0), offset) for where, offset in end.items()}
+        return _between(start, self._offsets(f"{checkpoint}/offsets/{last}"))
 
     def written(self, night: str, last: int, say: Say = _nothing) -> list[Written]:
         """Return the files of the batches up to `last`: those of the manifest, those set aside.
@@ -202,14 +203,14 @@ class Store:
         if last not in planned:
             return position
         start = self._offsets(f"{checkpoint}/sources/0/0")
+        spans = _between(start, self._offsets(f"{checkpoint}/offsets/{last}"))
         earlier = _batch_before(last, {n: at for n, at in ended.items() if n in planned})
-        spans = self.spans(night, last)
         return replace(
             position,
             committed_at=ended[last],
             **self._read_until(checkpoint, earlier, start, ended),
             next={int(number): end for (name, number), (_, end) in spans.items() if name == topic},
-            read=sum(end - begin for begin, end in spans.values()),
+            read=alerts_in(spans),
             set_aside=self._set_aside(night, last),
         )
 
@@ -329,7 +330,7 @@ class Store:
             end = self._offsets(f"{checkpoint}/offsets/{batch}")
         except Unavailable:  # Spark has cleared it away meanwhile
             return {}
-        return {"earlier_at": ended[batch], "earlier_read": _alerts_between(start, end)}
+        return {"earlier_at": ended[batch], "earlier_read": alerts_in(_between(start, end))}
 
     def _numbers(self, folder: str, suffix: str = "") -> list[int]:
         names = [info.base_name.removesuffix(suffix) for info in self._list(folder)
@@ -377,8 +378,14 @@ def _check(footer: Footer) -> None:
         raise Unavailable(f"{footer.path} cannot be read: {footer.broken}")
 
 
-def _alerts_between(start: Offsets, end: Offsets) -> int:
-    return sum(offset - start.get(where, 0) for where, offset in end.items())
+def _between(start: Offsets, end: Offsets) -> Spans:
+    """Return the spans that end at `end`; a partition that was not there at first begins at 0."""
+    return {where: (start.get(where, 0), offset) for where, offset in end.items()}
+
+
+def alerts_in(spans: Spans) -> int:
+    """Return how many alerts lie in spans of offsets."""
+    return sum(end - start for start, end in spans.values())
 
 
 def _batch_before(last: int, ended: Mapping[int, datetime]) -> int:

@@ -25,7 +25,7 @@ def stream_of(thing: Object) -> str:
     """
     metadata = thing["metadata"]
     if thing["kind"] == "SparkApplication":
-        return _stream_named(metadata["name"])
+        return stream_named(metadata["name"])
     return (
         _stream_labelled(metadata.get("labels") or {})
         or (_stream_driven_by(metadata["name"]) if thing["kind"] == "Pod" else "")
@@ -43,7 +43,7 @@ def is_driver(thing: Object) -> bool:
 
 def _stream_labelled(labels: Object) -> str:
     try:
-        return _stream_named(stream_name(labels.get(LABEL_SURVEY, ""), labels.get(LABEL_NIGHT, "")))
+        return stream_named(stream_name(labels.get(LABEL_SURVEY, ""), labels.get(LABEL_NIGHT, "")))
     except InvalidRequest:
         return ""
 
@@ -52,7 +52,7 @@ def _stream_owning(owners: Any) -> str:
     for owner in owners:
         found = ""
         if owner["kind"] == "SparkApplication":
-            found = _stream_named(owner["name"])
+            found = stream_named(owner["name"])
         elif owner["kind"] == "Pod":
             found = _stream_driven_by(owner["name"])
         if found:
@@ -61,10 +61,11 @@ def _stream_owning(owners: Any) -> str:
 
 
 def _stream_driven_by(pod: str) -> str:
-    return _stream_named(pod.removesuffix(_DRIVER_SUFFIX)) if pod.endswith(_DRIVER_SUFFIX) else ""
+    return stream_named(pod.removesuffix(_DRIVER_SUFFIX)) if pod.endswith(_DRIVER_SUFFIX) else ""
 
 
-def _stream_named(name: str) -> str:
+def stream_named(name: str) -> str:
+    """Return `name` where it is a stream's, else nothing."""
     try:
         parse_stream_name(name)
     except InvalidRequest:

@@ -119,8 +119,8 @@ class NightWatch:
     def _told(self, evidence: Evidence, health: Health, now: datetime) -> list[Restart]:
         """Return the stream's restarts with what is new of them; empty where nothing is."""
         history = restarts_of(evidence.application)
-        application, attempts = _uid_of(evidence), evidence.attempts
-        if not is_told(history, application, attempts):
+        application = _uid_of(evidence)
+        if not is_told(history, application, evidence.starts):
             restart = Restart(
                 at=self._down_since or now,
                 cause=self._cause or UNSEEN,

@@ -95,14 +95,14 @@ def started_again(there: Mapping[str, Any], restarts: Sequence[Restart]) -> dict
     }
 
 
-def is_told(history: Sequence[Restart], application: str, attempts: int) -> bool:
+def is_told(history: Sequence[Restart], application: str, starts: int) -> bool:
     """Tell whether the history has all restarts by the operator of an application.
 
-    `attempts` is how many drivers the operator has started for it.
+    `starts` is how many drivers the operator has started for it.
     """
     told = [one for one in history
             if one.by is RestartedBy.OPERATOR and one.application == application]  # fmt: skip
-    return len(told) >= attempts - 1
+    return len(told) >= starts - 1
 
 
 def in_a_row(history: Sequence[Restart], span: timedelta = HEALTHY_SPAN) -> int:

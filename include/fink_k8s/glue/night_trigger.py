@@ -2,21 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from asgiref.sync import sync_to_async
 
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.gather import with_data
 from fink_k8s.adapters.stopping import ask_to_end
-from fink_k8s.adapters.storage import Store
 from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
@@ -25,7 +22,7 @@ from fink_k8s.core.health import Verdict
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
 from fink_k8s.core.restarts import Restart, annotation_of
-from fink_k8s.core.settings import Settings, load_settings
+from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster, store
@@ -73,6 +70,7 @@ class NightTrigger(BaseTrigger):
         self.when_killed = WhenKilled(when_killed)
         self.poll_seconds = poll_seconds
         self.lag_seconds = lag_seconds
+        self._cluster: Cluster | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's address and its arguments."""
@@ -92,10 +90,9 @@ class NightTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Watch; the event is a dict of sign, reason, lived_s, application, lag."""
         settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
-        watched = await sync_to_async(cluster)(self.conn_id)
         drain = self._drain()
         try:
-            seen = await self._watch(watched, drain)
+            seen = await self._watch(drain)
         except FinkError as error:
             seen = Seen(Sign.UNWATCHABLE, str(error))
         await settled
@@ -107,8 +104,14 @@ class NightTrigger(BaseTrigger):
             log.warning("the task was killed; stream %s goes on", self.stream)
             return
         log.warning("the task was killed; stream %s is stopped, as the form asked", self.stream)
-        target = await sync_to_async(cluster)(self.conn_id)
+        target = await self._client()
         await asyncio.to_thread(ask_to_end, target, self.namespace, self.stream, StopManner())
+
+    async def _client(self) -> Cluster:
+        """Return a client of this trigger's own; few of a thousand triggers ever need one."""
+        if self._cluster is None:
+            self._cluster = await asyncio.to_thread(cluster, self.conn_id)
+        return self._cluster
 
     def _drain(self) -> Drain | None:
         if self.quiet_s is None:
@@ -116,7 +119,7 @@ class NightTrigger(BaseTrigger):
         quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
         return Drain(self.until, quiet, grace)
 
-    async def _watch(self, watched: Cluster, drain: Drain | None) -> Seen:
+    async def _watch(self, drain: Drain | None) -> Seen:
         watch, said, noted = NightWatch(self.until), "", (0, False)
         if drain:
             watch.until, watch.gone_for = _NEVER, ENDED_FOR
@@ -128,21 +131,21 @@ class NightTrigger(BaseTrigger):
                 end = watch.judge(evidence, utc_now())
                 # What is refused once is not asked for at each look.
                 if watch.news and (news := _key_of(watch.news)) != noted:
-                    noted = news if await self._note(watched, watch) else noted
+                    noted = news if await self._note(watch) else noted
                 if watch.last and watch.last.reason != said:
                     said = watch.last.reason
                     log.info("%s: %s", self.stream, said)
                 is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
                 if end is None and drain and is_well and clock() >= due:
                     due = clock() + self.lag_seconds
-                    end = await self._judge_lag(watched, drain, evidence)
+                    end = await self._judge_lag(drain, evidence)
                 if end is None and drain:
                     end = drain.out_of_grace(utc_now())
                 if end:
                     return end
         raise AssertionError("looks end by an outcome only")
 
-    async def _note(self, watched: Cluster, watch: NightWatch) -> bool:
+    async def _note(self, watch: NightWatch) -> bool:
         """Write the restarts down where whoever adopts the stream finds them.
 
         Returns whether that is done with: False where it may succeed later.
@@ -154,17 +157,17 @@ class NightTrigger(BaseTrigger):
             log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
         where = (KIND, self.stream, self.namespace)
         try:
-            await asyncio.to_thread(watched.annotate, *where, annotation_of(watch.news))
+            client = await self._client()
+            await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
         except FinkError as error:
             log.warning("the restart cannot be noted: %s", error)
             return not error.retryable
         return True
 
-    async def _judge_lag(self, watched: Cluster, drain: Drain, evidence: Evidence) -> Seen | None:
-        settings = await sync_to_async(load_settings)()
-        open_store = await sync_to_async(_opener)(settings)
+    async def _judge_lag(self, drain: Drain, evidence: Evidence) -> Seen | None:
+        settings, client = load_settings(), await self._client()
         full = await asyncio.to_thread(
-            with_data, watched, settings, self.stream, evidence, open_store
+            with_data, client, settings, self.stream, evidence, partial(store, settings)
         )
         for source, why in full.unanswered.items():
             log.warning("could not look at %s: %s", source, why)
@@ -173,22 +176,6 @@ class NightTrigger(BaseTrigger):
         if str(drain) != before:
             log.info("%s: %s", self.stream, drain)
         return seen
-
-
-def _opener(settings: Settings) -> Callable[[], Store]:
-    """Return what gives the store, or says why there is no way to it: then the lag is not known."""
-    try:
-        return partial(_given, store(settings))
-    except (AirflowNotFoundException, FinkError) as error:
-        return partial(_raise, error)
-
-
-def _given(opened: Store) -> Store:
-    return opened
-
-
-def _raise(error: Exception) -> NoReturn:
-    raise error
 
 
 def _key_of(restarts: list[Restart]) -> tuple[int, bool]:

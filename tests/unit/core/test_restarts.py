@@ -90,10 +90,10 @@ def test_an_annotation_keeps_the_latest():
 
 def test_the_operator_s_restarts_are_told_when_each_attempt_is():
     history = [by_operator("a"), by_fink(), by_operator("b")]
-    assert is_told(history, "a", attempts=2)
-    assert not is_told(history, "a", attempts=3)
-    assert is_told(history, "c", attempts=1)
-    assert is_told([], "", attempts=0)
+    assert is_told(history, "a", starts=2)
+    assert not is_told(history, "a", starts=3)
+    assert is_told(history, "c", starts=1)
+    assert is_told([], "", starts=0)
 
 
 def test_pauses_grow_and_end():

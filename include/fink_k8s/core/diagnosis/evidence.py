@@ -103,6 +103,11 @@ class Evidence:
         return self.application is not None or self.driver is not None
 
     @property
+    def status(self) -> Object:
+        """Return the application's status; empty where there is none yet."""
+        return (self.application or {}).get("status") or {}
+
+    @property
     def state(self) -> str:
         """Return the application's state, e.g. `RUNNING`; empty for a new one.
 
@@ -110,8 +115,7 @@ class Evidence:
         """
         if self.application is None and self.driver is not None:
             return state_of_driver(self.driver_phase)
-        status = (self.application or {}).get("status") or {}
-        return str((status.get("applicationState") or {}).get("state", ""))
+        return str((self.status.get("applicationState") or {}).get("state", ""))
 
     @property
     def runs(self) -> bool:
@@ -120,21 +124,14 @@ class Evidence:
         return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
 
     @property
-    def attempts(self) -> int:
-        """Return how many drivers the operator has started for the application."""
-        status = (self.application or {}).get("status") or {}
-        return int(status.get("executionAttempts") or 0)
-
-    @property
     def message(self) -> str:
         """Return the application's error message."""
-        status = (self.application or {}).get("status") or {}
-        return str((status.get("applicationState") or {}).get("errorMessage", ""))
+        return str((self.status.get("applicationState") or {}).get("errorMessage", ""))
 
     @property
     def starts(self) -> int:
         """Return how often the operator has started a driver of this application."""
-        return int(((self.application or {}).get("status") or {}).get("executionAttempts") or 0)
+        return int(self.status.get("executionAttempts") or 0)
 
     @property
     def flags(self) -> dict[str, str]:

@@ -92,8 +92,7 @@ def check_crash_loop(evidence: Evidence) -> Diagnosis | None:
     It takes a full look. The operator tells how many drivers it has started, and when the last one;
     the mean time between two of them tells a loop from a few restarts in a long night.
     """
-    status = (evidence.application or {}).get("status") or {}
-    last, now = status.get("lastSubmissionAttemptTime"), evidence.seen_at
+    last, now = evidence.status.get("lastSubmissionAttemptTime"), evidence.seen_at
     made = (evidence.application or {}).get("metadata", {}).get("creationTimestamp")
     if now is None or not last or not made or evidence.starts < LOOP_STARTS:
         return None
