@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from fink_k8s.adapters.storage import NightCounts, Store
 from fink_k8s.core.names import pod_selector
 from testbed.airflow import AirflowClient
 
@@ -99,3 +100,17 @@ def drivers(stream: str) -> list[dict[str, Any]]:
 
 def application(stream: str) -> dict[str, Any]:
     return json.loads(kubectl("get", "sparkapplication", stream, "-o", "json"))
+
+
+def wait_for_counts(store: Store, night: str, read: int, seconds: float = 90) -> NightCounts:
+    """Return the counts once `read` alerts are committed and each is stored or set aside.
+
+    A deploy ends with its first batch, more may come; and what a batch sets aside is written right
+    after its commit.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        counts = store.counts(night)
+        if (counts.read >= read and counts.is_complete) or time.monotonic() > deadline:
+            return counts
+        time.sleep(1)

@@ -28,6 +28,7 @@ from tests.e2e.driving import (
     drivers,
     kubectl,
     unused_night,
+    wait_for_counts,
 )
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -310,15 +311,6 @@ def read_folder(address):
         for info in files.get_file_info(fs.FileSelector(folder, recursive=True))
         if info.is_file
     }
-
-
-def wait_for_counts(store: Store, night: str, read: int, wait_seconds: float = 90) -> NightCounts:
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        counts = store.counts(night)
-        if (counts.read == read and counts.is_complete) or time.monotonic() > deadline:
-            return counts
-        time.sleep(1)
 
 
 def first_cause_after(run, task_id: str) -> float:

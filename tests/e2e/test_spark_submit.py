@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fink_k8s.adapters.storage import NightCounts
-from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night
+from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night, wait_for_counts
 from tests.operator_away import without_operator
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -41,10 +41,9 @@ def test_the_chain_needs_no_operator(deployed, store):
         "driver_pod": f"{STREAM}-driver",
     }
     assert STREAM not in kubectl("get", "sparkapplications")
-    deadline = time.monotonic() + 60
-    while (counts := store.counts(NIGHT)).read < 200 and time.monotonic() < deadline:
-        time.sleep(1)
-    assert counts == NightCounts(batches=1, read=200, stored=197, set_aside=3)
+    assert wait_for_counts(store, NIGHT, 200) == NightCounts(
+        batches=1, read=200, stored=197, set_aside=3
+    )
 
 
 def test_no_credential_is_in_a_log_or_a_result(deployed, environment):

@@ -20,7 +20,7 @@ from testbed.browser import person_at
 from testbed.network import leftovers
 from testbed.places import KUBECONFIG_AIRFLOW, ROOT
 from testbed.servers import docker
-from tests.e2e.driving import DEPLOY, NOT_NEEDED, Fink, application, kubectl
+from tests.e2e.driving import DEPLOY, NOT_NEEDED, Fink, application, kubectl, wait_for_counts
 
 pytestmark = [
     pytest.mark.testbed,
@@ -252,17 +252,3 @@ def test_down_leaves_nothing(up):
     assert pins.COMPOSE_BRIDGE not in leftovers()
     with pytest.raises(httpx.ConnectError):
         httpx.get(up.url, timeout=5)
-
-
-def wait_for_counts(store, night, read, seconds=60):
-    """Return the counts once `read` messages are committed; batches come after the first one.
-
-    What a batch sets aside is written right after its commit.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        counts = store.counts(night)
-        if counts.read >= read and counts.is_complete:
-            break
-        time.sleep(2)
-    return counts

@@ -18,7 +18,7 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stores import AccessMode
 from testbed.airflow import Airflow, AirflowClient
 from testbed.places import ROOT
-from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl
+from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl, wait_for_counts
 from tests.long.claims import claim_named, volume
 
 pytestmark = [
@@ -95,7 +95,7 @@ def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
     record_property("read before the kill", before.read)
     assert before.read < PRODUCED, "it was to be killed in the middle"
 
-    counts = wait_for_counts(store, KILLED, read=PRODUCED, wait_seconds=240)
+    counts = wait_for_counts(store, KILLED, read=PRODUCED, seconds=240)
     record_property("stored", counts.stored)
     assert counts == NightCounts(counts.batches, PRODUCED, PRODUCED - 20, 20)
     (driver,) = drivers(request.stream)
@@ -212,15 +212,6 @@ def wait_for(condition, wait_seconds):
         assert time.monotonic() < deadline, f"not so after {wait_seconds} s"
         time.sleep(1)
     return found
-
-
-def wait_for_counts(store, night, read, wait_seconds=90):
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        counts = store.counts(night)
-        if (counts.read == read and counts.is_complete) or time.monotonic() > deadline:
-            return counts
-        time.sleep(1)
 
 
 def delete(night):
