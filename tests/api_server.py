@@ -15,7 +15,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 class ApiServer:
     """Objects by path and name; `asked` counts what was asked for, `open` the watches held.
 
-    `refuses` holds an HTTP status by (path, verb), the verb list or watch.
+    `refuses` holds an HTTP status by (path, verb), the verb list, watch or metrics.
     """
 
     def __init__(self):
@@ -108,6 +108,8 @@ class ApiServer:
 
     async def _metrics(self, request):
         self.asked["metrics", request.match_info["pod"]] += 1
+        if status := self.refuses.get((PODS, "metrics")):
+            return web.json_response({"message": f"refused with {status}"}, status=status)
         return web.json_response(self.metrics)
 
     async def _log(self, request):

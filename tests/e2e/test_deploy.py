@@ -12,7 +12,7 @@ import pytest
 from pyarrow import fs
 
 from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.storage import NightCounts, Store
+from fink_k8s.adapters.storage import NightCounts
 from fink_k8s.adapters.streams import observe
 from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.health import Verdict, assess

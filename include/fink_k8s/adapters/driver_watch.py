@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -22,6 +23,21 @@ _PROBE_SECONDS = 10
 _LAST_WORDS_SECONDS = 1.0
 
 
+class Turns:
+    """When the drivers of one watch are asked for their metrics: no more than its pace allows."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.places = asyncio.Semaphore(pace.probes_at_once)
+        self.drivers = 0
+        """How many are watched."""
+        self._pace = pace
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds from one question to a driver to the next."""
+        return max(self._pace.probe_seconds, self.drivers / self._pace.probes_per_second)
+
+
 class DriverWatch:
     """One stream's driver, from the moment that it runs; `changed` is called after each probe.
 
@@ -35,7 +51,7 @@ class DriverWatch:
         namespace: str,
         stream: str,
         pace: Pace,
-        places: asyncio.Semaphore,
+        turns: "Turns",
         changed: Callable[[], None],
     ) -> None:
         self.awaits_probe = False
@@ -44,7 +60,7 @@ class DriverWatch:
         self._namespace = namespace
         self._pod = driver_pod_name(stream)
         self._pace = pace
-        self._places = places
+        self._turns = turns
         self._changed = changed
         self._uid = ""
         self._runs = False
@@ -54,6 +70,8 @@ class DriverWatch:
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._is_read = asyncio.Event()
         self._tail: tuple[str, str] = ("", "")
+        self._asked = 0
+        self._asked_at = -math.inf
         self._probing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,8 +103,14 @@ class DriverWatch:
             FinkError: the API server does not let them through; says why.
         """
         if self._failure:
-            raise self._failure
+            # One error for all who look: each raise would add to its traceback.
+            raise self._failure.with_traceback(None)
         return self._metrics
+
+    @property
+    def probes(self) -> int:
+        """Return how often metrics were asked for, of all its drivers; 0 before an answer."""
+        return 0 if self.awaits_probe else self._asked
 
     async def said(self, driver: Mapping[str, Any] | None) -> str:
         """Return the last lines of its log; of a driver that has just ended, its last as well."""
@@ -131,16 +155,20 @@ class DriverWatch:
         self._probing = self._start(self._probe())
 
     async def _probe(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
+            # Also from one driver to the next: one that flaps is not asked more often.
+            await asyncio.sleep(self._asked_at + self._turns.seconds - clock())
             metrics, failure = None, None
-            async with self._places:
+            async with self._turns.places:
+                self._asked_at = clock()
                 try:
                     metrics = await self._ask()
                 except FinkError as error:
                     failure = error
+            self._asked += 1
             self._metrics, self._failure, self.awaits_probe = metrics, failure, False
             self._changed()
-            await asyncio.sleep(self._pace.probe_seconds)
 
     async def _ask(self) -> Object | None:
         """Return the gauges, None where the driver has none."""

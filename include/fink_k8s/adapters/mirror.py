@@ -28,7 +28,9 @@ class Pace:
     """How often the API server is asked, and how old what it said may be; all in seconds."""
 
     probe_seconds: float = 5
-    """From one question for a driver's metrics to the next."""
+    """From one question for a driver's metrics to the next, unless there are very many drivers."""
+    probes_per_second: float = 20
+    """How many drivers are asked in a second, at most: of a thousand, each one every 50 s."""
     probes_at_once: int = 16
     watch_seconds: float = 300
     """How long the API server is asked to keep a watch open."""
@@ -80,16 +82,18 @@ class Mirror:
 
     def check(self) -> None:
         """Raise why the objects are not known, or no longer; what is a little old counts."""
-        if not self._is_listed:
-            raise self._failure or Unavailable(f"the API server has not listed {self._path} yet")
-        if self._failure is None or self._lost_at is None:
+        failure = self._failure
+        if not self._is_listed and failure is None:
+            raise Unavailable(f"the API server has not listed {self._path} yet")
+        if failure and not (self._is_listed and failure.retryable):
+            # One error for all who look: each raise would add to its traceback.
+            raise failure.with_traceback(None)
+        if failure is None or self._lost_at is None:
             return
-        if not self._failure.retryable:
-            raise self._failure
         if (utc_now() - self._lost_at).total_seconds() < self._pace.stale_seconds:
             return
         raise Unavailable(
-            f"nothing is known of {self._path} since {self._lost_at:%H:%M:%S} UTC: {self._failure}"
+            f"nothing is known of {self._path} since {self._lost_at:%H:%M:%S} UTC: {failure}"
         )
 
     async def keep(self, api: AsyncApi) -> None:

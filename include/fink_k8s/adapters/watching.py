@@ -15,7 +15,7 @@ from typing import Any
 from fink_k8s.adapters.api_errors import NotThere
 from fink_k8s.adapters.async_api import AsyncApi
 from fink_k8s.adapters.cluster import Cluster, Object, path_of
-from fink_k8s.adapters.driver_watch import DriverWatch
+from fink_k8s.adapters.driver_watch import DriverWatch, Turns
 from fink_k8s.adapters.mirror import Mirror, Pace
 from fink_k8s.adapters.streams import KIND
 from fink_k8s.core.diagnosis import Evidence
@@ -71,7 +71,7 @@ class NamespaceWatch:
         self.api = AsyncApi(make_cluster)
         self.namespace = namespace
         self._pace = pace
-        self._places = asyncio.Semaphore(pace.probes_at_once)
+        self._turns = Turns(pace)
         self._streams: dict[str, _Stream] = {}
         self._left: list[DriverWatch] = []
         self._applications = self._mirror(KIND, "", _name_of)
@@ -90,10 +90,11 @@ class NamespaceWatch:
         """Add a follower of a stream."""
         if stream not in self._streams:
             driver = DriverWatch(
-                self.api, self.namespace, stream, self._pace, self._places,
+                self.api, self.namespace, stream, self._pace, self._turns,
                 lambda: self._wake(stream),
             )  # fmt: skip
             self._streams[stream] = _Stream(driver)
+            self._turns.drivers = len(self._streams)
         follower = Follower(self, stream)
         self._streams[stream].followers.append(follower)
         self._see(stream)
@@ -105,6 +106,7 @@ class NamespaceWatch:
         followed.followers.remove(follower)
         if not followed.followers:
             del self._streams[follower.stream]
+            self._turns.drivers = len(self._streams)
             followed.driver.cancel()
             self._left.append(followed.driver)
         if not self._streams:
@@ -199,7 +201,8 @@ class Follower:
         self.news.clear()
         seen = await self._certainly(Evidence(*self._watch.parts_of(self.stream)))
         metrics = driver.metrics() if seen.driver_phase == "Running" else None
-        return Evidence(seen.application, seen.pods, metrics, await driver.said(seen.driver))
+        said = await driver.said(seen.driver)
+        return Evidence(seen.application, seen.pods, metrics, said, probes=driver.probes)
 
     async def changed(self, timeout_seconds: float) -> bool:
         """Wait until something of the stream has changed since the last look; tell whether."""

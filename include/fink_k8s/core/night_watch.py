@@ -13,13 +13,9 @@ from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
 from fink_k8s.core.health import Health, Verdict, assess
 from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
 
-PROBE_TIME = timedelta(seconds=5)
-"""How often a driver's metrics are asked for."""
 GONE_FOR = timedelta(seconds=60)
 """How long an application has to be missing: in an upgrade there is none for some seconds."""
 UNSEEN = "the driver was deleted, or its end was not seen"
-# A driver without query may answer now and then: it is one and the same death.
-_CLOCKS = {Verdict.SILENT: Verdict.NO_QUERY}
 
 
 class Sign(StrEnum):
@@ -49,12 +45,12 @@ class Seen:
 class NightWatch:
     """Judges one stream until `until`.
 
-    A query that is dead under a Running driver is known after two probes, unless the driver is so
-    young that the query may not have begun; one that was seen alive under this driver has.
+    A query that is dead under a Running driver is known when two probes in a row have found none,
+    unless the driver is so young that the query may not have begun; one that was seen alive under
+    this driver has.
     """
 
     until: datetime
-    patience: timedelta = 2 * PROBE_TIME
     start_time: timedelta = START_TIME
     gone_for: timedelta = GONE_FOR
     last: Health | None = None
@@ -66,8 +62,8 @@ class NightWatch:
     _lived: float = 0
     _before: float = 0
     _cause: str = ""
-    _clock: Verdict | None = None
-    _since: datetime | None = None
+    _gone_since: datetime | None = None
+    _dead_at: int = 0
 
     def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
@@ -76,31 +72,39 @@ class NightWatch:
         self.news = self._told(evidence, health, now)
         if _is_being_ended(evidence):
             health = Health(Verdict.ABSENT, "somebody ends the stream")
-        lasted = self._lasted(health.verdict, now)
-        died = self._died(health, evidence, lasted, now)
+        died = self._died(health, evidence, now)
         if died is None and now >= self.until:
             return Seen(Sign.TIME_IS_UP, health.reason)
         return died
 
-    def _died(
-        self, health: Health, evidence: Evidence, lasted: timedelta, now: datetime
-    ) -> Seen | None:
-        match health.verdict:
-            case Verdict.FAILED | Verdict.ENDED:
-                return Seen(Sign.DIED, health.reason, self._lived, _uid_of(evidence))
-            case Verdict.ABSENT if lasted >= self.gone_for:
-                return Seen(
-                    Sign.GONE,
-                    "the stream is gone: somebody ended it, or deleted its application; trigger "
-                    "fink_night again to go on with the night",
-                )
-            case Verdict.NO_QUERY | Verdict.SILENT if lasted >= self.patience:
-                age = now - (evidence.driver_started or now)
-                if self._was_alive or age >= self.start_time:
-                    answers = health.verdict is Verdict.NO_QUERY
-                    cause = str(query_dead(age, answers=answers))
-                    return Seen(Sign.DIED, cause, self._lived, _uid_of(evidence))
-        return None
+    def _died(self, health: Health, evidence: Evidence, now: datetime) -> Seen | None:
+        is_gone = health.verdict is Verdict.ABSENT
+        self._gone_since = (self._gone_since or now) if is_gone else None
+        if self._gone_since and now - self._gone_since >= self.gone_for:
+            return Seen(
+                Sign.GONE,
+                "the stream is gone: somebody ended it, or deleted its application; trigger "
+                "fink_night again to go on with the night",
+            )
+        cause = health.reason if health.verdict in {Verdict.FAILED, Verdict.ENDED} else ""
+        if self._has_no_query(health, evidence):
+            age = now - (evidence.driver_started or now)
+            if self._was_alive or age >= self.start_time:
+                cause = str(query_dead(age, answers=health.verdict is Verdict.NO_QUERY))
+        return Seen(Sign.DIED, cause, self._lived, _uid_of(evidence)) if cause else None
+
+    def _has_no_query(self, health: Health, evidence: Evidence) -> bool:
+        """Tell whether two probes in a row have found no query.
+
+        A driver without query may answer now and then: it is one and the same death.
+        """
+        if health.verdict not in {Verdict.NO_QUERY, Verdict.SILENT}:
+            self._dead_at = 0
+            return False
+        if not evidence.probes:
+            return False
+        self._dead_at = self._dead_at or evidence.probes
+        return evidence.probes > self._dead_at
 
     def _follow_driver(self, evidence: Evidence, health: Health, now: datetime) -> None:
         """Keep since when the driver runs, or is down, and why."""
@@ -133,13 +137,6 @@ class NightWatch:
             back = max(0.0, round((now - history[-1].at).total_seconds(), 1))
             return [*history[:-1], history[-1].model_copy(update={"back_after_s": back})]
         return []
-
-    def _lasted(self, verdict: Verdict, now: datetime) -> timedelta:
-        """Return for how long the verdict has held."""
-        clock = _CLOCKS.get(verdict, verdict)
-        if clock is not self._clock or self._since is None:
-            self._clock, self._since = clock, now
-        return now - self._since
 
 
 def _is_being_ended(evidence: Evidence) -> bool:

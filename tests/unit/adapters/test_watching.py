@@ -1,6 +1,7 @@
 """All who follow streams share one list and one watch, which outlive what a network does."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -41,8 +42,8 @@ def follow(api, scene):
                 access = Access(api.url, "token", "", "", "", is_verified=True)
                 return SimpleNamespace(access=lambda: access)
 
-            def one(stream=STREAM, key="conn"):
-                return following(key, cluster, NAMESPACE, stream, PACE)
+            def one(stream=STREAM, key="conn", pace=PACE):
+                return following(key, cluster, NAMESPACE, stream, pace)
 
             before = asyncio.all_tasks()
             await asyncio.wait_for(scene(one), 30)
@@ -320,6 +321,62 @@ def test_a_driver_s_query_is_asked_for_at_a_bounded_rate(api):
             assert api.asked["metrics", f"{STREAM}-driver"] < 10
             api.metrics = {"gauges": {}}
             await until(follower, lambda seen: seen.live_queries == 0)
+
+    follow(api, scene)
+
+
+def test_a_driver_that_comes_and_goes_is_not_asked_more_often(api):
+    api.put(APPLICATIONS, application())
+    pace = replace(PACE, probe_seconds=0.5)
+
+    async def scene(one):
+        begun = asyncio.get_running_loop().time()
+        async with one(pace=pace) as follower:
+            for n in range(40):
+                api.put(PODS, driver(uid=f"u{n}"))
+                assert await follower.changed(5)
+                follower.news.clear()
+                api.delete(PODS, f"{STREAM}-driver")
+                assert await follower.changed(5)
+                follower.news.clear()
+            seconds = asyncio.get_running_loop().time() - begun
+            assert api.asked["metrics", f"{STREAM}-driver"] <= 1 + seconds / 0.5
+            assert seconds < 10
+
+    follow(api, scene)
+
+
+def test_of_very_many_drivers_each_is_asked_less_often(api):
+    for stream in (STREAM, OTHER):
+        api.put(APPLICATIONS, application(stream))
+        api.put(PODS, driver(stream))
+    pace = replace(PACE, probes_per_second=2)
+
+    async def scene(one):
+        async with one(pace=pace) as follower, one(OTHER, pace=pace) as other:
+            begun, probes = asyncio.get_running_loop().time(), 0
+            await follower.look(), await other.look()
+            while probes < 3:
+                await follower.changed(5)
+                probes = (await follower.look()).probes
+            assert asyncio.get_running_loop().time() - begun >= 2
+
+    follow(api, scene)
+
+
+def test_an_error_that_many_are_told_does_not_grow(api):
+    api.put(APPLICATIONS, application())
+    api.put(PODS, driver())
+    api.refuses[PODS, "metrics"] = 403
+
+    async def scene(one):
+        async with one() as follower:
+            depths = set()
+            for _ in range(50):
+                with pytest.raises(NotPermitted) as told:
+                    await follower.look()
+                depths.add(len(told.traceback))
+            assert len(depths) == 1
 
     follow(api, scene)
 

@@ -18,7 +18,15 @@ def at(seconds):
 
 
 def stream(
-    state="RUNNING", metrics=LIVE, *, started=0, attempts=1, history=(), message="", uid="a"
+    state="RUNNING",
+    metrics=LIVE,
+    *,
+    probes=1,
+    started=0,
+    attempts=1,
+    history=(),
+    message="",
+    uid="a",
 ):
     """Return what is seen of an application, with a driver unless `started` is None."""
     pods = []
@@ -35,7 +43,7 @@ def stream(
             "executionAttempts": attempts,
         },
     }
-    return Evidence(application, pods, metrics)
+    return Evidence(application, pods, metrics, probes=probes)
 
 
 GONE = Evidence(None)
@@ -81,31 +89,38 @@ def test_a_death_at_the_end_of_the_night_is_a_death():
 
 @pytest.mark.parametrize("metrics", [NO_QUERY, SILENT])
 def test_a_query_that_lived_and_is_dead_is_known_after_two_probes(metrics):
-    dead = stream(metrics=metrics)
-    seen = judged((1, stream()), (5, dead), (10, dead), (15, dead))
+    first, second = (stream(metrics=metrics, probes=n) for n in (2, 3))
+    seen = judged((1, stream()), (5, first), (9, first), (10, second))
     assert seen.sign is Sign.DIED
     assert "query-dead" in seen.reason
 
 
 def test_a_probe_that_fails_once_is_no_death():
-    dead = stream(metrics=SILENT)
-    assert judged((1, stream()), (5, dead), (10, stream()), (15, dead), (24, dead)) is None
+    first, second = (stream(metrics=SILENT, probes=n) for n in (2, 4))
+    well = stream(probes=3)
+    assert judged((1, stream()), (5, first), (10, well), (15, second), (24, second)) is None
+
+
+def test_while_a_probe_is_on_its_way_nothing_is_held_against_the_driver():
+    unasked = stream(metrics=SILENT, probes=0)
+    first = stream(metrics=SILENT, probes=7)
+    assert judged((1, stream()), (2, unasked), (30, unasked), (40, first), (90, first)) is None
 
 
 def test_no_query_and_no_answer_by_turns_are_one_death():
-    looks = [(5, stream(metrics=NO_QUERY)), (10, stream(metrics=SILENT))]
-    assert judged((1, stream()), *looks, (15, stream(metrics=NO_QUERY))).sign is Sign.DIED
+    look = 5, stream(metrics=NO_QUERY, probes=2)
+    assert judged((1, stream()), look, (10, stream(metrics=SILENT, probes=3))).sign is Sign.DIED
 
 
 def test_a_young_driver_is_given_time_to_begin_its_query():
-    young = stream(metrics=NO_QUERY)
-    assert judged((1, young), (30, young), (119, young)) is None
-    assert judged((1, young), (121, young)).sign is Sign.DIED
+    first, second = (stream(metrics=NO_QUERY, probes=n) for n in (1, 2))
+    assert judged((1, first), (30, second), (119, second)) is None
+    assert judged((1, first), (121, second)).sign is Sign.DIED
 
 
 def test_a_new_driver_is_given_time_again():
-    looks = [(1, stream()), (60, stream(metrics=NO_QUERY, started=58, attempts=2))]
-    late = stream(metrics=NO_QUERY, started=58, attempts=2)
+    looks = [(1, stream()), (60, stream(metrics=NO_QUERY, probes=2, started=58, attempts=2))]
+    late = stream(metrics=NO_QUERY, probes=3, started=58, attempts=2)
     assert judged(*looks, (90, late), (177, late)) is None
 
 

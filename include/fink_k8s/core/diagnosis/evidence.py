@@ -92,6 +92,8 @@ class Evidence:
     """By pod; of an earlier container of a pod by `<pod>.previous`."""
     position: Position | None = None
     topic: Topic | None = None
+    probes: int = 0
+    """How often whoever watches has asked for metrics; 0 where there is no answer to go by yet."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """What the tasks of a failed run said last, by task."""
     unanswered: Mapping[str, str] = field(default_factory=dict)
