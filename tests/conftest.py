@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 # Before anything imports Airflow, which reads its configuration then and there.
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+HOME = tempfile.TemporaryDirectory(prefix="airflow-of-tests-")
+os.environ["AIRFLOW_HOME"] = HOME.name
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(Path(__file__).resolve().parents[1] / "plugins")
 

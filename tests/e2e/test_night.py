@@ -58,6 +58,8 @@ def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
 def test_a_second_run_of_the_night_adopts_its_stream(night):
     assert night.second.xcom("submit.submit_application")["way"] == "adopted"
     assert night.states[1] == "success"
+    told = [run.xcom("verify_night")["adopted"] for run in (night.first, night.second)]
+    assert told == [False, True]
 
 
 def test_there_is_one_driver_at_all_times(night):
@@ -70,6 +72,7 @@ def test_the_restart_is_noted_with_its_cause_and_how_long_it_took(night):
     first = night.first
     [restart] = first.xcom("watch_until_end")["restarts"]
     assert restart["by"] == "operator"
+    assert "the driver's pod was deleted" in restart["cause"]
     assert restart["lived_s"] > 0
     assert 0 < restart["back_after_s"] < 60
 
@@ -97,7 +100,7 @@ def test_the_morning_s_page_says_it_in_one_sentence_with_the_offsets(night):
     report = first.xcom("report_night")
     assert report["verified"]
     assert "350 alerts read = 346 stored + 4 set aside" in report["sentence"]
-    assert "1 restart" in report["sentence"]
+    assert "1 restart (the driver's pod was deleted" in report["sentence"]
     page = first.client.page(f"/fink/nights/{STREAM}")
     assert page.status_code == 200
     assert "346 stored" in page.text

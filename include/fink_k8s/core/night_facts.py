@@ -140,15 +140,16 @@ class NightFacts(_Fact):
         watched: dict[str, Any] | None,
         drained: dict[str, Any] | None,
         stopped: dict[str, Any] | None,
+        *,
+        adopted: bool = False,
     ) -> Self:
         """Return the facts with what the tasks of the night saw, as far as they told it."""
-        watched = watched or {}
+        # Who drained saw what the watch saw, and more; a drain that found no stream saw nothing.
+        told = [(one or {}).get("restarts") or () for one in (watched, drained)]
         return self.model_copy(
             update={
-                "restarts": tuple(
-                    Restart.model_validate(one) for one in watched.get("restarts") or ()
-                ),
-                "adopted": bool(watched.get("adopted")),
+                "restarts": tuple(Restart.model_validate(one) for one in max(told, key=len)),
+                "adopted": adopted,
                 "drain": Drained.model_validate(drained or {}),
                 "stop": str((stopped or {}).get("line") or ""),
             }

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
+from fink_k8s.core.diagnosis.words import DELETED
 from fink_k8s.core.health import Health, Verdict, assess
 from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
 
@@ -54,14 +55,18 @@ class NightWatch:
     start_time: timedelta = START_TIME
     gone_for: timedelta = GONE_FOR
     last: Health | None = None
+    history: list[Restart] = field(default_factory=list)
+    """The stream's restarts, as its application told them last."""
     news: list[Restart] = field(default_factory=list)
-    """The stream's restarts, where the last look has something new to tell of them."""
+    """The same, where the last look has something new to tell of them."""
     _started: datetime | None = None
     _was_alive: bool = False
     _down_since: datetime | None = None
     _lived: float = 0
     _before: float = 0
     _cause: str = ""
+    _runs: bool = False
+    _taken: datetime | None = None
     _gone_since: datetime | None = None
     _dead_at: int = 0
 
@@ -69,6 +74,8 @@ class NightWatch:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
         health = self.last = assess(evidence)
         self._follow_driver(evidence, health, now)
+        if evidence.exists:
+            self.history = restarts_of(evidence.application or evidence.driver)
         self.news = self._told(evidence, health, now)
         if _is_being_ended(evidence):
             health = Health(Verdict.ABSENT, "somebody ends the stream")
@@ -86,7 +93,9 @@ class NightWatch:
                 "the stream is gone: somebody ended it, or deleted its application; trigger "
                 "fink_night again to go on with the night",
             )
-        cause = health.reason if health.verdict in {Verdict.FAILED, Verdict.ENDED} else ""
+        cause = ""
+        if health.verdict in {Verdict.FAILED, Verdict.ENDED}:
+            cause = self._cause if self._was_deleted else health.reason
         if self._has_no_query(health, evidence):
             age = now - (evidence.driver_started or now)
             if self._was_alive or age >= self.start_time:
@@ -114,16 +123,25 @@ class NightWatch:
             self._started, self._was_alive = started, False
         if health.verdict is Verdict.HEALTHY:
             self._was_alive, self._down_since, self._cause = True, None, ""
+            self._runs = True
             self._lived = (now - (self._started or now)).total_seconds()
             return
         self._down_since = self._down_since or now
-        if health.diagnosis:
+        if self._runs and _is_taken_away(evidence):
+            self._cause, self._taken = str(DELETED), self._started
+        elif health.diagnosis and not self._was_deleted:
+            # What the operator and the driver's last words say later is but the echo.
             self._cause = str(health.diagnosis)
+        self._runs = evidence.driver_phase == "Running"
+
+    @property
+    def _was_deleted(self) -> bool:
+        """Tell whether the last driver did not end, but was taken away."""
+        return self._cause == str(DELETED) and self._taken == self._started
 
     def _told(self, evidence: Evidence, health: Health, now: datetime) -> list[Restart]:
         """Return the stream's restarts with what is new of them; empty where nothing is."""
-        history = restarts_of(evidence.application)
-        application = _uid_of(evidence)
+        history, application = self.history, _uid_of(evidence)
         if not is_told(history, application, evidence.starts):
             restart = Restart(
                 at=self._down_since or now,
@@ -150,6 +168,16 @@ def _is_being_ended(evidence: Evidence) -> bool:
         and bool(drivers)
         and all(driver["metadata"].get("deletionTimestamp") for driver in drivers)
     )
+
+
+def _is_taken_away(evidence: Evidence) -> bool:
+    """Tell whether a driver that ran is gone, or going, before the operator has noticed.
+
+    One that ends by itself is seen to have failed first.
+    """
+    if evidence.application is None or evidence.state != "RUNNING":
+        return False
+    return evidence.driver is None or "deletionTimestamp" in evidence.driver["metadata"]
 
 
 def _uid_of(evidence: Evidence) -> str:

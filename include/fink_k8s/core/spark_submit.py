@@ -16,6 +16,7 @@ from fink_k8s.core import spark_fields as fields
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import Manifest, canonical_json, hash_of
 from fink_k8s.core.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, driver_pod_name
+from fink_k8s.core.restarts import ANNOTATION_RESTARTS
 
 # Who the stream is and who submits it: the project's own to say, in either way of submission.
 _RESERVED = (
@@ -80,14 +81,17 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
     conf |= driver.conf | executor.conf
     conf[f"spark.kubernetes.driver.annotation.{ANNOTATION_SPEC_HASH}"] = hash_of(manifest)
     unsaid = [_NO_RESTART] if "restartPolicy" in spec else []
+    told = (metadata.get("annotations") or {}).get(ANNOTATION_RESTARTS)
+    notes = {ANNOTATION_RESTARTS: told} if told else {}
     templates = {}
     if _minor(spec["sparkVersion"]) < (3, 0):
         unsaid += _unsaid_before_3([*driver.templated, *executor.templated])
+        conf |= {f"spark.kubernetes.driver.annotation.{key}": text for key, text in notes.items()}
     else:
         if not meets_restricted(spec["sparkVersion"]):
             unsaid.append("seccompProfile: this Spark's Kubernetes client does not know it")
         # With the whole spec, a later run can tell what differs from its own.
-        annotations = {ANNOTATION_SPEC: canonical_json(spec)}
+        annotations = {ANNOTATION_SPEC: canonical_json(spec), **notes}
         templates = {
             DRIVER_TEMPLATE: {**driver.template(), "metadata": {"annotations": annotations}},
             EXECUTOR_TEMPLATE: executor.template(),

@@ -19,7 +19,6 @@ from fink_k8s.core.restarts import (
     RestartedBy,
     crash_loop,
     pause_before,
-    restarts_of,
     started_again,
 )
 from fink_k8s.core.states import is_over
@@ -168,7 +167,7 @@ class WatchNightOperator(BaseOperator):
         """Wait before the next start, if there is to be one."""
         with airflow_failures():
             application = self._cluster().find(KIND, self.stream, self.namespace)
-        history = restarts_of(application)
+        history = [Restart.model_validate(one) for one in event["restarts"]]
         lived = timedelta(seconds=event["lived_s"])
         pause = pause_before(history, lived, int(self.restarts))
         if pause is None:
@@ -201,13 +200,11 @@ class WatchNightOperator(BaseOperator):
         )
 
     def _result(self, event: dict[str, Any]) -> dict[str, Any]:
-        with airflow_failures():
-            history = restarts_of(self._cluster().find(KIND, self.stream, self.namespace))
         return {
             "sign": event["sign"],
             "reason": event["reason"],
             "ended_at": utc_now().isoformat(),
-            "restarts": [one.model_dump(mode="json") for one in history],
+            "restarts": event["restarts"],
             "lag": event.get("lag"),
         }
 
@@ -251,7 +248,7 @@ class DrainNightOperator(WatchNightOperator):
             found = holders(self._cluster(), self.namespace, self.stream)
         if not found:
             gone = Seen(Sign.GONE, "the stream has been ended already")
-            return self.resume(context, {**asdict(gone), "lag": None})
+            return self.resume(context, {**asdict(gone), "lag": None, "restarts": []})
         return super().execute(context)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.health import Verdict
+from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
 from fink_k8s.core.restarts import Restart, annotation_of
@@ -88,15 +89,17 @@ class NightTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch; the event is a dict of sign, reason, lived_s, application, lag."""
+        """Watch; the event is a dict of sign, reason, lived_s, application, lag, restarts."""
         settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
-        drain = self._drain()
+        watch, drain = NightWatch(self.until), self._drain()
         try:
-            seen = await self._watch(drain)
+            seen = await self._watch(watch, drain)
         except FinkError as error:
             seen = Seen(Sign.UNWATCHABLE, str(error))
         await settled
-        yield TriggerEvent({**asdict(seen), "lag": drain.lag if drain else None})
+        restarts = [one.model_dump(mode="json") for one in watch.news or watch.history]
+        lag = drain.lag if drain else None
+        yield TriggerEvent({**asdict(seen), "lag": lag, "restarts": restarts})
 
     async def on_kill(self) -> None:
         """Leave the stream alone, or ask it to end, as the form said."""
@@ -119,8 +122,8 @@ class NightTrigger(BaseTrigger):
         quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
         return Drain(self.until, quiet, grace)
 
-    async def _watch(self, drain: Drain | None) -> Seen:
-        watch, said, noted = NightWatch(self.until), "", (0, False)
+    async def _watch(self, watch: NightWatch, drain: Drain | None) -> Seen:
+        said, noted = "", (0, False)
         if drain:
             watch.until, watch.gone_for = _NEVER, ENDED_FOR
         clock = asyncio.get_running_loop().time
@@ -131,7 +134,7 @@ class NightTrigger(BaseTrigger):
                 end = watch.judge(evidence, utc_now())
                 # What is refused once is not asked for at each look.
                 if watch.news and (news := _key_of(watch.news)) != noted:
-                    noted = news if await self._note(watch) else noted
+                    noted = news if await self._note(watch, evidence) else noted
                 if watch.last and watch.last.reason != said:
                     said = watch.last.reason
                     log.info("%s: %s", self.stream, said)
@@ -145,7 +148,7 @@ class NightTrigger(BaseTrigger):
                     return end
         raise AssertionError("looks end by an outcome only")
 
-    async def _note(self, watch: NightWatch) -> bool:
+    async def _note(self, watch: NightWatch, evidence: Evidence) -> bool:
         """Write the restarts down where whoever adopts the stream finds them.
 
         Returns whether that is done with: False where it may succeed later.
@@ -155,10 +158,13 @@ class NightTrigger(BaseTrigger):
             log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
         else:
             log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
-        where = (KIND, self.stream, self.namespace)
+        kind, name = KIND, self.stream
+        if evidence.application is None:
+            kind, name = "Pod", driver_pod_name(self.stream)
         try:
             client = await self._client()
-            await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
+            noted = annotation_of(watch.news)
+            await asyncio.to_thread(client.annotate, kind, name, self.namespace, noted)
         except FinkError as error:
             log.warning("the restart cannot be noted: %s", error)
             return not error.retryable

@@ -115,11 +115,11 @@ def test_what_the_tasks_saw_is_taken_up_and_nothing_is_needed():
                     "lived_s": 12.0,
                 }
             ],
-            "adopted": True,
             "ended": "time-is-up",
         },
-        {"lag": 0, "waited_s": 300.0, "is_drained": True},
+        {"lag": 0, "waited_s": 300.0, "is_drained": True, "restarts": []},
         {"line": "was RUNNING, ended gracefully", "ending": "graceful"},
+        adopted=True,
     )
     assert [one.cause for one in told.restarts] == ["driver deleted"]
     assert (told.adopted, told.drain.waited_s, told.stop) == (

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -173,6 +174,34 @@ def test_a_restart_by_the_operator_is_noted_with_its_cause_and_how_long_it_took(
     ((finished,),) = news((740, back))
     assert finished.back_after_s == 38
     assert news((750, stream(started=715, attempts=2, history=[finished]))) == [[]]
+
+
+ECHO = '{"stream2raw": "failed", "reason": "Unauthorized! Token may have expired"}'
+
+
+@pytest.mark.parametrize("message", ["", "driver container failed with ExitCode: 137"])
+def test_a_driver_that_was_taken_away_is_not_judged_by_its_echo(message):
+    """The operator takes it to run for some seconds; it may tell the exit code of the kill."""
+    failing = replace(stream("FAILING", started=None, message=message), driver_log=ECHO)
+    again = stream("SUBMITTED", started=None, attempts=2)
+    looks = [(1, stream()), (60, stream(started=None)), (65, failing), (70, again)]
+    (noted,) = news(*looks)[-1]
+    assert "the driver's pod was deleted" in noted.cause
+    assert noted.at == at(60)
+
+
+def test_one_that_was_taken_away_and_is_not_started_again_has_died_of_that():
+    failed = replace(stream("FAILED", started=None), driver_log=ECHO)
+    seen = judged((1, stream()), (60, stream(started=None)), (65, failed))
+    assert "the driver's pod was deleted" in seen.reason
+
+
+def test_a_driver_that_fails_after_one_that_was_taken_away_is_judged_by_its_own_words():
+    again = stream(started=70, attempts=2)
+    exit_3 = "driver container failed with ExitCode: 3, Reason: Error"
+    failed = stream("FAILED", started=None, attempts=2, message=exit_3)
+    seen = judged((1, stream()), (60, stream(started=None)), (72, again), (80, failed))
+    assert "pair-broken" in seen.reason
 
 
 def test_a_restart_that_was_not_watched_is_noted_all_the_same():

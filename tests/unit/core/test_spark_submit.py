@@ -11,6 +11,7 @@ from fink_k8s.core import spark_submit
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.manifests import make_spark_application, spec_hash
 from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.restarts import ANNOTATION_RESTARTS
 from fink_k8s.core.settings import Settings
 from fink_k8s.core.spark_submit import (
     DRIVER_TEMPLATE,
@@ -31,6 +32,17 @@ def manifest_with(spark="3.5.7", driver=(), executor=(), **spec):
     manifest["spec"]["driver"] |= dict(driver)
     manifest["spec"]["executor"] |= dict(executor)
     return manifest
+
+
+@pytest.mark.parametrize("spark", ["2.4.4", "3.5.7"])
+def test_the_restarts_so_far_are_told_to_the_new_driver(spark):
+    manifest = manifest_with(spark)
+    manifest["metadata"]["annotations"][ANNOTATION_RESTARTS] = '[{"cause": "a=b"}]'
+    said = spark_submit_from(manifest)
+    template = said.templates.get(DRIVER_TEMPLATE, {"metadata": {"annotations": {}}})
+    key = f"spark.kubernetes.driver.annotation.{ANNOTATION_RESTARTS}"
+    told = template["metadata"]["annotations"].get(ANNOTATION_RESTARTS) or said.conf.get(key)
+    assert told == '[{"cause": "a=b"}]'
 
 
 def mount(volume, spark="3.5.7", **fields):

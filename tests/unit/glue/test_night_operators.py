@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.requests import StreamRequest
-from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of, started_again
+from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of
 from fink_k8s.core.settings import Settings
 from fink_k8s.glue import night_operators, stop_operator
 from fink_k8s.glue.night_operators import (
@@ -30,10 +30,9 @@ STREAM = MANIFEST["metadata"]["name"]
 UNTIL = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
 
 
-def there(manifest=MANIFEST, state="RUNNING", uid="a", history=()):
-    told = started_again(manifest, history)
+def there(manifest=MANIFEST, state="RUNNING", uid="a"):
     status = {"applicationState": {"state": state}}
-    return {**told, "metadata": {**told["metadata"], "uid": uid}, "status": status}
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": uid}, "status": status}
 
 
 @pytest.fixture
@@ -59,7 +58,12 @@ def deferred_by(call, *arguments):
 
 
 def event(sign, **fields):
-    return {"sign": sign, "reason": "why", "lived_s": 5, "application": "a", "lag": None, **fields}
+    told = {"sign": sign, "reason": "why", "lived_s": 5, "application": "a", "lag": None}
+    return {**told, "restarts": [], **fields}
+
+
+def as_told(*restarts):
+    return [one.model_dump(mode="json") for one in restarts]
 
 
 def test_a_stream_that_runs_is_taken_as_it_runs_and_watched_in_the_triggerer(cluster):
@@ -94,8 +98,7 @@ def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
 @pytest.mark.parametrize("sign", ["time-is-up", "drained"])
 def test_the_end_is_told_with_the_restarts_of_the_night(cluster, sign):
     restart = Restart(at=UNTIL, cause="x", by=RestartedBy.OPERATOR)
-    cluster.put(there(history=[restart]))
-    result = operator().resume({}, event(sign, lag=3))
+    result = operator().resume({}, event(sign, lag=3, restarts=as_told(restart)))
     assert (result["sign"], result["lag"]) == (sign, 3)
     assert [Restart.model_validate(one) for one in result["restarts"]] == [restart]
     assert datetime.fromisoformat(result["ended_at"]).tzinfo
@@ -170,9 +173,9 @@ def test_a_stream_that_somebody_has_ended_meanwhile_is_not_started_anew(cluster)
 
 def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(cluster):
     dead = [Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3
-    cluster.put(there(state="FAILED", history=dead))
+    cluster.put(there(state="FAILED"))
     with pytest.raises(AirflowFailException, match=r"3 times in a row.*why"):
-        operator().resume({}, event("died"))
+        operator().resume({}, event("died", restarts=as_told(*dead)))
     assert cluster.find("SparkApplication", STREAM, "spark")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.errors import NotPermitted, OutOfSight
-from fink_k8s.core.restarts import restarts_of
+from fink_k8s.core.restarts import Restart, RestartedBy, annotation_of, restarts_of
 from fink_k8s.glue import night_trigger
 from fink_k8s.glue.night_trigger import NightTrigger
 
@@ -110,6 +110,26 @@ def test_a_restart_is_noted_on_the_application(event_of, cluster):
     assert (kind, name, namespace) == ("SparkApplication", STREAM, "ns")
     (restart,) = restarts_of({"metadata": {"annotations": annotations}})
     assert restart.by == "operator"
+
+
+def test_of_a_stream_without_application_its_driver_tells(event_of, cluster):
+    noted = Restart(at=PAST, cause="x", by=RestartedBy.FINK)
+    [driver] = running().pods
+    metadata = {**driver["metadata"], "annotations": annotation_of([noted])}
+    pod = {**driver, "metadata": metadata}
+    gone = Evidence(None, [{**pod, "status": {"phase": "Failed"}}])
+    event = event_of(Evidence(None, [pod], LIVE), gone)
+    [(kind, name, _, annotations)] = cluster.noted
+    assert (kind, name) == ("Pod", f"{STREAM}-driver")
+    (restart,) = restarts_of({"metadata": {"annotations": annotations}})
+    assert restart.back_after_s > 0
+    assert [one["cause"] for one in event["restarts"]] == ["x"]
+
+
+def test_the_restarts_are_told_also_where_they_cannot_be_noted(event_of, cluster):
+    cluster.refuses = True
+    (restart,) = event_of(running(attempts=2), until=PAST)["restarts"]
+    assert restart["by"] == "operator"
 
 
 def test_a_note_that_is_refused_does_not_end_the_watch(event_of, cluster):

@@ -19,8 +19,8 @@ from tests.facts import END, START, facts_of, partition
 STREAM = "stream2raw-ztf-20260101"
 NIGHT = {
     "stream": STREAM, "topic": "ztf_public_20260101", "start": START.isoformat(),
-    "end": END.isoformat(), "zone": "", "expected": None, "watched": None, "drained": None,
-    "stopped": None, "require_proof": True,
+    "end": END.isoformat(), "zone": "", "expected": None, "adopted": "False",
+    "watched": None, "drained": None, "stopped": None, "require_proof": True,
 }  # fmt: skip
 
 
@@ -82,12 +82,13 @@ def test_a_complete_night_passes_and_tells_whoever_waits_for_it(run, capsys):
 def test_what_the_other_tasks_saw_is_in_the_facts(run):
     restart = {"at": END.isoformat(), "cause": "out of memory", "by": "fink", "back_after_s": 9}
     told = verify(
-        watched={"restarts": [restart], "adopted": True},
+        adopted="True",
+        watched={"restarts": [restart]},
         drained={"lag": 0, "waited_s": 300, "is_drained": True},
         stopped={"line": "ended gracefully"},
     )
     assert told["restarts"][0]["cause"] == "out of memory"
-    assert told["stop"] == "ended gracefully"
+    assert (told["stop"], told["adopted"]) == ("ended gracefully", True)
     # What came while it was drained belongs to the night.
     assert run.window.until == END + timedelta(seconds=300)
 

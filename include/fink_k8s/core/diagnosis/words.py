@@ -24,6 +24,13 @@ LOOP_INTERVAL = timedelta(minutes=5)
 _FAILED_STATES = {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}
 # In the operator's own words.
 _POD_GONE = "driver pod not found"
+# What such a driver says last is but the echo: its token is no longer valid, its executors go.
+DELETED = Diagnosis(
+    Category.DRIVER_FAILED,
+    "the driver's pod was deleted",
+    "a person, an eviction or the loss of its node took it away",
+    "Nothing is lost: it is started again on its checkpoint, or by the next trigger",
+)
 _SOURCES = {
     "kafka": (Category.KAFKA_UNREACHABLE, "Airflow itself does not reach Kafka", KAFKA_REMEDY),
     "store": (Category.STORE_UNREACHABLE, "Airflow itself cannot read the store", STORE_REMEDY),
@@ -42,18 +49,10 @@ def check_failure(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_deleted(evidence: Evidence) -> Diagnosis | None:
-    """Tell a driver that was taken away from one that ended: the operator finds no pod of it.
-
-    What such a driver says last is but the echo: its token is no longer valid, its executors go.
-    """
+    """Tell a driver that was taken away from one that ended: the operator finds no pod of it."""
     if evidence.state not in _FAILED_STATES or _POD_GONE not in evidence.message:
         return None
-    return Diagnosis(
-        Category.DRIVER_FAILED,
-        "the driver's pod was deleted",
-        "a person, an eviction or the loss of its node took it away",
-        "Nothing is lost: it is started again on its checkpoint, or by the next trigger",
-    )
+    return DELETED
 
 
 def check_running(evidence: Evidence) -> Diagnosis | None:

@@ -19,6 +19,10 @@ from fink_k8s.glue.steps import night_of_run, step, stream_request
 from fink_k8s.glue.stop_operator import StopStreamOperator
 
 _IF_DIFFERS = "{{ params.if_differs or 'refuse' }}"
+_ADOPTED = (
+    "{{ 'adopted' in ti.xcom_pull(task_ids=['submit.submit_application', 'submit.spark_submit'])"
+    " | map(attribute='way', default='') }}"
+)
 # Each try takes the stream as it runs, and a night is long.
 _TRIES = {"retries": 20, "retry_delay": timedelta(seconds=15)}
 
@@ -93,6 +97,7 @@ def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
         start=plan["start"],
         end=plan["end"],
         zone=plan["zone"],
+        adopted=_ADOPTED,
         watched=watched.output,
         drained=drained.output,
         stopped=stopped.output,

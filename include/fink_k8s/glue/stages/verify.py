@@ -33,6 +33,7 @@ def verify_night(
     *,
     zone: Any = "",
     expected: Any = None,
+    adopted: Any = False,
     watched: Any = None,
     drained: Any = None,
     stopped: Any = None,
@@ -47,14 +48,16 @@ def verify_night(
         end: the window's end, likewise.
         zone: the night's time zone for people, e.g. `America/Los_Angeles`; empty for that of start.
         expected: offsets by partition where the night had to begin, e.g. the end of the last one.
-        watched: what the watch saw: `restarts` (at, cause, by, back_after_s), `adopted`.
-        drained: how the drain ended: `lag`, `waited_s`, `is_drained`.
+        adopted: whether the stream ran already when it was to be submitted.
+        watched: what the watch saw: `ended_at`, `restarts` (the fields of `Restart`).
+        drained: how the drain ended: `lag`, `waited_s`, `is_drained`, `restarts`.
         stopped: the fields of `StopOutcome`.
         require_proof: whether a night fails that nobody here can count.
     """
     verified = verify(
         stream=stream, topic=topic, start=start, end=end, zone=zone, expected=expected,
-        watched=watched, drained=drained, stopped=stopped, require_proof=require_proof,
+        adopted=adopted, watched=watched, drained=drained, stopped=stopped,
+        require_proof=require_proof,
     )  # fmt: skip
     verified.operator.operator_extra_links = (NightReportLink(),)
     return verified
@@ -74,6 +77,7 @@ def verify(
     end: str,
     zone: str,
     expected: Mapping[str, int] | None,
+    adopted: Any,
     watched: Told,
     drained: Told,
     stopped: Told,
@@ -101,7 +105,8 @@ def verify(
     )
     arrivals = Arrivals(settings.kafka_servers, topic)
     facts = look_back(window, partial(store, settings), arrivals, settings.store_prefix)
-    facts = facts.told_by(watched, drained, stopped)
+    # Both may have come through a template; a proof that nobody spoke of is needed.
+    facts = facts.told_by(watched, drained, stopped, adopted=str(adopted) == "True")
     return _judged(facts, needs_proof=str(require_proof).lower() != "false")
 
 
