@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
 
+from fink_k8s.core.diagnosis import diagnosis_from
 from fink_k8s.core.night_facts import NightFacts, OffsetRange
 from fink_k8s.core.night_picture import picture_of
 from fink_k8s.core.restarts import Restart
@@ -142,7 +143,8 @@ def _restarts(facts: NightFacts) -> str:
 
 
 def _restart(facts: NightFacts, one: Restart) -> str:
-    cause = " ".join(one.cause.split()) or "cause unknown"
+    found = diagnosis_from(one.cause)
+    cause = " ".join((found.summary if found else one.cause).split()) or "cause unknown"
     if len(cause) > _CAUSE_LENGTH:
         cause = f"{cause[: _CAUSE_LENGTH - 3].rstrip()}..."
     back = "" if one.back_after_s is None else f", back after {one.back_after_s:.0f} s"

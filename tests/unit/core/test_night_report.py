@@ -16,7 +16,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_sentence_says_all_in_one_line():
-    facts = facts_of(restarts=(restart(), restart(5, "out of memory", None)))
+    named = "[out-of-memory] out of memory: the kernel killed it, exit code 137. Give it more"
+    facts = facts_of(restarts=(restart(), restart(5, named, None)))
     assert sentence_of(facts) == (
         "ztf night 20260101: 1,234 alerts read = 1,230 stored + 4 set aside, each offset "
         "[0, 1234) of ztf_public_20260101 accounted for, in 120 batches; 2 restarts (driver "
