@@ -255,6 +255,23 @@ def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
     assert count.most == 1
 
 
+def test_a_night_of_plain_spark_submit_heals_too(fink, store, scene, record_property):
+    """No operator starts a driver of it again, and with the driver all trace of it is gone."""
+    night, topic, stream = scene
+    form = form_of(night, topic, seconds=220, submit_with="spark-submit")
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form)
+        kill_driver(stream)
+        fink.produce(topic, 50)
+        wait_until_committed(store, night, 1)
+        verified(run, 150)
+    [restart] = run.xcom("verify_night")["restarts"]
+    record_property("back after s", restart["back_after_s"])
+    assert restart["by"] == "fink"
+    assert "the driver's pod was deleted" in restart["cause"]
+    assert (count.most, len(count.uids)) == (1, 2)
+
+
 def processes_of_pod(uid):
     """Return the processes of a pod's containers; the testbed's node is this machine."""
     found = []

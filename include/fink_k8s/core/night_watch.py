@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Object
 from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
 from fink_k8s.core.diagnosis.words import DELETED
 from fink_k8s.core.health import Health, Verdict, assess
@@ -33,13 +34,14 @@ class Sign(StrEnum):
 class Seen:
     """How a watch ended.
 
-    `lived_s` is how long the driver that died had run; `application` the uid of its application.
+    `lived_s` is how long the driver that died had run. `holder` is the uid of what still holds the
+    stream's name, its application or a driver without one; empty where nothing is left.
     """
 
     sign: Sign
     reason: str
     lived_s: float = 0
-    application: str = ""
+    holder: str = ""
 
 
 @dataclass
@@ -65,20 +67,26 @@ class NightWatch:
     _lived: float = 0
     _before: float = 0
     _cause: str = ""
-    _runs: bool = False
     _taken: datetime | None = None
+    _seen: Evidence | None = None
     _gone_since: datetime | None = None
     _dead_at: int = 0
 
     def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
         health = self.last = assess(evidence)
+        taken = self._seen is not None and _is_taken_away(self._seen, evidence)
         self._follow_driver(evidence, health, now)
+        if taken:
+            self._cause, self._taken = str(DELETED), self._started
+        self._seen = evidence
         if evidence.exists:
             self.history = restarts_of(evidence.application or evidence.driver)
         self.news = self._told(evidence, health, now)
         if _is_being_ended(evidence):
             health = Health(Verdict.ABSENT, "somebody ends the stream")
+        if taken and not evidence.exists:
+            health = Health(Verdict.FAILED, self._cause)
         died = self._died(health, evidence, now)
         if died is None and now >= self.until:
             return Seen(Sign.TIME_IS_UP, health.reason)
@@ -100,7 +108,10 @@ class NightWatch:
             age = now - (evidence.driver_started or now)
             if self._was_alive or age >= self.start_time:
                 cause = str(query_dead(age, answers=health.verdict is Verdict.NO_QUERY))
-        return Seen(Sign.DIED, cause, self._lived, _uid_of(evidence)) if cause else None
+        if not cause:
+            return None
+        holder = _uid_of(evidence.application or evidence.driver)
+        return Seen(Sign.DIED, cause, self._lived, holder)
 
     def _has_no_query(self, health: Health, evidence: Evidence) -> bool:
         """Tell whether two probes in a row have found no query.
@@ -123,16 +134,12 @@ class NightWatch:
             self._started, self._was_alive = started, False
         if health.verdict is Verdict.HEALTHY:
             self._was_alive, self._down_since, self._cause = True, None, ""
-            self._runs = True
             self._lived = (now - (self._started or now)).total_seconds()
             return
         self._down_since = self._down_since or now
-        if self._runs and _is_taken_away(evidence):
-            self._cause, self._taken = str(DELETED), self._started
-        elif health.diagnosis and not self._was_deleted:
-            # What the operator and the driver's last words say later is but the echo.
+        # What the operator and the last words of one that was taken away say later is an echo.
+        if health.diagnosis and not self._was_deleted:
             self._cause = str(health.diagnosis)
-        self._runs = evidence.driver_phase == "Running"
 
     @property
     def _was_deleted(self) -> bool:
@@ -141,7 +148,7 @@ class NightWatch:
 
     def _told(self, evidence: Evidence, health: Health, now: datetime) -> list[Restart]:
         """Return the stream's restarts with what is new of them; empty where nothing is."""
-        history, application = self.history, _uid_of(evidence)
+        history, application = self.history, _uid_of(evidence.application)
         if not is_told(history, application, evidence.starts):
             restart = Restart(
                 at=self._down_since or now,
@@ -170,15 +177,20 @@ def _is_being_ended(evidence: Evidence) -> bool:
     )
 
 
-def _is_taken_away(evidence: Evidence) -> bool:
-    """Tell whether a driver that ran is gone, or going, before the operator has noticed.
+def _is_taken_away(before: Evidence, now: Evidence) -> bool:
+    """Tell whether a driver that ran is gone, or going, though nobody ends its stream.
 
-    One that ends by itself is seen to have failed first.
+    One that ends by itself is seen to have failed first. The operator takes it to be running for
+    some seconds; one of plain spark-submit that was asked to end is seen to be going first.
     """
-    if evidence.application is None or evidence.state != "RUNNING":
+    if before.driver_phase != "Running":
         return False
-    return evidence.driver is None or "deletionTimestamp" in evidence.driver["metadata"]
+    if now.application is None:
+        return before.application is None and not now.exists and not _is_being_ended(before)
+    if now.state != "RUNNING" or "deletionTimestamp" in now.application["metadata"]:
+        return False
+    return now.driver is None or "deletionTimestamp" in now.driver["metadata"]
 
 
-def _uid_of(evidence: Evidence) -> str:
-    return str((evidence.application or {}).get("metadata", {}).get("uid", ""))
+def _uid_of(thing: Object | None) -> str:
+    return str((thing or {}).get("metadata", {}).get("uid", ""))

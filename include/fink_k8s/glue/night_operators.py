@@ -36,6 +36,9 @@ from fink_k8s.glue.submission import ensure_submitted
 _BEFORE_RESTART = StopManner(limit_s=30, then_at_once=True)
 # A trigger that has not fired by then has no triggerer.
 _OVERTIME = timedelta(hours=1)
+# The key of what is to be started, in the state of the task (AIP-103): it outlives a worker that
+# dies when the dead stream, which told its history, is gone and the new one is not there yet.
+_PENDING = "to_be_started"
 _LONGEST_DRAIN = timedelta(days=2)
 
 
@@ -109,9 +112,9 @@ class WatchNightOperator(BaseOperator):
         """Take the stream as it runs; one that an earlier try was about to start is started."""
         with airflow_failures():
             there = self._cluster()
-            submission = self._ensure(there, self._application)
+            submission = self._ensure(there, self._pending(context) or self._application)
         self.log.info("stream %s: %s", self.stream, submission.way)
-        return self._watch()
+        return self._watch(context)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Take up where the trigger left: the end, or a death."""
@@ -121,18 +124,19 @@ class WatchNightOperator(BaseOperator):
                 self.log.info("stream %s: %s; %s", self.stream, event["sign"], reason)
                 return self._result(event)
             case Sign.DIED:
-                return self._pause(event)
+                return self._pause(context, event)
         raise failure_of(reason, retryable=False)
 
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
         with airflow_failures():
             there = self._cluster()
-            is_another = self._uid_of(there) != death["application"]
-            if is_another or not holders(there, self.namespace, self.stream):
+            found = holders(there, self.namespace, self.stream)
+            left = {one.there["metadata"]["uid"] for one in found}
+            if death["holder"] not in left if death["holder"] else left:
                 # Somebody has started it anew, or ended it; both are theirs to decide.
                 self.log.info("stream %s is no longer the one that died", self.stream)
-                return self._watch()
+                return self._watch(context)
             course, step = begin_stop(there, self.namespace, self.stream, _BEFORE_RESTART, self.log)
         if step.is_last:
             return self.resume_start(context, event_of(course, step), death)
@@ -157,13 +161,13 @@ class WatchNightOperator(BaseOperator):
         with airflow_failures():
             submission = self._ensure(self._cluster(), death["manifest"])
         self.log.warning("stream %s: %s again: %s", self.stream, submission.way, death["reason"])
-        return self._watch()
+        return self._watch(context)
 
     def on_kill(self) -> None:
         """Leave the stream alone; what is deferred asks its trigger."""
         self.log.warning("the task was killed; stream %s goes on", self.stream)
 
-    def _pause(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _pause(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Wait before the next start, if there is to be one."""
         with airflow_failures():
             application = self._cluster().find(KIND, self.stream, self.namespace)
@@ -185,6 +189,7 @@ class WatchNightOperator(BaseOperator):
             "stream %s died: %s; it is started again in %.0f s",
             self.stream, event["reason"], pause.total_seconds(),
         )  # fmt: skip
+        context["task_state_store"].set(_PENDING, manifest)
         self.defer(
             trigger=DateTimeTrigger(moment=utc_now() + pause),
             method_name="resume_after_pause",
@@ -192,7 +197,9 @@ class WatchNightOperator(BaseOperator):
             timeout=pause + _OVERTIME,
         )
 
-    def _watch(self) -> dict[str, Any]:
+    def _watch(self, context: Any) -> dict[str, Any]:
+        # It is done, or no longer ours to do.
+        context["task_state_store"].delete(_PENDING)
         self.defer(
             trigger=self.trigger(),
             method_name="resume",
@@ -208,6 +215,11 @@ class WatchNightOperator(BaseOperator):
             "lag": event.get("lag"),
         }
 
+    @staticmethod
+    def _pending(context: Any) -> dict[str, Any] | None:
+        """Return what an earlier try was about to start, its history with it."""
+        return context["task_state_store"].get(_PENDING) or None
+
     def _ensure(self, there: Cluster, manifest: dict[str, Any]) -> Submission:
         """Start the stream, or take it as it runs: which spec it has was decided before."""
         way = SubmitWith(self.submit_with)
@@ -216,10 +228,6 @@ class WatchNightOperator(BaseOperator):
     @property
     def _application(self) -> dict[str, Any]:
         return dict(json.loads(self.manifest))
-
-    def _uid_of(self, there: Cluster) -> str:
-        application = there.find(KIND, self.stream, self.namespace)
-        return str(application["metadata"]["uid"]) if application else ""
 
     def _cluster(self) -> Cluster:
         return cluster(self.conn_id)
@@ -246,7 +254,7 @@ class DrainNightOperator(WatchNightOperator):
         """Take the stream as it runs; the night is over, and one that has been ended stays so."""
         with airflow_failures():
             found = holders(self._cluster(), self.namespace, self.stream)
-        if not found:
+        if not found and not self._pending(context):
             gone = Seen(Sign.GONE, "the stream has been ended already")
             return self.resume(context, {**asdict(gone), "lag": None, "restarts": []})
         return super().execute(context)

@@ -89,7 +89,7 @@ class NightTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch; the event is a dict of sign, reason, lived_s, application, lag, restarts."""
+        """Watch; the event is a dict of sign, reason, lived_s, holder, lag, restarts."""
         settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
         watch, drain = NightWatch(self.until), self._drain()
         try:

@@ -81,7 +81,7 @@ def test_what_nobody_starts_again_has_died(state, words):
     seen = judged((1, stream()), (700, stream()), (702, stream(state, started=None)))
     assert seen.sign is Sign.DIED
     assert words in seen.reason
-    assert (seen.lived_s, seen.application) == (700, "a")
+    assert (seen.lived_s, seen.holder) == (700, "a")
 
 
 def test_a_death_at_the_end_of_the_night_is_a_death():
@@ -138,6 +138,18 @@ def test_a_driver_that_is_asked_to_end_after_its_application_has_not_died(phase)
     ending = Evidence(None, [{**driver, "metadata": metadata, "status": {"phase": phase}}])
     assert judged((1, stream()), (2, ending), (40, ending), (61, GONE)) is None
     assert judged((1, stream()), (2, ending), (62, GONE)).sign is Sign.GONE
+
+
+def test_a_driver_without_application_that_is_taken_away_has_died():
+    alone = Evidence(None, stream().pods, LIVE)
+    seen = judged((1, alone), (2, GONE))
+    assert seen.sign is Sign.DIED
+    assert "the driver's pod was deleted" in seen.reason
+    assert seen.holder == ""
+
+
+def test_one_that_was_not_there_at_first_has_not_died_but_is_gone():
+    assert judged((1, GONE), (30, GONE), (61, GONE)).sign is Sign.GONE
 
 
 def test_a_driver_without_application_that_ends_by_itself_has_died():

@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
+from fink_k8s.adapters.streams import Submission, Way
 from fink_k8s.core.manifests import make_spark_application
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of
@@ -51,14 +52,23 @@ def operator(kind=WatchNightOperator, **fields):
     return kind(task_id="watch", **given)
 
 
-def deferred_by(call, *arguments):
+class TaskState(dict):
+    """What Airflow keeps for a task over all of its tries."""
+
+    set = dict.__setitem__
+
+    def delete(self, key):
+        self.pop(key, None)
+
+
+def deferred_by(call, *arguments, state=None):
     with pytest.raises(TaskDeferred) as deferred:
-        call({}, *arguments)
+        call({"task_state_store": TaskState() if state is None else state}, *arguments)
     return deferred.value
 
 
 def event(sign, **fields):
-    told = {"sign": sign, "reason": "why", "lived_s": 5, "application": "a", "lag": None}
+    told = {"sign": sign, "reason": "why", "lived_s": 5, "holder": "a", "lag": None}
     return {**told, "restarts": [], **fields}
 
 
@@ -90,7 +100,7 @@ def test_the_time_of_grace_begins_when_the_watch_ended(cluster):
 
 def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
     drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
-    result = drain.execute({})
+    result = drain.execute({"task_state_store": TaskState()})
     assert (result["sign"], result["is_drained"], result["lag"]) == ("gone", False, None)
     assert cluster.find("SparkApplication", STREAM, "spark") is None
 
@@ -130,6 +140,20 @@ def test_it_is_started_again_as_it_ran_whatever_this_run_has_asked_for(cluster):
     assert cluster.find("SparkApplication", STREAM, "spark")["spec"] == OTHER["spec"]
 
 
+@pytest.mark.parametrize("kind", [WatchNightOperator, DrainNightOperator])
+def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_history(cluster, kind):
+    fields = {"quiet_s": "60", "grace_s": "600"} if kind is DrainNightOperator else {}
+    cluster.put(there(OTHER, state="FAILED"))
+    state = TaskState()
+    deferred_by(operator(kind, **fields).resume, event("died"), state=state)
+    cluster.delete("SparkApplication", STREAM, "spark")
+    deferred_by(operator(kind, **fields).execute, state=state)
+    started = cluster.find("SparkApplication", STREAM, "spark")
+    assert started["spec"] == OTHER["spec"]
+    assert [restart.cause for restart in restarts_of(started)] == ["why"]
+    assert state == {}
+
+
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
     cluster.put(there())
     cluster.all_pods.append(driver_pod(STREAM, "Running"))
@@ -165,10 +189,42 @@ def test_a_stream_that_another_run_has_started_anew_is_left_alone(cluster):
 
 
 def test_a_stream_that_somebody_has_ended_meanwhile_is_not_started_anew(cluster):
-    pause = deferred_by(operator().resume, event("died", application=""))
+    pause = deferred_by(operator().resume, event("died"))
     watched = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
     assert isinstance(watched.trigger, NightTrigger)
     assert cluster.find("SparkApplication", STREAM, "spark") is None
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Start nothing by spark-submit; return what would have been."""
+    manifests = []
+
+    def ensure_submitted(there, manifest, *_, **__):
+        manifests.append(manifest)
+        return Submission(Way.CREATED, manifest)
+
+    monkeypatch.setattr(night_operators, "ensure_submitted", ensure_submitted)
+    return manifests
+
+
+def test_a_driver_without_application_that_was_taken_away_is_started_anew(cluster, started):
+    watch = operator(submit_with="spark-submit")
+    pause = deferred_by(watch.resume, event("died", holder=""))
+    assert isinstance(
+        deferred_by(watch.resume_after_pause, None, *pause.kwargs.values()).trigger, NightTrigger
+    )
+    [manifest] = started
+    assert [restart.cause for restart in restarts_of(manifest)] == ["why"]
+
+
+def test_one_that_another_run_has_started_anew_is_let_live(cluster, started):
+    watch = operator(submit_with="spark-submit")
+    pauses = [deferred_by(watch.resume, event("died", holder=uid)) for uid in ("", "dead")]
+    cluster.all_pods.append(driver_pod(STREAM, "Running"))
+    for pause in pauses:
+        deferred_by(watch.resume_after_pause, None, *pause.kwargs.values())
+    assert (started, cluster.ended) == ([], [])
 
 
 def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(cluster):

@@ -94,7 +94,7 @@ def test_it_fires_when_the_time_is_up(event_of):
 
 def test_it_fires_when_the_stream_died_with_what_the_next_start_needs(event_of):
     event = event_of(running(), FAILED)
-    assert (event["sign"], event["application"]) == ("died", "a")
+    assert (event["sign"], event["holder"]) == ("died", "a")
     assert "driver-failed" in event["reason"]
     assert event["lived_s"] > 0
 
