@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field, JsonValue, field_validator
 
+from fink_k8s.core.fields import PLATFORM
 from fink_k8s.core.image_request import ImageChoice
 from fink_k8s.core.requests import IfDiffers, StreamRequest
 
@@ -88,6 +89,13 @@ class NightRequest(ImageChoice, StreamRequest):
         "that watches: `leave` it, so that the next try adopts it, or `stop` it.",
         json_schema_extra=_TROUBLE,
     )
+    in_minikube: bool = Field(
+        False,
+        title="Image in minikube",
+        description="The image is in minikube's Docker and in no registry: `fink_image` built it "
+        "there with `build-in-minikube`.",
+        json_schema_extra=PLATFORM,
+    )
     # The night's end is this DAG's matter; the job's own limit is for a cluster without Airflow.
     exit_after_s: int = Field(
         172_800,
@@ -114,6 +122,11 @@ class NightRequest(ImageChoice, StreamRequest):
             if moment.tzinfo is None:
                 raise ValueError("has no time zone; give e.g. 2026-01-01T20:00:00+01:00")
         return value
+
+    @property
+    def is_in_minikube(self) -> bool:
+        """Tell whether the image is in minikube's Docker, and in no registry."""
+        return self.in_minikube
 
     @property
     def waits_for_topic(self) -> bool:

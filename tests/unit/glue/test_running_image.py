@@ -1,6 +1,7 @@
 import pytest
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.night_request import NightRequest
 from fink_k8s.core.releases import Release
 from fink_k8s.core.requests import DeployRequest
 from fink_k8s.core.settings import Settings
@@ -65,6 +66,12 @@ def test_minikubes_own_image_runs_by_its_tag(places):
     form = {"image_action": "build-in-minikube"}
     assert run("r.org/fink:fink-0a1b", **form) == ("r.org/fink:fink-0a1b", FINKS)
     assert run(skip=["image"], **form) == ("r.org/fink:4.0_3.5.7", OURS)
+
+
+def test_a_night_runs_minikubes_own_image_where_its_form_says_so(places):
+    places[0].local["r.org/fink:4.0_3.5.7"] = "id"
+    night = NightRequest(in_minikube=True)
+    assert image_to_run(night, SETTINGS, RELEASE, None) == ("r.org/fink:4.0_3.5.7", OURS)
 
 
 def test_an_image_that_minikube_does_not_have_is_named():
