@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import fastavro
 
@@ -24,7 +25,8 @@ OURS, PEERS, RUNS = 6000, 600, 3
 def encoded_each(count: int) -> Iterator[bytes]:
     """Yield alerts of the same content, each encoded by fastavro."""
     reader = fastavro.reader(io.BytesIO(next(alerts(seed=1, count=1))))
-    record, schema = next(reader), fastavro.parse_schema(reader.writer_schema)
+    record: Any = next(reader)
+    schema = fastavro.parse_schema(reader.writer_schema)
     for number in range(count):
         record["candid"] = number
         out = io.BytesIO()

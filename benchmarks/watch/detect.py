@@ -49,7 +49,7 @@ class Bench:
     """An Airflow, its cluster, and what is submitted there."""
 
     airflow: Airflow
-    client: AirflowClient
+    airflow_api: AirflowClient
     api: client.ApiClient
     settings: Settings
     release: Release
@@ -76,7 +76,7 @@ def measure(runs: int) -> dict[str, float]:
         airflow.start()
         bench = Bench(airflow, AirflowClient(airflow), api, settings, release, image)
         for side in WATCHING:
-            bench.client.wait_for_dag(f"bench_{side}")
+            bench.airflow_api.wait_for_dag(f"bench_{side}")
         nights = _nights()
         for _ in range(runs):
             for side in WATCHING:
@@ -95,7 +95,7 @@ def _seconds_to_know(bench: Bench, side: str, night: str) -> float:
     dag_id = f"bench_{side}"
     until = f"{datetime.now(UTC) + timedelta(hours=6):%Y-%m-%dT%H:%M:%S+00:00}"
     try:
-        run_id = bench.client.trigger(
+        run_id = bench.airflow_api.trigger(
             dag_id,
             {
                 "manifest": canonical_json(application),
@@ -119,12 +119,12 @@ def _seconds_to_know(bench: Bench, side: str, night: str) -> float:
         )
         seconds = time.monotonic() - died
         _wait(
-            lambda: bench.client.run_state(dag_id, run_id) in FINISHED,
+            lambda: bench.airflow_api.run_state(dag_id, run_id) in FINISHED,
             _KNOWN_SECONDS,
             f"the end of {dag_id} {run_id}",
             poll_seconds=1,
         )
-        end = bench.client.run_state(dag_id, run_id)
+        end = bench.airflow_api.run_state(dag_id, run_id)
         print(f"{side}: known after {seconds:.2f} s; the run ended as {end}", flush=True)
         return seconds
     finally:

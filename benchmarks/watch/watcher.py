@@ -39,7 +39,7 @@ class Requests:
                 url, options["ssl"] = log_server, False
             return await ask(session, method, url, **options)
 
-        aiohttp.ClientSession._request = counted
+        aiohttp.ClientSession._request = counted  # type: ignore[assignment, method-assign]
 
 
 def ours(namespace: str, streams: Iterable[str]) -> list[Any]:

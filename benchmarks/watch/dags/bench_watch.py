@@ -34,7 +34,7 @@ def make_provider_operator(*, deferrable: bool) -> None:
 
 
 @dag(schedule=None, **COMMON)
-def bench_ours():
+def bench_ours() -> None:
     """Watch by the trigger that all nights share."""
     WatchNightOperator(
         task_id="watch", manifest="{{ params.manifest }}", until="{{ params.until }}", restarts=0
@@ -42,13 +42,13 @@ def bench_ours():
 
 
 @dag(schedule=None, **COMMON)
-def bench_provider_sync():
+def bench_provider_sync() -> None:
     """Watch in a worker."""
     make_provider_operator(deferrable=False)
 
 
 @dag(schedule=None, **COMMON)
-def bench_provider_deferred():
+def bench_provider_deferred() -> None:
     """Watch by the provider's trigger."""
     make_provider_operator(deferrable=True)
 
