@@ -232,6 +232,16 @@ def test_a_hanging_executor_stalls_the_stream(bed, run):
         time.sleep(1)
 
 
+def test_alerts_come_faster_than_they_are_stored(bed, run):
+    patience = timedelta(seconds=15)
+    produce(nth(16), 20)
+    manifest = run(nth(16), max_offsets_per_trigger=4)
+    wait_for_words(bed, manifest, BATCH, SOON)
+    assert diagnose(look_at(bed, manifest["metadata"]["name"], overdue=patience)) is None
+    with flowing(nth(16), a_second=10):
+        wait_for_category(bed, manifest, Category.LATE, 120, overdue=patience)
+
+
 def test_a_query_that_has_died_under_a_driver_that_goes_on(bed, run):
     source = (Path(__file__).parents[1] / "e2e/fink_like_job.py").read_text()
     produce(nth(13), 10)
@@ -243,6 +253,8 @@ def test_a_query_that_has_died_under_a_driver_that_goes_on(bed, run):
 def test_a_driver_that_fails_for_a_reason_of_its_own(bed, run):
     manifest = run(nth(14), change=lambda spec: spec["arguments"].append("-no_such_flag"))
     wait_for_category(bed, manifest, Category.DRIVER_FAILED, 90)
+    # The operator starts it again, and again.
+    wait_for_category(bed, manifest, Category.CRASH_LOOP, 200)
 
 
 def test_the_node_is_lost(bed):
@@ -263,6 +275,20 @@ def test_the_node_is_lost(bed):
         kubectl("-n", bed.settings.namespace, "delete", "pod", f"{stream}-driver",
                 "--force", "--grace-period=0", "--ignore-not-found")  # fmt: skip
         kubectl("delete", "node", node["metadata"]["name"])
+
+
+@contextmanager
+def flowing(night, a_second):
+    """Send alerts all the while, for two minutes at most."""
+    command = [sys.executable, "-m", "testbed.alerts", "--topic", topic_of(night), "--seed", "3",
+               "--rate", str(a_second), "--count", str(120 * a_second)]  # fmt: skip
+    producer = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield
+        assert producer.poll() is None
+    finally:
+        producer.terminate()
+        producer.wait(30)
 
 
 @contextmanager
