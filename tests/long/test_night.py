@@ -44,8 +44,8 @@ def image(fink):
 @pytest.fixture
 def scene(request, fink):
     """A night and a topic of this test's own, with alerts in it."""
-    names = [one.name.partition("[")[0] for one in request.session.items]
-    nth = names.index(request.node.name.partition("[")[0])
+    tests = [one for one in request.session.items if one.module is request.module]
+    nth = tests.index(request.node)
     night = f"{date(2000, 1, 1) + timedelta(days=(20 * MINUTE + nth) % 3600):%Y%m%d}"
     topic = f"long_night_{time.time():.0f}"
     fink.produce(topic, 100)

@@ -76,12 +76,15 @@ def inspect(
                 claim_size,
             )
         try:
-            open_store().check()
+            store = open_store()
+            store.check()
         except OutOfSight as error:
             unseen = f"Airflow cannot read store {settings.store}; the driver's own counts are used"
             yield Finding(Level.WARNING, unseen, str(error))
         else:
             yield Finding(Level.OK, f"store {settings.store} can be read")
+            if topics := store.topics(request.night):
+                yield preflight.check_checkpoint(request, topics)
 
     for look in (on_cluster, on_topic, on_store):
         yield from _findings_of(look)

@@ -109,6 +109,14 @@ class Store(StoreFiles):
         """Return the numbers of the batches that were begun and are still on record, in order."""
         return self._numbers(checkpoint_path(self._prefix, night) + "/offsets")
 
+    def topics(self, night: str) -> set[str]:
+        """Return the topics that the night's checkpoint reads; none before its first batch."""
+        planned = self.planned(night)
+        if not planned:
+            return set()
+        offsets = self._offsets(f"{checkpoint_path(self._prefix, night)}/offsets/{planned[-1]}")
+        return {topic for topic, _ in offsets}
+
     def files(self, night: str) -> list[str]:
         """Return the files of committed batches that the sink's manifest lists, as `root` has them.
 

@@ -1,7 +1,7 @@
 """What must hold before a stream is brought up; pure: facts in, findings out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -129,6 +129,18 @@ def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
         Level.ERROR,
         f"stream {request.stream} runs already, submitted with {runs_with}",
         f"set submit_with to {runs_with} to adopt it, or stop it first",
+    )
+
+
+def check_checkpoint(request: StreamRequest, topics: Collection[str]) -> Finding:
+    """Check that a night that was begun goes on with the topic that its checkpoint reads."""
+    if request.topic in topics:
+        return Finding(Level.OK, f"night {request.night} goes on where its checkpoint ends")
+    begun = ", ".join(sorted(topics))
+    return Finding(
+        Level.ERROR,
+        f"night {request.night} was begun with topic {begun}, and its checkpoint takes no other",
+        f"set topic to {begun}, or choose another night",
     )
 
 

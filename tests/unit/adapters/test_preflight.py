@@ -33,6 +33,10 @@ RELEASE = Release(
 
 class FakeStore:
     error = None
+    begun: frozenset = frozenset()
+
+    def topics(self, night):
+        return self.begun
 
     def check(self):
         if self.error:
@@ -104,6 +108,16 @@ def test_where_all_is_well_each_system_is_told(inspect):
     texts = [one.text for one in findings]
     assert "there is room" in texts[4]
     assert texts[5:] == ["topic alerts has 4 partitions", "store s3a://fink can be read"]
+
+
+@pytest.mark.parametrize(("begun", "level"), [("alerts", Level.OK), ("others", Level.ERROR)])
+def test_a_night_goes_on_with_the_topic_that_it_was_begun_with(inspect, monkeypatch, begun, level):
+    monkeypatch.setattr(FakeStore, "begun", {begun})
+    finding = inspect()[-1]
+    assert finding.level is level
+    if level is Level.ERROR:
+        assert "night 20250101 was begun with topic others" in finding.text
+        assert "set topic to others" in str(finding)
 
 
 def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):

@@ -458,3 +458,9 @@ def test_a_plan_that_spark_has_cleared_away_costs_the_pace_alone(bucket, store, 
     monkeypatch.setattr(type(store), "_read", gone)
     position = store.position(NIGHT, "alerts")
     assert (position.committed, position.read, position.pace) == (1, 20, None)
+
+
+def test_a_night_that_was_begun_names_its_topic(store, bucket):
+    assert store.topics(NIGHT) == set()
+    bucket.batch(0, {"0": 5}, rows=5)
+    assert store.topics(NIGHT) == {"alerts"}
