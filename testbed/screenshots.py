@@ -1,17 +1,28 @@
 """Take the pictures of README.md and docs from the running demo: `python -m testbed.screenshots`.
 
-Needs Debian's chromium and a finished run of `fink_deploy`, as `make demo` leaves it.
+Needs Debian's chromium and a finished run of `fink_deploy`, as `make demo` leaves it. For the
+report it runs a night of some minutes, whose driver it takes away.
 """
 
 import sys
+import time
+from datetime import UTC, date, datetime, timedelta
 
+from fink_k8s.core.names import driver_pod_name, stream_name
+from fink_k8s.core.surveys import Survey, default_topic
 from fink_k8s.glue.links import night_report_path
 from testbed.airflow import Airflow, AirflowClient
+from testbed.alerts.__main__ import make_topic
+from testbed.bed import environment
 from testbed.browser import Person, person_at
+from testbed.demo import alerts_flowing
+from testbed.node import kubectl
 from testbed.places import ROOT
+from testbed.process import TestbedError
 
 FOLDER = ROOT / "docs/images"
-DAG = "fink_deploy"
+DAG, NIGHT_DAG = "fink_deploy", "fink_night"
+NIGHT_SECONDS, HEALTHY_SECONDS, WAIT_SECONDS = 240, 40, 600
 FORMS = {"fink_deploy": 1700, "fink_night": 1500, "fink_stop": 1100}
 """DAG -> height of its form, in pixels."""
 
@@ -19,7 +30,9 @@ FORMS = {"fink_deploy": 1700, "fink_night": 1500, "fink_stop": 1100}
 def main() -> int:
     """Take every picture and name its file."""
     airflow = Airflow(ROOT / ".airflow")
-    run = AirflowClient(airflow).last_run(DAG)
+    client = AirflowClient(airflow)
+    run = client.last_run(DAG)
+    stream = run_night(client)
     FOLDER.mkdir(parents=True, exist_ok=True)
     with person_at(airflow) as person:
         person.follow_run(DAG, run, "Success", seconds=30)
@@ -29,18 +42,32 @@ def main() -> int:
             person.open_form()
             person.page.set_viewport_size({"width": 1400, "height": height})
             _take(person, f"{dag_id}_form.png")
-        take_report(person, airflow)
+        person.page.set_viewport_size({"width": 1100, "height": 800})
+        person.page.goto(f"{airflow.url}{night_report_path(stream)}")
+        _take(person, "night_report.png")
     return 0
 
 
-def take_report(person: Person, airflow: Airflow) -> None:
-    """Take the latest night's report; the demo alone has run no night."""
-    person.page.set_viewport_size({"width": 1100, "height": 760})
-    person.page.goto(f"{airflow.url}{night_report_path('')}")
-    reports = person.page.locator("a[href*='stream2raw-']")
-    if reports.count():
-        reports.first.click()
-        _take(person, "night_report.png")
+def run_night(client: AirflowClient) -> str:
+    """Run a night of some minutes, whose driver is taken away; return its stream."""
+    # One that no earlier call has run.
+    night = f"{date(2026, 1, 1) + timedelta(days=time.time() // 60 % 300):%Y%m%d}"
+    stream, topic = stream_name(Survey.ZTF, night), default_topic(Survey.ZTF, night)
+    ends = datetime.now(UTC) + timedelta(seconds=NIGHT_SECONDS)
+    form = {"night": night, "ends_at": ends.isoformat(timespec="seconds"), "drain_quiet_s": 10,
+            "trigger_interval_s": 3}  # fmt: skip
+    make_topic(environment()["FINK_KAFKA_SERVERS"], topic, partitions=4)
+    with alerts_flowing(topic, 800, 4, seed=1):
+        run = client.trigger(NIGHT_DAG, form)
+        for task in client.follow(NIGHT_DAG, run, WAIT_SECONDS):
+            print(f"{NIGHT_DAG}: {task['task_id']} {task['state']}")
+            if (task["task_id"], task["state"]) == ("watch_until_end", "deferred"):
+                time.sleep(HEALTHY_SECONDS)
+                pod = driver_pod_name(stream)
+                kubectl("-n", "spark", "delete", "pod", pod, "--force", "--grace-period=0")
+    if (state := client.run_state(NIGHT_DAG, run)) != "success":
+        raise TestbedError(f"{NIGHT_DAG} {run} is {state}, so there is no report to show")
+    return stream
 
 
 def _take(person: Person, name: str) -> None:
