@@ -21,7 +21,6 @@ RIGHTS_FILE = "include/kubernetes/airflow-spark-submit.yaml"
 # All that include/kubernetes/airflow-spark-submit.yaml grants.
 RIGHTS = (
     ("create", "pods"),
-    ("patch", "pods"),
     ("create", "services"),
     ("patch", "services"),
     ("create", "configmaps"),

@@ -68,6 +68,7 @@ class NightWatch:
     _before: float = 0
     _cause: str = ""
     _taken: datetime | None = None
+    _over: dict[datetime, Restart] = field(default_factory=dict)
     _seen: Evidence | None = None
     _gone_since: datetime | None = None
     _dead_at: int = 0
@@ -75,14 +76,14 @@ class NightWatch:
     def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
         health = self.last = assess(evidence)
+        was_down = self._down_since is not None
         taken = self._seen is not None and _is_taken_away(self._seen, evidence)
         self._follow_driver(evidence, health, now)
         if taken:
             self._cause, self._taken = str(DELETED), self._started
         self._seen = evidence
         if evidence.exists:
-            self.history = restarts_of(evidence.application or evidence.driver)
-        self.news = self._told(evidence, health, now)
+            self._hear(evidence, health, now, was_down=was_down)
         if _is_being_ended(evidence):
             health = Health(Verdict.ABSENT, "somebody ends the stream")
         if taken and not evidence.exists:
@@ -146,7 +147,17 @@ class NightWatch:
         """Tell whether the last driver did not end, but was taken away."""
         return self._cause == str(DELETED) and self._taken == self._started
 
-    def _told(self, evidence: Evidence, health: Health, now: datetime) -> list[Restart]:
+    def _hear(self, evidence: Evidence, health: Health, now: datetime, *, was_down: bool) -> None:
+        """Take up what the stream tells of its restarts, and what is new of them."""
+        told = restarts_of(evidence.application or evidence.driver)
+        self.history = [self._over.get(restart.at, restart) for restart in told]
+        self.news = self._news(evidence, health, now, was_down=was_down)
+        if not self.news and evidence.application and self.history != told:
+            self.news = self.history  # it could not be noted so far
+
+    def _news(
+        self, evidence: Evidence, health: Health, now: datetime, *, was_down: bool
+    ) -> list[Restart]:
         """Return the stream's restarts with what is new of them; empty where nothing is."""
         history, application = self.history, _uid_of(evidence.application)
         if not is_told(history, application, evidence.starts):
@@ -158,9 +169,13 @@ class NightWatch:
                 application=application,
             )
             return [*history, restart]
-        if health.verdict is Verdict.HEALTHY and history and history[-1].back_after_s is None:
-            back = max(0.0, round((now - history[-1].at).total_seconds(), 1))
-            return [*history[:-1], history[-1].model_copy(update={"back_after_s": back})]
+        is_over = health.verdict is Verdict.HEALTHY and history and not history[-1].is_over
+        # Only an application can be told; of a driver's return this watch knows what it saw.
+        if is_over and (was_down or evidence.application is not None):
+            last = history[-1]
+            back = max(0.0, round((now - last.at).total_seconds(), 1))
+            self._over[last.at] = last.model_copy(update={"back_after_s": back})
+            return [*history[:-1], self._over[last.at]]
         return []
 
 

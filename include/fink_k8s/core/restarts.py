@@ -49,6 +49,11 @@ class Restart(BaseModel):
     application: str = ""
     """The uid of the application whose driver died; empty for one of plain spark-submit."""
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether a query was seen to live again."""
+        return self.back_after_s is not None
+
 
 _History = TypeAdapter(list[Restart])
 

@@ -19,7 +19,6 @@ from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.health import Verdict
-from fink_k8s.core.names import driver_pod_name
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
 from fink_k8s.core.restarts import Restart, annotation_of
@@ -158,13 +157,12 @@ class NightTrigger(BaseTrigger):
             log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
         else:
             log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
-        kind, name = KIND, self.stream
         if evidence.application is None:
-            kind, name = "Pod", driver_pod_name(self.stream)
+            return True  # a driver bears what it was started with; to change pods takes a right
+        where = (KIND, self.stream, self.namespace)
         try:
             client = await self._client()
-            noted = annotation_of(watch.news)
-            await asyncio.to_thread(client.annotate, kind, name, self.namespace, noted)
+            await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
         except FinkError as error:
             log.warning("the restart cannot be noted: %s", error)
             return not error.retryable

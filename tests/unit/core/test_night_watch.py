@@ -216,6 +216,14 @@ def test_a_driver_that_fails_after_one_that_was_taken_away_is_judged_by_its_own_
     assert "pair-broken" in seen.reason
 
 
+def test_a_return_that_could_not_be_noted_is_news_until_it_is():
+    told = Restart(at=at(0), cause="x", by=RestartedBy.FINK)
+    unnoted = stream(history=[told])
+    first, second = news((30, unnoted), (90, unnoted))
+    assert first == second
+    assert first[0].back_after_s == 30
+
+
 def test_a_restart_that_was_not_watched_is_noted_all_the_same():
     ((noted,),) = news((1, stream(attempts=2)))
     assert (noted.cause, noted.lived_s) == (UNSEEN, 0)
@@ -224,6 +232,16 @@ def test_a_restart_that_was_not_watched_is_noted_all_the_same():
 def test_what_others_have_noted_is_not_noted_twice():
     told = Restart(at=at(0), cause="x", by=RestartedBy.OPERATOR, application="a", back_after_s=1.0)
     assert news((1, stream(attempts=2, history=[told]))) == [[]]
+
+
+def test_of_a_driver_without_application_only_a_return_that_was_seen_is_told():
+    told = Restart(at=at(0), cause="x", by=RestartedBy.FINK)
+    [pod] = stream().pods
+    pod = {**pod, "metadata": {**pod["metadata"], "annotations": annotation_of([told])}}
+    starting, lives = (Evidence(None, [pod], metrics, probes=1) for metrics in (SILENT, LIVE))
+    assert news((30, lives), (90, lives)) == [[], []]
+    first, (back,), later = news((10, starting), (30, lives), (90, lives))
+    assert (first, back.back_after_s, later) == ([], 30, [])
 
 
 def test_a_stream_without_application_has_no_place_for_notes():

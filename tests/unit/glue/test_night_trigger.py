@@ -117,13 +117,12 @@ def test_of_a_stream_without_application_its_driver_tells(event_of, cluster):
     [driver] = running().pods
     metadata = {**driver["metadata"], "annotations": annotation_of([noted])}
     pod = {**driver, "metadata": metadata}
+    starting, lives = (Evidence(None, [pod], metrics, probes=1) for metrics in (None, LIVE))
     gone = Evidence(None, [{**pod, "status": {"phase": "Failed"}}])
-    event = event_of(Evidence(None, [pod], LIVE), gone)
-    [(kind, name, _, annotations)] = cluster.noted
-    assert (kind, name) == ("Pod", f"{STREAM}-driver")
-    (restart,) = restarts_of({"metadata": {"annotations": annotations}})
-    assert restart.back_after_s > 0
-    assert [one["cause"] for one in event["restarts"]] == ["x"]
+    (restart,) = event_of(starting, lives, lives, gone)["restarts"]
+    assert restart["cause"] == "x"
+    assert restart["back_after_s"] > 0
+    assert cluster.asked == 0, "to change a pod would take a right that nothing else needs"
 
 
 def test_the_restarts_are_told_also_where_they_cannot_be_noted(event_of, cluster):
