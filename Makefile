@@ -74,8 +74,8 @@ contracts: setup  ## the direction of imports
 unit: setup  ## tests that need no testbed
 	pytest -q tests -m "not testbed and not e2e and not spark"
 
-test: lint types contracts /usr/bin/chromium  ## all tests, on a testbed that it brings up
-	$(PYTHON) -m testbed up
+test: setup /usr/bin/chromium  ## all tests, on a testbed that it brings up
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types contracts testbed
 	$(PYTHON) -m testbed.run pytest $(TESTS)
 
 test-long: setup /usr/bin/chromium  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
