@@ -3,7 +3,7 @@
 Run by `make bench-watch`, on the testbed. The peer is SparkKubernetesOperator of the provider
 cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
 
-    python -m benchmarks.watch load --applications 10,100,1000 --runs 3 --window 60
+    python -m benchmarks.watch load --applications 10,100,1000 --runs 3 --window 30
     python -m benchmarks.watch detect --runs 3
     python -m benchmarks.watch         both
 
@@ -82,7 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("part", nargs="?", choices=("load", "detect", "all"), default="all")
     parser.add_argument("--applications", default="10,100,1000", help="e.g. 10,100")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--window", type=float, default=60, help="seconds measured")
+    parser.add_argument("--window", type=float, default=30, help="seconds measured")
     parser.add_argument("--warm-up", type=float, default=30, help="seconds before")
     return parser.parse_args()
 

@@ -7,7 +7,7 @@ import pytest
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.health_line import Level, figures_of, stream_line
-from tests.derived import evidence_of
+from tests.recording import recorded
 
 STREAM = "stream2raw-ztf-20260101"
 NOW = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_what_is_not_known_is_not_made_up():
     ],
 )
 def test_a_fault_has_its_level_and_names_its_cause(name, level):
-    line = stream_line(STREAM, evidence_of(name))
+    line = stream_line(STREAM, recorded(name))
     assert (line.level, line.category) == (level, name)
     assert line.text.startswith(f"{STREAM}: {level}; ")
     assert f"[{name}]" in line.text

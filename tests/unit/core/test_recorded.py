@@ -1,15 +1,13 @@
-"""Each category from evidence of the real fault, as the tests on the testbed recorded it.
-
-For those in `DERIVED` there is no recording yet: their evidence is that of the nearest real fault.
-"""
+"""Each category from evidence of the real fault, as the tests on the testbed recorded it."""
 
 from dataclasses import replace
 
 import pytest
 
 from fink_k8s.core.diagnosis import Category, diagnose
-from tests.derived import DERIVED, NAMES, evidence_of
-from tests.recording import FOLDER
+from tests.recording import FOLDER, recorded
+
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 # A category that has come in two shapes was recorded twice.
 OTHER_SHAPES = {
@@ -20,7 +18,7 @@ OTHER_SHAPES = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_fault_is_named(name):
-    found = diagnose(evidence_of(name))
+    found = diagnose(recorded(name))
     assert found.category == OTHER_SHAPES.get(name, name)
     line = str(found)
     assert line.startswith(f"[{found.category}] ")
@@ -34,14 +32,9 @@ def test_no_category_is_without_evidence(category):
     assert category.value in NAMES
 
 
-@pytest.mark.parametrize("name", DERIVED)
-def test_what_was_recorded_is_derived_no_longer(name):
-    assert not (FOLDER / f"{name}.json").exists()
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_named_where_there_is_no_stream(name):
-    seen = evidence_of(name)
+    seen = recorded(name)
     gone = replace(
         seen, application=None, pods=(), driver_log="", failures={}, position=None, topic=None
     )

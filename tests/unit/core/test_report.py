@@ -5,14 +5,14 @@ import pytest
 
 from fink_k8s.core.diagnosis import Category, Evidence, diagnose
 from fink_k8s.core.report import bundle_of, facts_of, line_of, report_of, timeline
-from tests.derived import evidence_of
+from tests.recording import recorded
 
 STREAM = "stream2raw-ztf-20260110"
 
 
 @pytest.mark.parametrize("category", Category)
 def test_a_report_holds_the_cause_the_remedy_and_what_was_seen(category):
-    evidence = evidence_of(category)
+    evidence = recorded(category)
     found = diagnose(evidence)
     report = report_of(STREAM, evidence, found)
     assert line_of(STREAM, evidence, found) in report
@@ -22,7 +22,7 @@ def test_a_report_holds_the_cause_the_remedy_and_what_was_seen(category):
 
 
 def test_a_bundle_holds_all_that_was_seen():
-    evidence = replace(evidence_of("image-pull"), logs={f"{STREAM}-driver": "words"})
+    evidence = replace(recorded("image-pull"), logs={f"{STREAM}-driver": "words"})
     files = bundle_of(STREAM, evidence, diagnose(evidence))
     assert set(files) == {
         "report.md", "facts.json", "application.json", "pods.json", "events.json", "metrics.json",
