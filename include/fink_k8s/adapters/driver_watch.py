@@ -4,8 +4,8 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any
 
@@ -13,6 +13,7 @@ from fink_k8s.adapters.api_errors import NotThere
 from fink_k8s.adapters.async_api import AsyncApi
 from fink_k8s.adapters.cluster import Object, log_of, path_of, ui_of
 from fink_k8s.adapters.mirror import Pace
+from fink_k8s.core.diagnosis.evidence import QUERY_GAUGE
 from fink_k8s.core.errors import FinkError, InvalidRequest, Unavailable
 from fink_k8s.core.names import driver_pod_name
 
@@ -27,15 +28,26 @@ class Turns:
     """When the drivers of one watch are asked for their metrics: no more than its pace allows."""
 
     def __init__(self, pace: Pace) -> None:
-        self.places = asyncio.Semaphore(pace.probes_at_once)
         self.drivers = 0
         """How many are watched."""
         self._pace = pace
+        self._places = asyncio.Semaphore(pace.probes_at_once)
+        self._next = -math.inf
 
     @property
     def seconds(self) -> float:
         """Return the seconds from one question to a driver to the next."""
         return max(self._pace.probe_seconds, self.drivers / self._pace.probes_per_second)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one more driver may be asked, and hold its place meanwhile."""
+        now = asyncio.get_running_loop().time()
+        at = max(now, self._next)
+        self._next = at + 1 / self._pace.probes_per_second
+        await asyncio.sleep(at - now)
+        async with self._places:
+            yield
 
 
 class DriverWatch:
@@ -160,7 +172,7 @@ class DriverWatch:
             # Also from one driver to the next: one that flaps is not asked more often.
             await asyncio.sleep(self._asked_at + self._turns.seconds - clock())
             metrics, failure = None, None
-            async with self._turns.places:
+            async with self._turns.turn():
                 self._asked_at = clock()
                 try:
                     metrics = await self._ask()
@@ -182,8 +194,11 @@ class DriverWatch:
             # The silence may be the driver's or the API server's own, which is asked for the pod.
             await self._ask_for_pod()
             return None
-        # The other kinds of metrics make most of the page, and nobody asks for them.
-        return {"gauges": found.get("gauges", {})} if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        # All else makes most of the page, and nobody asks for it.
+        gauges = found.get("gauges", {}).items()
+        return {"gauges": {name: gauge for name, gauge in gauges if QUERY_GAUGE in name}}
 
     async def _ask_for_pod(self) -> None:
         with suppress(NotThere):

@@ -12,6 +12,8 @@ from fink_k8s.core.states import Phase, phase_of, state_of_driver
 Object = Mapping[str, Any]
 ALIVE = frozenset({"Pending", "Running", "Unknown"})
 """Pod phases in which a driver may still write."""
+QUERY_GAUGE = ".spark.streaming."
+"""What is in the name of each gauge of a streaming query."""
 
 
 @dataclass(frozen=True)
@@ -178,9 +180,9 @@ class Evidence:
         """Return how many streaming queries the driver's gauges speak of."""
         gauges = (self.metrics or {}).get("gauges", {})
         names = {
-            name.split(".spark.streaming.", 1)[1].rsplit(".", 1)[0]
+            name.split(QUERY_GAUGE, 1)[1].rsplit(".", 1)[0]
             for name in gauges
-            if ".spark.streaming." in name
+            if QUERY_GAUGE in name
         }
         return len(names)
 
@@ -191,7 +193,7 @@ class Evidence:
         rates = [
             float(gauge["value"])
             for name, gauge in gauges.items()
-            if ".spark.streaming." in name and name.endswith(".inputRate-total")
+            if QUERY_GAUGE in name and name.endswith(".inputRate-total")
         ]
         return sum(rates) if rates and all(map(isfinite, rates)) else None
 
