@@ -194,11 +194,11 @@ class DriverWatch:
             # The silence may be the driver's or the API server's own, which is asked for the pod.
             await self._ask_for_pod()
             return None
-        if not isinstance(found, dict):
+        gauges = found.get("gauges") if isinstance(found, dict) else None
+        if not isinstance(gauges, dict):
             return None
         # All else makes most of the page, and nobody asks for it.
-        gauges = found.get("gauges", {}).items()
-        return {"gauges": {name: gauge for name, gauge in gauges if QUERY_GAUGE in name}}
+        return {"gauges": {name: gauge for name, gauge in gauges.items() if QUERY_GAUGE in name}}
 
     async def _ask_for_pod(self) -> None:
         with suppress(NotThere):
