@@ -98,7 +98,7 @@ class Airflow:
         env["NO_PROXY"] = env["no_proxy"] = ",".join(
             filter(None, [env.get("NO_PROXY", ""), "localhost,127.0.0.1,10.200.0.1,.local"])
         )
-        # The connections have what is needed of it, and the provider's trigger takes one or the other.
+        # The connections say it; the provider's trigger takes one of the two only.
         env.pop("KUBECONFIG", None)
         return env
 

@@ -19,6 +19,7 @@ from fink_k8s.core.stores import AccessMode
 from testbed.airflow import Airflow, AirflowClient
 from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl, wait_for_counts
+from tests.e2e.night import Night, form_of
 from tests.long.claims import claim_named, volume
 
 pytestmark = [
@@ -181,6 +182,19 @@ class TestWhereTheWorkersDoNotSeeTheClaim:
             "batches": 1, "read": 400, "stored": 392, "set_aside": 8, "counted_by": "driver",
         }  # fmt: skip
         assert "no row was counted: FINK_STORE_MOUNT" in run.log("wait_for_first_batch")
+
+    def test_a_night_that_nobody_can_count_is_red_unless_the_form_says_otherwise(
+        self, fink, alerts
+    ):
+        form = form_of(SECOND, TOPIC, seconds=60, drain_grace_s=15, if_differs="adopt")
+        night = Night(fink, form)
+        assert night.end() == "failed"
+        assert "is NOT VERIFIED: nobody counted" in night.log("verify_night")
+        assert "set require_proof to false" in night.log("verify_night")
+        assert night.xcom("stop_stream")["ending"] == "graceful"
+        again = Night(fink, {**form, "require_proof": False})
+        assert again.end() == "success"
+        assert again.xcom("verify_night")["counts"] is None
 
 
 def settings_at(folder, claim=CLAIM):
