@@ -76,7 +76,7 @@ class DriverWatch:
         self._changed = changed
         self._uid = ""
         self._runs = False
-        self._ended_at = 0.0
+        self._ended_at = -math.inf
         self._metrics: Object | None = None
         self._failure: FinkError | None = None
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
@@ -99,7 +99,8 @@ class DriverWatch:
         elif self._runs and not runs:
             self._runs = self.awaits_probe = False
             self._metrics = self._failure = None
-            self._ended_at = asyncio.get_running_loop().time()
+            # One that was taken away while it ran has no last words that would tell why.
+            self._ended_at = asyncio.get_running_loop().time() if driver else -math.inf
             if self._probing:
                 self._probing.cancel()
 
@@ -128,8 +129,9 @@ class DriverWatch:
         """Return the last lines of its log; of a driver that has just ended, its last as well."""
         if self._uid and not self._runs:
             left = self._ended_at + _LAST_WORDS_SECONDS - asyncio.get_running_loop().time()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_read.wait(), left)
+            if left > 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_read.wait(), left)
         read = "\n".join(self._lines)
         if driver is None or driver["status"].get("phase") != "Failed":
             return read
