@@ -148,7 +148,7 @@ def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
     """Its process is frozen: Kubernetes sees it run, its metrics do not answer."""
     night, topic, stream = scene
     with DriverCount(stream) as count:
-        run = watched(fink, store, form_of(night, topic, seconds=270))
+        run = watched(fink, store, form_of(night, topic, seconds=240))
         time.sleep(15)  # one that was never seen alive is given its time to start
         [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
         begun = time.monotonic()
@@ -170,7 +170,7 @@ def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
 def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, record_property):
     night, topic, stream = scene
     with DriverCount(stream) as count:
-        run = watched(fink, store, form_of(night, topic, seconds=260))
+        run = watched(fink, store, form_of(night, topic, seconds=230))
         with cut("fink-kafka"):
             time.sleep(60)
         fink.produce(topic, 50)
@@ -185,7 +185,7 @@ def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, re
 
 def test_an_upgrade_in_the_night_loses_and_doubles_nothing(fink, store, scene, record_property):
     night, topic, stream = scene
-    form = form_of(night, topic, seconds=240)
+    form = form_of(night, topic, seconds=200)
     with DriverCount(stream) as count:
         first = watched(fink, store, form)
         fink.produce(topic, 50)
@@ -242,7 +242,7 @@ def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
 ):
     night, topic, stream = scene
     with DriverCount(stream) as count:
-        run = watched(fink, store, form_of(night, topic, seconds=240))
+        run = watched(fink, store, form_of(night, topic, seconds=200))
         batch = 0
         for _ in range(3):
             kill_driver(stream)
@@ -258,7 +258,7 @@ def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
 def test_a_night_of_plain_spark_submit_heals_too(fink, store, scene, record_property):
     """No operator starts a driver of it again, and with the driver all trace of it is gone."""
     night, topic, stream = scene
-    form = form_of(night, topic, seconds=220, submit_with="spark-submit")
+    form = form_of(night, topic, seconds=180, submit_with="spark-submit")
     with DriverCount(stream) as count:
         run = watched(fink, store, form)
         kill_driver(stream)
