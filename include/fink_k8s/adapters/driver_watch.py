@@ -5,7 +5,7 @@ import json
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any
 
@@ -25,13 +25,16 @@ _LAST_WORDS_SECONDS = 1.0
 
 
 class Turns:
-    """When the drivers of one watch are asked for their metrics: no more than its pace allows."""
+    """When the drivers of one watch are asked: no more often and at once than its pace allows."""
 
     def __init__(self, pace: Pace) -> None:
         self.drivers = 0
         """How many are watched."""
         self._pace = pace
+        self.opening = asyncio.Semaphore(pace.probes_at_once)
+        """For logs that are being opened: a connection that begins takes much more memory."""
         self._places = asyncio.Semaphore(pace.probes_at_once)
+        self._gate = asyncio.Lock()
         self._next = -math.inf
 
     @property
@@ -42,10 +45,10 @@ class Turns:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait until one more driver may be asked, and hold its place meanwhile."""
-        now = asyncio.get_running_loop().time()
-        at = max(now, self._next)
-        self._next = at + 1 / self._pace.probes_per_second
-        await asyncio.sleep(at - now)
+        clock = asyncio.get_running_loop().time
+        async with self._gate:
+            await asyncio.sleep(self._next - clock())
+            self._next = clock() + 1 / self._pace.probes_per_second
         async with self._places:
             yield
 
@@ -106,7 +109,7 @@ class DriverWatch:
 
     def ask_again(self) -> None:
         """Ask for the metrics at once if the last answer was none: it may not be the driver's."""
-        if self._runs and self._metrics is None:
+        if self._runs and self._metrics is None and not self.awaits_probe:
             self._probe_anew()
 
     def metrics(self) -> Object | None:
@@ -215,7 +218,11 @@ class DriverWatch:
         for wait in self._pace.backoff.seconds():
             self._is_read.clear()
             try:
-                async with self._api.lines(path, follow="true", tailLines=str(_LOG_LINES)) as lines:
+                async with AsyncExitStack() as stack:
+                    async with self._turns.opening:
+                        lines = await stack.enter_async_context(
+                            self._api.lines(path, follow="true", tailLines=str(_LOG_LINES))
+                        )
                     if lines_read:
                         self._lines.clear()
                     async for line in lines:
