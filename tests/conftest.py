@@ -90,17 +90,3 @@ def bed(kubernetes, settings, store):
     yield bed
     for stream in bed.ended:
         delete(bed, stream)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Let what uses the cluster run in one process and in order, and the rest beside it.
-
-    Spark in local mode needs no more than the testbed's Kafka.
-    """
-    for item in items:
-        marks = {mark.name for mark in item.iter_markers()}
-        if "spark" in marks:
-            item.add_marker(pytest.mark.xdist_group("spark"))
-        elif marks & {"testbed", "e2e", "testbed_lifecycle"}:
-            item.add_marker(pytest.mark.xdist_group("cluster"))

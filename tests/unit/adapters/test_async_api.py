@@ -49,8 +49,10 @@ def test_an_answer_that_goes_on_is_whole_and_holds_little_memory(host, tmp_path)
         access = Access(url, "token", str(tmp_path / "ca.crt"), "", "", is_verified=True)
         there = AsyncApi(lambda: SimpleNamespace(access=lambda: access))
         async with there as api, api.lines("/log") as lines:
-            clients = [one for one in gc.get_objects()
-                       if isinstance(one, SSLProtocol) and not one._server_side]  # fmt: skip
+            loop = asyncio.get_running_loop()
+            of_loop = [one for one in gc.get_objects()
+                       if isinstance(one, SSLProtocol) and one._loop is loop]  # fmt: skip
+            clients = [one for one in of_loop if not one._server_side]
             assert [len(one._ssl_buffer) for one in clients] == [16 * 1024]
             read = [line async for line in lines]
         await runner.cleanup()
