@@ -39,7 +39,10 @@ class Turns:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds from one question to a driver to the next."""
+        """Return the seconds from one question to a driver to the next.
+
+        They grow with the number of drivers, so that no queue forms that a new one had to wait in.
+        """
         return max(self._pace.probe_seconds, self.drivers / self._pace.probes_per_second)
 
     @asynccontextmanager
@@ -66,7 +69,7 @@ class DriverWatch:
         namespace: str,
         stream: str,
         pace: Pace,
-        turns: "Turns",
+        turns: Turns,
         changed: Callable[[], None],
     ) -> None:
         self.awaits_probe = False

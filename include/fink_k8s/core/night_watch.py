@@ -169,9 +169,9 @@ class NightWatch:
                 application=application,
             )
             return [*history, restart]
-        is_over = health.verdict is Verdict.HEALTHY and history and not history[-1].is_over
+        is_back = health.verdict is Verdict.HEALTHY and history and not history[-1].is_over
         # Only an application can be told; of a driver's return this watch knows what it saw.
-        if is_over and (was_down or evidence.application is not None):
+        if is_back and (was_down or evidence.application is not None):
             last = history[-1]
             back = max(0.0, round((now - last.at).total_seconds(), 1))
             self._over[last.at] = last.model_copy(update={"back_after_s": back})

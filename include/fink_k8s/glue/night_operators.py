@@ -133,7 +133,9 @@ class WatchNightOperator(BaseOperator):
             there = self._cluster()
             found = holders(there, self.namespace, self.stream)
             left = {one.there["metadata"]["uid"] for one in found}
-            if death["holder"] not in left if death["holder"] else left:
+            holder = death["holder"]
+            is_the_one = holder in left if holder else not left
+            if not is_the_one:
                 # Somebody has started it anew, or ended it; both are theirs to decide.
                 self.log.info("stream %s is no longer the one that died", self.stream)
                 return self._watch(context)

@@ -153,7 +153,7 @@ class NightTrigger(BaseTrigger):
         Returns whether that is done with: False where it may succeed later.
         """
         latest = watch.news[-1]
-        if latest.back_after_s is None:
+        if not latest.is_over:
             log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
         else:
             log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
@@ -184,4 +184,4 @@ class NightTrigger(BaseTrigger):
 
 def _key_of(restarts: list[Restart]) -> tuple[int, bool]:
     """Return what tells one piece of news from the next: how many, and whether the last is over."""
-    return len(restarts), restarts[-1].back_after_s is None
+    return len(restarts), restarts[-1].is_over
