@@ -4,13 +4,16 @@ Each night is followed to its end: green because it was verified, one driver at 
 """
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
+import tarfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
 
+import docker
 import pytest
 
 from testbed.airflow import _group_members
@@ -31,6 +34,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
 ]
+MORTAL = "/opt/fink/mortal/mortal_job.py"
 MINUTE = int(time.time()) // 60
 
 
@@ -39,6 +43,25 @@ def image(fink):
     """The night submits an image that is there."""
     assert fink.run("fink_rbac").state == "success"
     assert fink.run("fink_image").state == "success"
+
+
+@pytest.fixture
+def mortal(image, environment, settings, release):
+    """Push an image whose query dies when it is told to; return its tag."""
+    engine = docker.APIClient(environment["DOCKER_HOST"])
+    tag, context = f"mortal-{time.time():.0f}", io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.add(Path(__file__).with_name("mortal_job.py"), "mortal_job.py")
+        recipe = f"FROM {settings.image_repository}:{release.tag}\nCOPY mortal_job.py {MORTAL}\n"
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(recipe)
+        tar.addfile(member, io.BytesIO(recipe.encode()))
+    context.seek(0)
+    name = f"{settings.image_repository}:{tag}"
+    said = list(engine.build(fileobj=context, custom_context=True, tag=name, decode=True))
+    said += engine.push(settings.image_repository, tag, stream=True, decode=True)
+    assert not [line for line in said if "error" in line], said
+    return tag
 
 
 @pytest.fixture
@@ -165,6 +188,38 @@ def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
     record_property("back after s", restart["back_after_s"])
     assert restart["by"] == "fink"
     assert "query-dead" in restart["cause"]
+
+
+def test_a_query_that_dies_under_its_driver_is_replaced(
+    mortal, fink, store, scene, record_property
+):
+    """The driver runs on and its metrics answer; they tell of no query."""
+    night, topic, stream = scene
+    form = form_of(night, topic, seconds=150, image_tag=mortal, main_file=MORTAL)
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form)
+        [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
+        begun = time.monotonic()
+        kubectl("exec", f"{stream}-driver", "--", "touch", "/tmp/end-the-query")
+        while goes_on(stream, uid):
+            assert time.monotonic() - begun < 60
+            time.sleep(0.2)
+        record_property("its driver ended after s", round(time.monotonic() - begun, 1))
+        fink.produce(topic, 50)
+        wait_until_committed(store, night, 1)
+        verified(run, 150)
+    assert (count.most, len(count.uids)) == (1, 2)
+    [restart] = run.xcom("watch_until_end")["restarts"]
+    record_property("back after s", restart["back_after_s"])
+    assert restart["by"] == "fink"
+    assert "query-dead" in restart["cause"]
+    assert "speak of no live query" in restart["cause"]
+
+
+def goes_on(stream, uid):
+    """Tell whether nobody has asked this driver to end."""
+    there = [driver["metadata"] for driver in drivers(stream)]
+    return any(one["uid"] == uid and "deletionTimestamp" not in one for one in there)
 
 
 def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, record_property):
