@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, "/opt/fink")
 
-from stream2raw import job  # noqa: E402
+from stream2raw import job
 
 WORD = Path("/tmp/end-the-query")
 
