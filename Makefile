@@ -4,8 +4,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
-# What fails soonest comes first; the last one takes the testbed down.
-TESTS := $(addprefix tests/,unit dags plugins docs integration stream2raw e2e demo lifecycle)
+# Those of the cluster run in one process and in this order, the last one takes the testbed down;
+# the rest runs in another beside them.
+TESTS := $(addprefix tests/,integration e2e demo lifecycle stream2raw unit dags plugins docs)
 UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)/include:$(CURDIR)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -76,7 +77,7 @@ unit: setup  ## tests that need no testbed
 
 test: setup /usr/bin/chromium  ## all tests, on a testbed that it brings up
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types contracts testbed
-	$(PYTHON) -m testbed.run pytest $(TESTS)
+	$(PYTHON) -m testbed.run pytest --numprocesses 2 --no-loadscope-reorder $(TESTS)
 
 test-long: setup /usr/bin/chromium  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
 	$(PYTHON) -m testbed up
