@@ -99,7 +99,7 @@ class FakeCluster:
         self.put(manifest)
         return deepcopy(manifest)
 
-    def delete(self, kind, name, namespace=""):
+    def delete(self, kind, name, namespace="", uid=""):
         if pod := kind == "Pod" and self.find(kind, name, namespace):
             self.all_pods.remove(pod)
             return True

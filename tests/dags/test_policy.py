@@ -1,11 +1,14 @@
 """What holds for every DAG: integrity, documentation, limits, forms."""
 
 import ast
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time import macros
 
 from docs.generate import ROOT
 from fink_k8s.core import image_request, requests
@@ -171,6 +174,27 @@ def test_fink_night_is_the_chain_that_its_page_promises(bag):
     for before, after in pairwise(order):
         for task in after:
             assert before <= tasks[task].upstream_task_ids
+
+
+def test_a_night_waits_for_what_may_pass_before_anybody_is_called(bag):
+    """Only what counts and tells has its own patience."""
+    for task in bag.dags["fink_night"].tasks:
+        if task.task_id in {"verify_night", "report_night", "diagnose_failure"}:
+            continue
+        assert (task.retries, task.retry_exponential_backoff) == (30, 2)
+        assert task.max_retry_delay == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("told", [None, {"ended_at": "2026-01-01T20:00:00+00:00"}])
+def test_a_watch_that_somebody_marks_as_done_ends_the_night_now(bag, told):
+    """Such a task has told nothing."""
+    drain = bag.dags["fink_night"].get_task("drain_late_alerts")
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: told)
+    until = drain.render_template(drain.until, {"ti": ti, "macros": macros})
+    moment = datetime.fromisoformat(until)
+    assert moment.tzinfo
+    expected = datetime.fromisoformat(told["ended_at"]) if told else datetime.now(UTC)
+    assert abs(moment - expected) < timedelta(minutes=1)
 
 
 def test_fink_stop_is_the_chain_that_its_page_promises(bag):

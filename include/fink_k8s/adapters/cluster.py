@@ -142,9 +142,15 @@ class Cluster:
         namespace = manifest["metadata"].get("namespace", "")
         return dict(self._call("POST", path_of(manifest["kind"], namespace), {}, manifest))
 
-    def delete(self, kind: str, name: str, namespace: str = "") -> bool:
-        """Delete an object after all that it owns; tell whether there was one."""
-        return self._delete(kind, name, namespace, {"propagationPolicy": "Foreground"})
+    def delete(self, kind: str, name: str, namespace: str = "", uid: str = "") -> bool:
+        """Delete an object after all that it owns; tell whether there was one.
+
+        With `uid` it is exactly that one: another that has taken its name meanwhile is left alone.
+        """
+        options: Object = {"propagationPolicy": "Foreground"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        return self._delete(kind, name, namespace, options)
 
     def end(self, there: Mapping[str, Any], grace_seconds: int | None = None) -> bool:
         """Delete exactly this object, before all that it owns; tell whether it was still there.
@@ -159,17 +165,14 @@ class Cluster:
         }
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        try:
-            return self._delete(there["kind"], metadata["name"], metadata["namespace"], options)
-        except Conflict:
-            return False
+        return self._delete(there["kind"], metadata["name"], metadata["namespace"], options)
 
     def _delete(self, kind: str, name: str, namespace: str, options: Object) -> bool:
         path = f"{path_of(kind, namespace)}/{name}"
         body = {"kind": "DeleteOptions", "apiVersion": "v1", **options}
         try:
             self._call("DELETE", path, {}, body)
-        except NotThere:
+        except (NotThere, Conflict):  # a conflict is an object that has only the name
             return False
         return True
 

@@ -99,6 +99,8 @@ class DriverWatch:
         uid = driver["metadata"]["uid"] if driver else ""
         if runs and (not self._runs or uid != self._uid):
             self.cancel()
+            if uid != self._uid:
+                self._lines.clear()  # one that dies without a word died of no other's cause
             self._uid, self._runs = uid, True
             self._start(self._read_log())
             self._probe_anew()

@@ -112,6 +112,7 @@ class Mirror:
             except Away as error:
                 self._lose(error)
             except NotThere:
+                self._version = ""
                 self._replace({})
                 self._find()
                 wait = self._pace.unknown_seconds

@@ -122,4 +122,4 @@ def _findings_of(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
     except FinkError as error:
-        yield Finding(Level.ERROR, str(error))
+        yield Finding(Level.ERROR, str(error), may_pass=error.retryable)

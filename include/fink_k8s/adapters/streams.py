@@ -18,10 +18,18 @@ from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.core.diagnosis import Evidence, diagnose_words
 from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
-from fink_k8s.core.names import ANNOTATION_SPEC, driver_pod_name, pod_selector
+from fink_k8s.core.names import (
+    ANNOTATION_SPEC,
+    driver_pod_name,
+    parse_stream_name,
+    pod_selector,
+    stream_name,
+)
+from fink_k8s.core.remains import PREFIX_FLAG
 from fink_k8s.core.requests import SubmitWith
 from fink_k8s.core.spark_submit import check_spark_conf
 from fink_k8s.core.states import is_over, state_of_driver
+from fink_k8s.core.surveys import Survey, survey_from
 from fink_k8s.core.watch import utc_now
 
 KIND = "SparkApplication"
@@ -71,6 +79,7 @@ class DriverLog:
         if driver["metadata"]["uid"] == self._uid:
             return
         self.close()
+        self._lines.clear()  # one that dies without a word died of no other's cause
         self._uid = driver["metadata"]["uid"]
         name = driver["metadata"]["name"]
         threading.Thread(
@@ -133,6 +142,12 @@ class Holder:
         return str(self.there["metadata"]["name"])
 
     @property
+    def evidence(self) -> Evidence:
+        """Return the object as evidence of its stream."""
+        is_application = self.kind == KIND
+        return Evidence(self.there) if is_application else Evidence(None, [self.there])
+
+    @property
     def spec(self) -> dict[str, Any]:
         """Return the spec it was made from; empty where it does not say."""
         if self.kind == KIND:
@@ -187,7 +202,8 @@ def ensure_stream(
 
     Raises:
         Conflict: one is there with another spec; the message names the fields that differ.
-        Refused: it runs in the other way, or a driver of an earlier application still lives.
+        Refused: it runs in the other way, a driver of an earlier application still lives, or the
+            stream of another survey writes to the same place.
         Unavailable: one is being deleted; the same call works when it is gone.
     """
     check_spark_conf(manifest["spec"])
@@ -201,6 +217,7 @@ def ensure_stream(
                 _check_same(holder, manifest)
     if alive := [one for one in found if one not in ended]:
         return Submission(Way.ADOPTED, alive[0].there)
+    _check_alone(cluster, manifest)
     for holder in ended:
         _delete(cluster, namespace, holder)
     try:
@@ -247,6 +264,22 @@ def _check_same(holder: Holder, manifest: dict[str, Any]) -> None:
         )
 
 
+def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
+    """Check that no other survey's stream writes where this one would: paths hold nights alone."""
+    namespace = manifest["metadata"]["namespace"]
+    survey, night = parse_stream_name(manifest["metadata"]["name"])
+    prefix = Evidence(manifest).flags.get(PREFIX_FLAG)
+    for other in set(Survey) - {survey_from(survey)}:
+        for rival in holders(cluster, namespace, stream_name(other, night)):
+            if not is_over(rival.state) and rival.evidence.flags.get(PREFIX_FLAG) == prefix:
+                raise Refused(
+                    f"{rival.name} writes night {night} below {prefix} already, and two streams "
+                    f"must not share their folders: give survey {survey} an Airflow with another "
+                    f"FINK_STORE_PREFIX, or trigger fink_stop with "
+                    f"streams={stream_name(other, night)} first"
+                )
+
+
 def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
     """Tell whether a driver waits in vain for config maps that its submission never made.
 
@@ -275,12 +308,18 @@ def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
 
 
 def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:
-    cluster.delete(holder.kind, holder.name, namespace)
+    # Exactly this one: another call may have put its own in its place.
+    cluster.delete(holder.kind, holder.name, namespace, uid=holder.there["metadata"]["uid"])
     deadline = time.monotonic() + _DELETE_SECONDS
-    while cluster.find(holder.kind, holder.name, namespace):
+    while _is_there(cluster, namespace, holder):
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"the ended stream's {holder.kind} {holder.name} is not gone after "
                 f"{_DELETE_SECONDS} s"
             )
         time.sleep(0.5)
+
+
+def _is_there(cluster: Cluster, namespace: str, holder: Holder) -> bool:
+    there = cluster.find(holder.kind, holder.name, namespace)
+    return there is not None and there["metadata"]["uid"] == holder.there["metadata"]["uid"]

@@ -16,7 +16,7 @@ from fink_k8s.core.night_watch import Seen, Sign
 class Drain:
     """Judges, look by look, whether all alerts of a night are committed.
 
-    `began` is when the night's end was reached, `quiet` how long no alert may have come, `grace`
+    `began` is when the drain was first looked at, `quiet` how long no alert may have come, `grace`
     how long the lag may go without falling.
     """
 

@@ -96,16 +96,6 @@ class NightRequest(ImageChoice, StreamRequest):
         "there with `build-in-minikube`.",
         json_schema_extra=PLATFORM,
     )
-    # The night's end is this DAG's matter; the job's own limit is for a cluster without Airflow.
-    exit_after_s: int = Field(
-        172_800,
-        title="Ends after (s)",
-        description="The stream stops by itself after so many seconds, whatever becomes of "
-        "Airflow.",
-        ge=60,
-        le=172_800,
-        json_schema_extra=_END,
-    )
 
     @field_validator("ends_at")
     @classmethod

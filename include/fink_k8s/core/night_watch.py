@@ -17,6 +17,8 @@ from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
 
 GONE_FOR = timedelta(seconds=60)
 """How long an application has to be missing: in an upgrade there is none for some seconds."""
+SILENT_FOR = timedelta(seconds=60)
+"""How long no metrics may come from a driver that runs: the way there may be cut, not its life."""
 UNSEEN = "the driver was deleted, or its end was not seen"
 
 
@@ -50,12 +52,13 @@ class NightWatch:
 
     A query that is dead under a Running driver is known when two probes in a row have found none,
     unless the driver is so young that the query may not have begun; one that was seen alive under
-    this driver has.
+    this driver has. A driver that does not answer at all is given `silent_for`.
     """
 
     until: datetime
     start_time: timedelta = START_TIME
     gone_for: timedelta = GONE_FOR
+    silent_for: timedelta = SILENT_FOR
     last: Health | None = None
     history: list[Restart] = field(default_factory=list)
     """The stream's restarts, as its application told them last."""
@@ -72,6 +75,7 @@ class NightWatch:
     _seen: Evidence | None = None
     _gone_since: datetime | None = None
     _dead_at: int = 0
+    _dead_since: datetime | None = None
 
     def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
@@ -94,8 +98,7 @@ class NightWatch:
         return died
 
     def _died(self, health: Health, evidence: Evidence, now: datetime) -> Seen | None:
-        is_gone = health.verdict is Verdict.ABSENT
-        self._gone_since = (self._gone_since or now) if is_gone else None
+        self._gone_since = None if evidence.exists else self._gone_since or now
         if self._gone_since and now - self._gone_since >= self.gone_for:
             return Seen(
                 Sign.GONE,
@@ -105,7 +108,7 @@ class NightWatch:
         cause = ""
         if health.verdict in {Verdict.FAILED, Verdict.ENDED}:
             cause = self._cause if self._was_deleted else health.reason
-        if self._has_no_query(health, evidence):
+        if self._has_no_query(health, evidence, now):
             age = now - (evidence.driver_started or now)
             if self._was_alive or age >= self.start_time:
                 cause = str(query_dead(age, answers=health.verdict is Verdict.NO_QUERY))
@@ -114,18 +117,20 @@ class NightWatch:
         holder = _uid_of(evidence.application or evidence.driver)
         return Seen(Sign.DIED, cause, self._lived, holder)
 
-    def _has_no_query(self, health: Health, evidence: Evidence) -> bool:
-        """Tell whether two probes in a row have found no query.
+    def _has_no_query(self, health: Health, evidence: Evidence, now: datetime) -> bool:
+        """Tell whether two probes in a row have found no query, or none an answer for long.
 
         A driver without query may answer now and then: it is one and the same death.
         """
         if health.verdict not in {Verdict.NO_QUERY, Verdict.SILENT}:
-            self._dead_at = 0
+            self._dead_at, self._dead_since = 0, None
             return False
         if not evidence.probes:
             return False
         self._dead_at = self._dead_at or evidence.probes
-        return evidence.probes > self._dead_at
+        self._dead_since = self._dead_since or now
+        is_long = health.verdict is Verdict.NO_QUERY or now - self._dead_since >= self.silent_for
+        return is_long and evidence.probes > self._dead_at
 
     def _follow_driver(self, evidence: Evidence, health: Health, now: datetime) -> None:
         """Keep since when the driver runs, or is down, and why."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from fink_k8s.core.errors import Refused
 from fink_k8s.core.manifests import ENFORCE, POD_CPU, RESTRICTED
 from fink_k8s.core.releases import Release, Verdict
 from fink_k8s.core.requests import StreamRequest, SubmitWith
@@ -39,15 +40,27 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the preflight, with the remedy where one is needed."""
+    """One line of the preflight, with the remedy where one is needed.
+
+    `may_pass` tells of an error that may be gone in a while, without anybody's doing.
+    """
 
     level: Level
     text: str
     remedy: str = ""
+    may_pass: bool = False
 
     def __str__(self) -> str:
         """Return the finding in one line."""
         return f"{self.level}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def refuse_errors(findings: Sequence[Finding]) -> None:
+    """Raise `Refused` with all errors at once; it is worth another try where each may pass."""
+    errors = [finding for finding in findings if finding.level is Level.ERROR]
+    if errors:
+        passes = all(error.may_pass for error in errors)
+        raise Refused("; ".join(map(str, errors)), retryable=passes)
 
 
 def check_release(release: Release, version: str) -> Finding:
@@ -88,6 +101,7 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
                 f"the Spark Operator's {part} is {state}",
                 f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where; "
                 "or set submit_with to spark-submit, which needs none",
+                may_pass=bool(mine),
             )
         )
     return findings
@@ -157,6 +171,7 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
                 Level.ERROR,
                 f"the stream asks for {total} in {len(asked)} pods; free is {room or 'nothing'}",
                 "ask for less memory or fewer executors, stop another stream, or add a node",
+                may_pass=True,
             )
         left[node] = (left[node][0] - cpu, left[node][1] - memory)
     return Finding(Level.OK, f"the stream asks for {total} in {len(asked)} pods: there is room")

@@ -11,7 +11,7 @@ from fink_k8s.core.diagnosis import Evidence
 
 Object = Mapping[str, Any]
 
-_PREFIX_FLAG = "-online_data_prefix"
+PREFIX_FLAG = "-online_data_prefix"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Remains:
         for driver in self.drivers:
             for container in driver.get("spec", {}).get("containers") or ():
                 words += container.get("args") or ()
-        return next((after for word, after in pairwise(words) if word == _PREFIX_FLAG), "")
+        return next((after for word, after in pairwise(words) if word == PREFIX_FLAG), "")
 
     @property
     def state(self) -> str:

@@ -108,9 +108,10 @@ class StreamRequest(Request):
         5000, title="Alerts a batch", description="At most so many a batch.", ge=1, le=1_000_000
     )
     exit_after_s: int = Field(
-        64800,
+        172_800,
         title="Ends after (s)",
-        description="The stream stops by itself after so many seconds, at the end of a batch.",
+        description="The stream stops by itself after so many seconds, at the end of a batch, "
+        "whatever becomes of Airflow.",
         ge=60,
         le=172_800,
     )

@@ -174,6 +174,17 @@ class Settings(BaseSettings):
     def _check_kubernetes_name(cls, value: str) -> str:
         return kubernetes_name(value, field="name")
 
+    @field_validator("night_survey")
+    @classmethod
+    def _check_survey(cls, value: Survey) -> Survey:
+        if not value.topic_template:
+            able = ", ".join(one for one in Survey if one.topic_template)
+            raise InvalidRequest(
+                f"{value} has no topic of its own a night, so none can be run by schedule; "
+                f"use one of {able}, or give its row in core/surveys.py a topic"
+            )
+        return value
+
     @field_validator("kafka_servers")
     @classmethod
     def _check_servers(cls, value: str) -> str:

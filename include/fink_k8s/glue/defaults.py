@@ -32,7 +32,19 @@ DAG_DEFAULTS: dict[str, Any] = {
 }
 
 # A night by hand must not wait for the one that runs; of one night there is one driver anyway.
-NIGHT_DEFAULTS: dict[str, Any] = {**DAG_DEFAULTS, "max_active_runs": 8}
+# Nobody is there to trigger it again: what may pass is waited for, for about half an hour. Each
+# try takes the stream as it is.
+NIGHT_DEFAULTS: dict[str, Any] = {
+    **DAG_DEFAULTS,
+    "max_active_runs": 8,
+    "default_args": {
+        **DAG_DEFAULTS["default_args"],
+        "retries": 30,
+        "retry_delay": timedelta(seconds=15),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": timedelta(minutes=1),
+    },
+}
 
 
 def health_interval() -> timedelta:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator
 from functools import partial
 
@@ -9,6 +10,9 @@ from fink_k8s.adapters.watching import following
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.errors import FinkError
 from fink_k8s.glue.connections import cluster
+
+# An account that was let in may be refused for a while: its binding or its token is made anew.
+REFUSED_SECONDS = 300
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +26,17 @@ async def looks(
     it into `contextlib.aclosing`: who breaks off would otherwise leave the watch running.
 
     Raises:
-        FinkError: looking again cannot help, e.g. a right is missing.
+        FinkError: looking again cannot help, e.g. a right is missing; of one that was there, when
+            it has been missing for `REFUSED_SECONDS`.
     """
-    said = ""
+    clock, said = asyncio.get_running_loop().time, ""
+    forgiven_until = -math.inf
     async with following(conn_id, partial(cluster, conn_id), namespace, stream) as follower:
         while True:
             try:
                 evidence = await follower.look()
             except FinkError as error:
-                if not error.retryable:
+                if not error.retryable and clock() >= forgiven_until:
                     raise
                 if (reason := str(error)) != said:
                     said = reason
@@ -38,5 +44,7 @@ async def looks(
                 await asyncio.sleep(poll_seconds)
                 continue
             said = ""
+            if evidence.metrics is not None:  # what takes the most rights
+                forgiven_until = clock() + REFUSED_SECONDS
             yield evidence
             await follower.changed(poll_seconds)

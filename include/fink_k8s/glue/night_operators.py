@@ -109,11 +109,16 @@ class WatchNightOperator(BaseOperator):
         )
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Take the stream as it runs; one that an earlier try was about to start is started."""
+        """Take the stream as it is; one that an earlier try was about to start is started.
+
+        One that is dead is the trigger's to tell: it starts again by this policy, or not at all.
+        """
+        pending = self._pending(context)
         with airflow_failures():
             there = self._cluster()
-            submission = self._ensure(there, self._pending(context) or self._application)
-        self.log.info("stream %s: %s", self.stream, submission.way)
+            if pending or not holders(there, self.namespace, self.stream):
+                submission = self._ensure(there, pending or self._application)
+                self.log.info("stream %s: %s", self.stream, submission.way)
         return self._watch(context)
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -239,8 +244,8 @@ class DrainNightOperator(WatchNightOperator):
     """Watch on after the night's end, until all alerts are stored or the time of grace is over.
 
     It is drained where the lag is 0 and no alert has come for `quiet_s` seconds. The time of grace
-    is over where the lag has not fallen for `grace_s` seconds, from the moment `until` on, when the
-    watch ended. A stream that dies meanwhile is started again as in the night.
+    is over where the lag has not fallen for `grace_s` seconds while it was watched. `until` is when
+    the night's watch ended. A stream that dies meanwhile is started again as in the night.
 
     Returns to XCom: as `WatchNightOperator`, and waited_s, is_drained.
     """

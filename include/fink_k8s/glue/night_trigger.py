@@ -29,9 +29,6 @@ from fink_k8s.glue.connections import cluster, store
 from fink_k8s.glue.looks import looks
 from fink_k8s.glue.triggers import SETTLE_SECONDS
 
-# A night that is over may be ended by anybody; nobody starts its stream anew.
-ENDED_FOR = timedelta(seconds=5)
-
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger(__name__)
@@ -43,7 +40,7 @@ class NightTrigger(BaseTrigger):
     Up to `until` it only looks, and notes on the application what restarts it sees; it may run
     twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
     night's end was at `until`: it looks at the lag as well, and fires when that has been 0 for
-    `quiet_s` seconds, or has not fallen for `grace_s`.
+    `quiet_s` seconds, or has not fallen for `grace_s` while it looked.
 
     Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
     """
@@ -119,12 +116,13 @@ class NightTrigger(BaseTrigger):
         if self.quiet_s is None:
             return None
         quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
-        return Drain(self.until, quiet, grace)
+        # From now on: meanwhile the stream may have been down, or nobody may have looked.
+        return Drain(utc_now(), quiet, grace)
 
     async def _watch(self, watch: NightWatch, drain: Drain | None) -> Seen:
         said, noted = "", (0, False)
         if drain:
-            watch.until, watch.gone_for = _NEVER, ENDED_FOR
+            watch.until = _NEVER
         clock = asyncio.get_running_loop().time
         due = clock()
         seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)

@@ -98,6 +98,11 @@ def inspect(cluster):
     return run
 
 
+def passing(findings):
+    """Return whether each error may pass by itself."""
+    return [one.may_pass for one in findings if one.level is Level.ERROR]
+
+
 def errors(findings):
     return [str(one) for one in findings if one.level is Level.ERROR]
 
@@ -143,6 +148,7 @@ def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster
         "error: Kafka is away",
         "error: the store refuses",
     ]
+    assert passing(inspect(store=lambda: store)) == [True, True, False]
 
 
 def test_findings_come_while_the_slower_systems_are_still_asked(cluster):
@@ -164,6 +170,14 @@ def test_an_operator_elsewhere_is_an_error_for_each_part(inspect, cluster):
     cluster.all_deployments[0]["metadata"]["namespace"] = "elsewhere"
     (only,) = errors(inspect())
     assert "controller is not in namespace spark-operator" in only
+    assert passing(inspect()) == [False]
+
+
+def test_an_operator_that_is_being_moved_may_be_there_in_a_while(inspect, cluster):
+    cluster.all_deployments[0]["status"] = {}
+    (only,) = errors(inspect())
+    assert "controller is not available" in only
+    assert passing(inspect()) == [True]
 
 
 def test_a_version_that_was_not_tested_is_a_warning(inspect, cluster):
@@ -185,6 +199,7 @@ def test_a_stream_that_finds_no_room_is_an_error(inspect, cluster):
     cluster.all_nodes = [node(memory="1Gi")]
     (only,) = errors(inspect())
     assert "free is node: 4.0 CPU, 1.0 GiB" in only
+    assert passing(inspect()) == [True], "another stream may end, a node may come"
 
 
 def test_pods_of_all_namespaces_take_room(inspect, cluster):

@@ -20,7 +20,10 @@ SETTINGS = Settings(namespace="spark", kafka_servers="kafka:9092", store_prefix=
 def application(state="", **changes):
     request = StreamRequest(night="20250101", topic="alerts", **changes)
     manifest = make_spark_application(request, SETTINGS, "registry/fink@sha256:1", "3.5.7")
-    return {**manifest, "status": {"applicationState": {"state": state}}} if state else manifest
+    if not state:
+        return manifest
+    metadata = {**manifest["metadata"], "uid": "a"}
+    return {**manifest, "metadata": metadata, "status": {"applicationState": {"state": state}}}
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +80,48 @@ def test_an_ended_stream_that_does_not_go_away_can_be_tried_again():
     with pytest.raises(Unavailable, match="not gone after 60 s") as caught:
         ensure_stream(cluster, application())
     assert caught.value.retryable
+
+
+class HastyCluster(FakeCluster):
+    """Someone else has put a living stream in the place of the ended one before we delete."""
+
+    def delete(self, kind, name, namespace="", uid=""):
+        assert uid == "a"
+        faster = application("RUNNING")
+        faster["metadata"]["uid"] = "b"
+        self.put(faster)
+        return False
+
+
+def test_what_someone_else_has_put_in_its_place_is_not_deleted():
+    done = ensure_stream(HastyCluster(application("FAILED")), application())
+    assert (done.way, done.there["metadata"]["uid"]) == (Way.ADOPTED, "b")
+
+
+def rival(survey="elasticc", state="RUNNING", prefix="s3a://fink"):
+    settings = SETTINGS.model_copy(update={"store_prefix": prefix})
+    request = StreamRequest(survey=survey, night="20250101", topic="alerts")
+    manifest = make_spark_application(request, settings, "registry/fink@sha256:1", "3.5.7")
+    return {**manifest, "status": {"applicationState": {"state": state}}}
+
+
+def test_two_surveys_never_write_to_one_place():
+    cluster = FakeCluster(rival())
+    with pytest.raises(Refused, match=r"must not share their folders: .* FINK_STORE_PREFIX"):
+        ensure_stream(cluster, application())
+    assert cluster.find(KIND, STREAM, "spark") is None
+
+
+def test_the_driver_of_another_survey_is_seen_without_its_application():
+    pod = driver_pod("stream2raw-elasticc-20250101", "Running", by_operator=False)
+    pod["spec"]["containers"] = [{"args": rival()["spec"]["arguments"]}]
+    with pytest.raises(Refused, match="stream2raw-elasticc-20250101-driver writes night 20250101"):
+        ensure_stream(FakeCluster(pods=[pod]), application())
+
+
+@pytest.mark.parametrize("other", [{"state": "COMPLETED"}, {"prefix": "s3a://another"}])
+def test_another_survey_s_stream_that_has_ended_or_writes_elsewhere_is_no_hindrance(other):
+    assert ensure_stream(FakeCluster(rival(**other)), application()).way is Way.CREATED
 
 
 @pytest.mark.parametrize("there", [[], [application("COMPLETED")]])

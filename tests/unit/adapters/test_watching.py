@@ -295,6 +295,26 @@ def test_credentials_that_cannot_be_read_anew_end_no_watch(api):
     follow(api, scene)
 
 
+def test_a_kind_that_was_unknown_for_a_moment_is_listed_anew(api):
+    """An API server that starts may not know yet what its applications are."""
+    api.put(APPLICATIONS, application())
+    pace = replace(PACE, unknown_seconds=0.1)
+
+    async def scene(one):
+        async with one(pace=pace) as follower:
+            await follower.look()
+            await settled(lambda: api.open[APPLICATIONS] == 1)
+            api.refuses[APPLICATIONS, "watch"] = 404
+            api.hang_up(APPLICATIONS)
+            await settled(lambda: api.asked["watch", APPLICATIONS] >= 2)
+            api.refuses.clear()
+            await settled(lambda: api.open[APPLICATIONS] == 1)
+            assert (await follower.look()).state == "RUNNING"
+        assert api.asked["list", APPLICATIONS] >= 2
+
+    follow(api, scene)
+
+
 def test_without_operator_a_driver_is_seen_that_has_no_application(api):
     api.refuses = {(APPLICATIONS, "list"): 404, (APPLICATIONS, "watch"): 404}
     api.put(PODS, driver())
@@ -408,6 +428,22 @@ def test_what_a_driver_said_is_known_when_it_is_gone(api):
             seen = await until(follower, lambda seen: seen.state == "FAILING")
             assert "the reason of its end" in seen.driver_log
             assert seen.driver is None
+
+    follow(api, scene)
+
+
+def test_what_one_driver_said_is_not_the_word_of_the_next(api):
+    api.put(APPLICATIONS, application())
+    api.put(PODS, driver())
+    api.log = ["the reason of its end"]
+
+    async def scene(one):
+        async with one() as follower:
+            await until(follower, lambda seen: "reason of its end" in seen.driver_log)
+            api.delete(PODS, f"{STREAM}-driver")
+            api.log = []
+            api.put(PODS, driver(uid="u2"))
+            await until(follower, lambda seen: seen.driver is not None and not seen.driver_log)
 
     follow(api, scene)
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.night_request import NightRequest, WhenKilled
-from fink_k8s.core.requests import IfDiffers
+from fink_k8s.core.requests import IfDiffers, StreamRequest
 
 CLOSE = datetime(2026, 1, 1, 19, tzinfo=UTC)
 
@@ -103,6 +103,7 @@ def test_the_job_s_own_limit_outlasts_the_longest_night_with_its_grace():
     """A window is at most a day and the hour of the clocks; the drain comes after it."""
     limits = NightRequest(drain_grace_s=21_600, stop_limit_s=1200)
     night = 25 * 3600
+    assert NightRequest().exit_after_s == StreamRequest().exit_after_s, "else it adopts no other's"
     assert NightRequest().exit_after_s > night + limits.drain_grace_s + limits.stop_limit_s
 
 

@@ -88,12 +88,19 @@ def test_a_death_at_the_end_of_the_night_is_a_death():
     assert judged((1, stream()), (3600, stream("FAILED", started=None))).sign is Sign.DIED
 
 
-@pytest.mark.parametrize("metrics", [NO_QUERY, SILENT])
-def test_a_query_that_lived_and_is_dead_is_known_after_two_probes(metrics):
-    first, second = (stream(metrics=metrics, probes=n) for n in (2, 3))
+def test_a_query_that_lived_and_is_dead_is_known_after_two_probes():
+    first, second = (stream(metrics=NO_QUERY, probes=n) for n in (2, 3))
     seen = judged((1, stream()), (5, first), (9, first), (10, second))
     assert seen.sign is Sign.DIED
     assert "query-dead" in seen.reason
+
+
+def test_a_driver_that_does_not_answer_is_given_time_for_the_way_there_to_mend():
+    silent = [stream(metrics=SILENT, probes=n) for n in range(2, 9)]
+    looks = [(5 + 10 * n, seen) for n, seen in enumerate(silent)]
+    assert judged((1, stream()), *looks[:-1], (64, silent[-1])) is None
+    assert judged((1, stream()), *looks).sign is Sign.DIED
+    assert judged((1, stream()), *looks[:-1], (64, stream(probes=8)), (65, silent[0])) is None
 
 
 def test_a_probe_that_fails_once_is_no_death():
@@ -109,8 +116,8 @@ def test_while_a_probe_is_on_its_way_nothing_is_held_against_the_driver():
 
 
 def test_no_query_and_no_answer_by_turns_are_one_death():
-    look = 5, stream(metrics=NO_QUERY, probes=2)
-    assert judged((1, stream()), look, (10, stream(metrics=SILENT, probes=3))).sign is Sign.DIED
+    look = 5, stream(metrics=SILENT, probes=2)
+    assert judged((1, stream()), look, (10, stream(metrics=NO_QUERY, probes=3))).sign is Sign.DIED
 
 
 def test_a_young_driver_is_given_time_to_begin_its_query():
@@ -136,8 +143,8 @@ def test_a_driver_that_is_asked_to_end_after_its_application_has_not_died(phase)
     [driver] = stream().pods
     metadata = {**driver["metadata"], "deletionTimestamp": "2026-01-01T20:00:00Z"}
     ending = Evidence(None, [{**driver, "metadata": metadata, "status": {"phase": phase}}])
-    assert judged((1, stream()), (2, ending), (40, ending), (61, GONE)) is None
-    assert judged((1, stream()), (2, ending), (62, GONE)).sign is Sign.GONE
+    assert judged((1, stream()), (2, ending), (300, ending), (301, GONE), (360, GONE)) is None
+    assert judged((1, stream()), (2, ending), (62, GONE), (122, GONE)).sign is Sign.GONE
 
 
 def test_a_driver_without_application_that_is_taken_away_has_died():

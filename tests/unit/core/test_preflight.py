@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fink_k8s.core import preflight
+from fink_k8s.core.errors import Refused
 from fink_k8s.core.preflight import Finding, Level
 from fink_k8s.core.releases import Release, Security
 from fink_k8s.core.requests import StreamRequest, SubmitWith
@@ -293,6 +294,20 @@ def test_the_error_says_what_is_asked_and_what_is_free():
         "free is a: 0.5 CPU, 2.0 GiB, b: 1.0 CPU, 1.0 GiB"
     )
     assert preflight.check_capacity(request, {}).text.endswith("free is nothing")
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+def test_all_errors_are_told_at_once_and_tried_again_where_each_may_pass(may_pass):
+    found = [
+        preflight.Finding(Level.WARNING, "odd"),
+        preflight.Finding(Level.ERROR, "Kafka is away", may_pass=True),
+        preflight.Finding(Level.ERROR, "broken", "glue it", may_pass=may_pass),
+    ]
+    with pytest.raises(Refused) as caught:
+        preflight.refuse_errors(found)
+    assert str(caught.value) == "error: Kafka is away; error: broken; glue it"
+    assert caught.value.retryable is may_pass
+    preflight.refuse_errors(found[:1])
 
 
 def test_a_finding_is_one_line():

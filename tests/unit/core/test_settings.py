@@ -393,6 +393,7 @@ def test_a_survey_s_window_comes_from_its_variable_or_the_survey(environment):
         ("FINK_NIGHTS", "ztf=Europe/Pari 00:01-20:00", "time zone 'Europe/Pari' is unknown"),
         ("FINK_NIGHTS", "ztf=UTC 00:00-24:00", "no time of the day"),
         ("FINK_NIGHT_SURVEY", "atlas", "'ztf', 'lsst' or 'elasticc'"),
+        ("FINK_NIGHT_SURVEY", "lsst", "no topic of its own a night.*use one of ztf"),
     ],
 )
 def test_nights_that_break_a_rule_are_named(environment, variable, value, rule):

@@ -73,6 +73,20 @@ def test_an_api_server_that_is_away_is_waited_for_and_told_once(seen_by, caplog)
     assert caplog.text.count("away") == 2, "once for each time that it was away"
 
 
+ANSWERS = Evidence({"status": {}}, metrics={"gauges": {}})
+
+
+def test_a_right_that_was_there_may_be_away_for_a_while(seen_by, monkeypatch, caplog):
+    """A binding is deleted and made anew, a token is renewed."""
+    refused = NotPermitted("no right")
+    found, _ = seen_by(ANSWERS, refused, refused, ANSWERS, looks_wanted=2)
+    assert found == [ANSWERS, ANSWERS]
+    assert caplog.text.count("no right") == 1
+    monkeypatch.setattr(module, "REFUSED_SECONDS", 0)
+    with pytest.raises(NotPermitted):
+        seen_by(ANSWERS, refused, ANSWERS, looks_wanted=2)
+
+
 def test_what_no_look_can_help_ends_them(seen_by):
     with pytest.raises(NotPermitted):
         seen_by(SEEN[0], NotPermitted("no right"), looks_wanted=2)

@@ -86,6 +86,13 @@ def test_a_stream_that_runs_is_taken_as_it_runs_and_watched_in_the_triggerer(clu
     assert cluster.find("SparkApplication", STREAM, "spark")["spec"] == OTHER["spec"]
 
 
+def test_a_dead_stream_that_a_try_finds_is_not_started_past_the_policy(cluster):
+    """Its history and the pause would be lost; the trigger tells of it, as of any death."""
+    cluster.put(there(OTHER, state="FAILED"))
+    assert deferred_by(operator().execute).method_name == "resume"
+    assert cluster.find("SparkApplication", STREAM, "spark") == there(OTHER, state="FAILED")
+
+
 def test_a_start_that_an_earlier_try_did_not_come_to_is_made_up_for(cluster):
     deferred_by(operator().execute)
     assert cluster.find("SparkApplication", STREAM, "spark")

@@ -148,6 +148,14 @@ def test_a_drain_whose_time_of_grace_is_over_says_what_is_left(event_of):
     assert event["sign"] == "time-is-up"
 
 
+def test_the_time_of_grace_is_not_over_for_a_stream_that_is_starting_again(event_of):
+    """The night ended hours ago; one that is made up for drains for long."""
+    looks = (Evidence(application("SUBMITTED")), running(), running())
+    long_ago = datetime.now(UTC) - timedelta(hours=3)
+    event = event_of(*looks, until=long_ago, lags=[5, 0], quiet_s=0, grace_s=600)
+    assert (event["sign"], event["lag"]) == ("drained", 0)
+
+
 def test_a_store_that_nobody_here_sees_leaves_the_time_of_grace(monkeypatch, cluster):
     def unseen(settings):
         raise OutOfSight("FINK_STORE_MOUNT is not set")

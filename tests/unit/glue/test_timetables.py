@@ -397,10 +397,9 @@ def test_the_schedule_is_that_of_the_settings(monkeypatch):
     monkeypatch.delenv("FINK_NIGHTS", raising=False)
     monkeypatch.delenv("FINK_NIGHT_SURVEY", raising=False)
     assert night_schedule().serialize() == {"survey": "ztf", "window": ZTF}
-    monkeypatch.setenv("FINK_NIGHT_SURVEY", "lsst")
-    monkeypatch.setenv("FINK_NIGHTS", "lsst=America/Santiago 13:00-12:00")
+    monkeypatch.setenv("FINK_NIGHTS", "ztf=America/Santiago 13:00-12:00")
     assert night_schedule().serialize() == {
-        "survey": "lsst", "window": "America/Santiago 13:00-12:00",
+        "survey": "ztf", "window": "America/Santiago 13:00-12:00",
     }  # fmt: skip
 
 

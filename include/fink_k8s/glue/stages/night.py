@@ -1,6 +1,5 @@
 """The stages that only a night has: its plan, submission or adoption, the watch, the drain."""
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import task_group
@@ -23,8 +22,11 @@ _ADOPTED = (
     "{{ 'adopted' in ti.xcom_pull(task_ids=['submit.submit_application', 'submit.spark_submit'])"
     " | map(attribute='way', default='') }}"
 )
-# Each try takes the stream as it runs, and a night is long.
-_TRIES = {"retries": 20, "retry_delay": timedelta(seconds=15)}
+# A person who marks the watch as done ends the night now.
+_WATCH_ENDED = (
+    "{{ (ti.xcom_pull(task_ids='watch_until_end') or {}).get('ended_at')"
+    " or macros.datetime.now().astimezone().isoformat() }}"
+)
 
 
 @step()
@@ -73,7 +75,7 @@ def drain_late_alerts() -> DrainNightOperator:
     """Go on until the late alerts are stored, or the time of grace is over."""
     return DrainNightOperator(
         task_id="drain_late_alerts",
-        until="{{ ti.xcom_pull(task_ids='watch_until_end')['ended_at'] }}",
+        until=_WATCH_ENDED,
         quiet_s="{{ params.drain_quiet_s }}",
         grace_s="{{ params.drain_grace_s }}",
         **_watched(),
@@ -114,5 +116,4 @@ def _watched() -> dict[str, Any]:
         "submit_with": "{{ params.submit_with }}",
         "restarts": "{{ params.restarts }}",
         "when_killed": "{{ params.when_killed }}",
-        **_TRIES,
     }

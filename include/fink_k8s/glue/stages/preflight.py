@@ -3,16 +3,15 @@
 from datetime import timedelta
 from itertools import chain
 
-from fink_k8s.core.errors import Refused
 from fink_k8s.core.night_request import NightRequest
-from fink_k8s.core.preflight import Level
+from fink_k8s.core.preflight import refuse_errors
 from fink_k8s.core.requests import DeployRequest, Stage, SubmitWith
 from fink_k8s.core.settings import load_settings
 from fink_k8s.glue.connections import ADMIN_CONNECTION, cluster, registry_login, store
 from fink_k8s.glue.steps import release_of, step, stream_request
 
 
-@step(Stage.PREFLIGHT, execution_timeout=timedelta(minutes=3), retries=0)
+@step(Stage.PREFLIGHT, execution_timeout=timedelta(minutes=3))
 def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     """Check cluster, operator, room, topic and store; fail with every remedy at once."""
     from fink_k8s.adapters import spark_submit
@@ -38,7 +37,5 @@ def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     for finding in seen:
         print(finding)
         findings.append(finding)
-    errors = [str(finding) for finding in findings if finding.level is Level.ERROR]
-    if errors:
-        raise Refused("; ".join(errors))
+    refuse_errors(findings)
     return [str(finding) for finding in findings]
