@@ -6,7 +6,11 @@ that runs, watches it until the end of the night, waits for late alerts, lets th
 stops it, and proves by offsets and rows that every alert of the night is stored.
 
 **When to run it:** it runs by schedule, each night of the survey that FINK_NIGHT_SURVEY names, from
-the night's opening. By hand for another night or survey, or to end earlier (*Ends at*).
+the night's opening, with what FINK_NIGHT_FORM fills in below. By hand for another night or survey.
+
+**To end it early:** mark the task `watch_until_end` as success. Late alerts are then waited for,
+the stream is stopped, and the night is proved. `fink_stop` ends the stream alone: this run then
+fails, for it cannot know why, and nothing is proved.
 
 **While it runs** no worker is held, and whatever happens to Airflow, the stream goes on: the next
 try adopts it. A driver that dies is started again by the Spark Operator; where that gives up, or

@@ -5,9 +5,10 @@ Ends the streams that the form names, one task a stream: the driver is asked to 
 be committed, and is not started again. Then application, pods, services and config maps are seen
 to be gone. Streams of the Spark Operator and of plain spark-submit end in the same way.
 
-**When to run it:** to end a night early, before another spec of a night that runs, or to clear up
-what is left of a stream, in whatever state it is. Name what to stop: streams by name, a night, or
-all. An empty form stops nothing. Set *Only look* to see what a form means.
+**When to run it:** to end a stream that `fink_deploy` has started, or to clear up what is left of
+one, in whatever state it is. To end a night that `fink_night` runs, see its page. Name what to
+stop: streams by name, a night, or all. An empty form stops nothing. Set *Only look* to see what a
+form means.
 
 **Safe to repeat:** yes, also twice at once. What is not there is already so. Nothing but streams of
 the configured namespace is touched; data and checkpoint stay, and the next start of the night goes

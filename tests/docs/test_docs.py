@@ -7,7 +7,8 @@ import pytest
 
 from docs.generate import ROOT, pages
 from fink_k8s.core.diagnosis import Category
-from fink_k8s.core.nights import windows_from
+from fink_k8s.core.night_request import night_form_from
+from fink_k8s.core.nights import topics_from, windows_from
 from fink_k8s.core.surveys import Survey
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -60,6 +61,10 @@ def test_the_page_of_nights_has_each_survey_as_it_is():
     ]
     (example,) = re.findall(r"^FINK_NIGHTS=(.*)$", text, re.M)
     windows_from(example)
+    (example,) = re.findall(r"^FINK_TOPICS=(.*)$", text, re.M)
+    topics_from(example)
+    (example,) = re.findall(r"^FINK_NIGHT_FORM=(.*)$", text, re.M)
+    night_form_from(example)
 
 
 def test_readme_lists_every_dag():

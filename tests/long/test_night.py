@@ -238,7 +238,10 @@ def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, re
     assert count.most == 1
 
 
-def test_an_upgrade_in_the_night_loses_and_doubles_nothing(fink, store, scene, record_property):
+def test_an_upgrade_in_the_night_loses_and_doubles_nothing(
+    mortal, fink, store, scene, record_property
+):
+    """Another image with another program, and more memory."""
     night, topic, stream = scene
     form = form_of(night, topic, seconds=200)
     with DriverCount(stream) as count:
@@ -247,10 +250,15 @@ def test_an_upgrade_in_the_night_loses_and_doubles_nothing(fink, store, scene, r
         refused = Night(fink, {**form, "driver_memory": "1100m"})
         assert refused.end() == "failed"
         assert "already runs with another spec" in refused.log("submit.submit_application")
-        upgraded = Night(fink, {**form, "driver_memory": "1100m", "if_differs": "upgrade"})
+        image = application(stream)["spec"]["image"]
+        other = {"driver_memory": "1100m", "image_tag": mortal, "main_file": MORTAL}
+        upgraded = Night(fink, {**form, **other, "if_differs": "upgrade"})
         upgraded.wait_for("watch_until_end", "deferred")
         assert upgraded.xcom("submit.end_other_spec")["ending"] == "graceful"
-        assert application(stream)["spec"]["driver"]["memory"] == "1100m"
+        spec = application(stream)["spec"]
+        assert spec["driver"]["memory"] == "1100m"
+        assert spec["mainApplicationFile"] == f"local://{MORTAL}"
+        assert "@sha256:" in spec["image"] != image
         fink.produce(topic, 50)
         verified(upgraded, 200)
         assert first.end() == "success"
@@ -258,7 +266,7 @@ def test_an_upgrade_in_the_night_loses_and_doubles_nothing(fink, store, scene, r
     assert (count.most, len(count.uids)) == (1, 2)
 
 
-def test_a_stream_that_dies_again_and_again_ends_as_failed_with_its_reason(
+def test_a_stream_that_cannot_start_ends_as_failed_with_its_reason(
     fink, store, scene, record_property
 ):
     """Its output is there, its checkpoint is not: the job refuses to start, each time."""
@@ -280,6 +288,28 @@ def test_a_stream_that_dies_again_and_again_ends_as_failed_with_its_reason(
     assert again.states()["diagnose_failure"] == "success"
 
 
+def test_a_stream_that_dies_each_time_is_started_again_as_often_as_the_form_says(
+    fink, store, scene, record_property
+):
+    """No operator stands between the deaths of plain spark-submit and the night's own policy."""
+    night, topic, stream = scene
+    form = form_of(night, topic, seconds=600, submit_with="spark-submit", restarts=2)
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form)
+        kill_driver(stream)
+        lose_checkpoint(store, night)
+        begun = time.monotonic()
+        assert run.end() == "failed"
+    record_property("failed after s", round(time.monotonic() - begun))
+    assert run.states()["watch_until_end"] == "failed"
+    said = run.log("watch_until_end")
+    for words in ("again in 10 s", "again in 20 s", "2 times in a row by fink_night"):
+        assert words in said
+    assert "[pair-broken]" in said
+    assert (count.most, len(count.uids)) == (1, 3)
+    assert run.states()["diagnose_failure"] == "success"
+
+
 @pytest.mark.parametrize("when_killed", ["leave", "stop"])
 def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene, when_killed):
     night, topic, stream = scene
@@ -290,6 +320,15 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
     time.sleep(15)
     alive = [pod for pod in drivers(stream) if "deletionTimestamp" not in pod["metadata"]]
     assert len(alive) == (1 if when_killed == "leave" else 0)
+
+
+def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, scene):
+    night, topic, _ = scene
+    run = watched(fink, store, form_of(night, topic, seconds=3000))
+    fink.produce(topic, 50)
+    path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
+    fink.client._http.patch(path, json={"new_state": "success"}).raise_for_status()
+    verified(run, 150)
 
 
 def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
@@ -313,18 +352,39 @@ def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
 def test_a_night_of_plain_spark_submit_heals_too(fink, store, scene, record_property):
     """No operator starts a driver of it again, and with the driver all trace of it is gone."""
     night, topic, stream = scene
-    form = form_of(night, topic, seconds=180, submit_with="spark-submit")
+    form = form_of(night, topic, seconds=240, submit_with="spark-submit")
     with DriverCount(stream) as count:
         run = watched(fink, store, form)
         kill_driver(stream)
         fink.produce(topic, 50)
-        wait_until_committed(store, night, 1)
-        verified(run, 150)
-    [restart] = run.xcom("verify_night")["restarts"]
-    record_property("back after s", restart["back_after_s"])
-    assert restart["by"] == "fink"
-    assert "the driver's pod was deleted" in restart["cause"]
-    assert (count.most, len(count.uids)) == (1, 2)
+        batch = wait_until_committed(store, night, 1)
+        kill_driver(stream)
+        # And the task's process with it, in the middle of the submission; the next try goes on.
+        os.kill(process_that_submits(stream), signal.SIGKILL)
+        fink.produce(topic, 50)
+        wait_until_committed(store, night, batch + 1)
+        verified(run, 200)
+    tries = run.client.tasks(NIGHT_DAG, run.run_id)
+    assert {one["task_id"]: one["try_number"] for one in tries}["watch_until_end"] > 1
+    restarts = run.xcom("verify_night")["restarts"]
+    record_property("back after s", [restart["back_after_s"] for restart in restarts])
+    assert [restart["by"] for restart in restarts] == ["fink", "fink"]
+    assert all("the driver's pod was deleted" in restart["cause"] for restart in restarts)
+    assert (count.most, len(count.uids)) == (1, 3)
+
+
+def process_that_submits(stream):
+    """Return the task's process of which spark-submit for this stream is a child."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if b"org.apache.spark.deploy.SparkSubmit" in words and stream.encode() in words:
+                    status = path.with_name("status").read_text()
+                    return int(status.partition("PPid:")[2].split()[0])
+        time.sleep(0.1)
+    raise AssertionError(f"nobody submits {stream}")
 
 
 def processes_of_pod(uid):

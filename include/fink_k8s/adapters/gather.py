@@ -26,7 +26,6 @@ from fink_k8s.core.names import (
 )
 from fink_k8s.core.redaction import redact, redacted
 from fink_k8s.core.settings import Settings
-from fink_k8s.core.surveys import default_topic
 
 LOG_LINES, LOG_BYTES = 400, 64_000
 MOST_PODS = 6
@@ -109,7 +108,7 @@ class _Look:
     ) -> Evidence:
         """Add what Kafka and the store know of the night."""
         survey, night = parse_stream_name(self._stream)
-        topic = _topic_of(evidence.flags, survey, night)
+        topic = _topic_of(self._settings, evidence.flags, survey, night)
         if not topic:
             self.unanswered["kafka topic"] = "no application and no driver name the topic"
         position: Position | None = self._ask(
@@ -186,11 +185,11 @@ def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:
     return found[-MOST_EVENTS:]
 
 
-def _topic_of(flags: Mapping[str, str], survey: str, night: str) -> str:
+def _topic_of(settings: Settings, flags: Mapping[str, str], survey: str, night: str) -> str:
     if "-topic" in flags:
         return topic_of_pattern(flags["-topic"])
     try:
-        return default_topic(survey, night)
+        return settings.topic_of(survey, night)
     except ValueError:
         return ""
 

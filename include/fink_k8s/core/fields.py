@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fink_k8s.core.errors import InvalidRequest
 
@@ -22,3 +22,12 @@ def checked(rule: Callable[[str], str], value: str) -> str:
         return rule(value)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
+
+
+def refusal_of(error: ValidationError) -> str:
+    """Return all broken rules in one line, each with its field."""
+    parts = []
+    for item in error.errors(include_url=False, include_input=False):
+        field = ".".join(str(part) for part in item["loc"]) or "request"
+        parts.append(f"{field}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(parts)

@@ -1,11 +1,13 @@
 """What a person may ask of a night: one night of one survey, from its beginning to its proof."""
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from fink_k8s.core.fields import PLATFORM
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.fields import PLATFORM, refusal_of
 from fink_k8s.core.image_request import ImageChoice
 from fink_k8s.core.requests import IfDiffers, StreamRequest
 
@@ -127,3 +129,35 @@ class NightRequest(ImageChoice, StreamRequest):
         """Return when the night ends (UTC): as asked, else at `otherwise`."""
         moment = datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise
         return moment.astimezone(UTC)
+
+
+# What is each night's own, or another setting's matter.
+_OF_ONE_NIGHT = {
+    "night": "each run has its own",
+    "topic": "set FINK_TOPICS",
+    "ends_at": "set FINK_NIGHTS",
+    "survey": "set FINK_NIGHT_SURVEY",
+}
+
+
+def night_form_from(text: str) -> dict[str, JsonValue]:
+    """Return the fields that FINK_NIGHT_FORM fills in, e.g. `{"executors": 4}`; checked.
+
+    Raises:
+        InvalidRequest: it is no JSON object, or a field is unknown, another setting's matter, or
+            breaks its rule; the message names it.
+    """
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise InvalidRequest('FINK_NIGHT_FORM is no JSON object; give e.g. {"executors": 4}')
+    for name in given:
+        if name in _OF_ONE_NIGHT:
+            raise InvalidRequest(f"FINK_NIGHT_FORM names {name}: {_OF_ONE_NIGHT[name]} instead")
+    try:
+        NightRequest.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequest(f"FINK_NIGHT_FORM {refusal_of(error)}") from None
+    return given

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from fink_k8s.core.errors import InvalidRequest, shown
-from fink_k8s.core.names import date_of
-from fink_k8s.core.surveys import Survey, survey_from
+from fink_k8s.core.names import date_of, topic_from
+from fink_k8s.core.surveys import Survey, by_survey
 
 _WINDOW = re.compile(r"(?P<zone>\S+) +(?P<opens>[0-9:]+)-(?P<closes>[0-9:]+)")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}")
@@ -117,19 +117,25 @@ def windows_from(text: str) -> dict[Survey, NightWindow]:
     Raises:
         InvalidRequest: an entry has another shape, or a survey is unknown or named twice.
     """
-    given: dict[Survey, NightWindow] = {}
-    for entry in filter(None, map(str.strip, text.split(","))):
-        name, equals, window = entry.partition("=")
-        if not equals:
+    given = by_survey(text, "ztf=Europe/Paris 00:01-20:00")
+    return {one: window_from(given.get(one, one.default_window)) for one in Survey}
+
+
+def topics_from(text: str) -> dict[Survey, str]:
+    """Return each survey's topic of a night, with `{night}` in it: as `text` says, else its row.
+
+    Raises:
+        InvalidRequest: as of `windows_from`, or a topic is none, or is the same in every night.
+    """
+    given = by_survey(text, "lsst=lsst_alerts_{night}")
+    for survey, template in given.items():
+        if template.count("{night}") != 1:
             raise InvalidRequest(
-                f"entry {shown(entry)} is not of the form SURVEY=ZONE HH:MM-HH:MM; "
-                "give e.g. ztf=Europe/Paris 00:01-20:00, with commas between"
+                f"topic {shown(template)} of {survey} is not one for each night; put {{night}} "
+                "where its date is"
             )
-        survey = survey_from(name.strip())
-        if survey in given:
-            raise InvalidRequest(f"survey {survey} has two windows; give one")
-        given[survey] = window_from(window)
-    return {one: given.get(one) or window_from(one.default_window) for one in Survey}
+        topic_from(template.replace("{night}", "20260101"))
+    return {one: given.get(one, one.topic_template) for one in Survey}
 
 
 def _zone_from(name: str) -> ZoneInfo:

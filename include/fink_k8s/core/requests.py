@@ -5,6 +5,7 @@ Identities (image repository, account, secrets) are not here: they are settings.
 """
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -137,7 +138,7 @@ class StreamRequest(Request):
         title="Submit with",
         description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
         "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
-        "dies stays dead until it is triggered again.",
+        "dies is started again by fink_night alone.",
         json_schema_extra=PLATFORM,
     )
 
@@ -159,10 +160,10 @@ class StreamRequest(Request):
             raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
         return value
 
-    def filled_in(self, night: str) -> Self:
-        """Return the request with an empty night and an empty topic filled in."""
+    def filled_in(self, night: str, topic_of: Callable[[str, str], str] = default_topic) -> Self:
+        """Return the request with an empty night, and a topic by survey and night, filled in."""
         night = self.night or night
-        topic = self.topic or default_topic(self.survey, night)
+        topic = self.topic or topic_of(self.survey, night)
         return self.model_validate({**self.model_dump(), "night": night, "topic": topic})
 
     @property

@@ -11,15 +11,15 @@ import os
 import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import kubernetes_name
-from fink_k8s.core.nights import NightWindow, windows_from
+from fink_k8s.core.nights import NightWindow, topics_from, windows_from
 from fink_k8s.core.sources import folder_from, places_from
 from fink_k8s.core.stores import AccessMode, StoreAddress, mount_from, store_address_from
-from fink_k8s.core.surveys import Survey, survey_from
+from fink_k8s.core.surveys import Survey, default_topic, survey_from
 
 ENV_PREFIX = "FINK_"
 
@@ -165,8 +165,20 @@ class Settings(BaseSettings):
         "want: `SURVEY=ZONE HH:MM-HH:MM`, commas between.",
         examples=["ztf=Europe/Paris 00:01-20:00, lsst=America/Santiago 12:00-12:00"],
     )
+    topics: str = Field(
+        "",
+        description="The topic of a survey's night, where it has none in docs/nights.md or another "
+        "one: `SURVEY=TOPIC` with `{night}` in it, commas between.",
+        examples=["lsst=lsst_alerts_{night}"],
+    )
     night_survey: Survey = Field(
         Survey.ZTF, description="Whose nights `fink_night` runs by schedule."
+    )
+    night_form: str = Field(
+        "",
+        description="What the form of `fink_night` is filled in with, by schedule and by hand, "
+        "where docs/dags.md is not what you want: its parameters, as a JSON object.",
+        examples=['{"executors": 4, "submit_with": "spark-submit"}'],
     )
 
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
@@ -174,14 +186,21 @@ class Settings(BaseSettings):
     def _check_kubernetes_name(cls, value: str) -> str:
         return kubernetes_name(value, field="name")
 
+    @field_validator("topics")
+    @classmethod
+    def _check_topics(cls, value: str) -> str:
+        topics_from(value)
+        return value
+
     @field_validator("night_survey")
     @classmethod
-    def _check_survey(cls, value: Survey) -> Survey:
-        if not value.topic_template:
-            able = ", ".join(one for one in Survey if one.topic_template)
+    def _check_survey(cls, value: Survey, info: ValidationInfo) -> Survey:
+        topics = topics_from(info.data.get("topics", ""))
+        if not topics[value]:
+            able = ", ".join(one for one in Survey if topics[one])
             raise InvalidRequest(
                 f"{value} has no topic of its own a night, so none can be run by schedule; "
-                f"use one of {able}, or give its row in core/surveys.py a topic"
+                f"set FINK_TOPICS={value}=TOPIC with {{night}} in it, or use one of {able}"
             )
         return value
 
@@ -296,6 +315,10 @@ class Settings(BaseSettings):
     def window_of(self, survey: str) -> NightWindow:
         """Return the window of a survey's nights."""
         return windows_from(self.nights)[survey_from(survey)]
+
+    def topic_of(self, survey: str, night: str) -> str:
+        """Return the topic that a survey publishes a night on."""
+        return default_topic(survey, night, topics_from(self.topics))
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.

@@ -4,6 +4,7 @@ A new survey is one row of `Survey`, and its schema in include/stream2raw/schema
 nights and docs take it from here.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
@@ -44,15 +45,37 @@ def survey_from(text: str) -> Survey:
     raise InvalidRequest(f"survey {shown(text)} is unknown; use one of {', '.join(Survey)}")
 
 
-def default_topic(survey: str, night: str) -> str:
-    """Return the topic that `survey` publishes `night` on.
+def by_survey(text: str, example: str) -> dict[Survey, str]:
+    """Return what a setting says of each survey that it names: `SURVEY=...`, commas between.
+
+    Raises:
+        InvalidRequest: an entry has another shape, or a survey is unknown or named twice.
+    """
+    given: dict[Survey, str] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = entry.partition("=")
+        if not equals:
+            raise InvalidRequest(
+                f"entry {shown(entry)} names no survey; give e.g. {example}, with commas between"
+            )
+        survey = survey_from(name.strip())
+        if survey in given:
+            raise InvalidRequest(f"survey {survey} is named twice; name it once")
+        given[survey] = value.strip()
+    return given
+
+
+def default_topic(survey: str, night: str, templates: Mapping[Survey, str] | None = None) -> str:
+    """Return the topic that `survey` publishes `night` on, by its row unless by `templates`.
 
     Raises:
         InvalidRequest: the survey has no topic of its own for a night.
     """
-    template = survey_from(survey).topic_template
+    one = survey_from(survey)
+    template = one.topic_template if templates is None else templates[one]
     if not template:
         raise InvalidRequest(
-            f"topic is empty, and survey {survey} has no topic of its own a night; name the topic"
+            f"topic is empty, and survey {survey} has no topic of its own a night; name the "
+            "topic, or set FINK_TOPICS"
         )
     return template.format(night=night)

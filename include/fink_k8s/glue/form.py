@@ -6,6 +6,7 @@ from airflow.sdk import Param
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
+from fink_k8s.core.fields import refusal_of
 from fink_k8s.glue.failures import failure_of
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -56,15 +57,6 @@ def request_from(params: Any, model: type[Model], form: Any = ()) -> Model:
         return model.model_validate(known)
     except ValidationError as error:
         raise failure_of(refusal_of(error), retryable=False) from None
-
-
-def refusal_of(error: ValidationError) -> str:
-    """Return all broken rules in one line, each with its field."""
-    parts = []
-    for item in error.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in item["loc"]) or "request"
-        parts.append(f"{field}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts)
 
 
 def _resolve(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def night_of_run(survey: str) -> Night:
 def stream_request(model: type[Stream]) -> Stream:
     """Return the run's request for a stream, its night and topic filled in."""
     request = request_of(model)
-    return request.filled_in(night_of_run(request.survey).name)
+    return request.filled_in(night_of_run(request.survey).name, load_settings().topic_of)
 
 
 def release_of(tag: str) -> Release:

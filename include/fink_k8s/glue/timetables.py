@@ -124,12 +124,18 @@ def night_schedule() -> NightTimetable:
 
 
 def night_form() -> dict[str, Any]:
-    """Return the form of a night, its survey the one whose nights run by schedule."""
-    from fink_k8s.core.night_request import NightRequest
+    """Return the form of a night, filled in as the settings say: for the schedule, and for all.
+
+    Raises:
+        InvalidRequest: FINK_NIGHT_FORM breaks a rule.
+    """
+    from fink_k8s.core.night_request import NightRequest, night_form_from
     from fink_k8s.core.settings import load_settings
     from fink_k8s.glue.form import form_of
 
-    return form_of(NightRequest, survey=load_settings().night_survey.value)
+    settings = load_settings()
+    given = night_form_from(settings.night_form)
+    return form_of(NightRequest, survey=settings.night_survey.value, **given)
 
 
 def night_named_in(run_id: str) -> str:

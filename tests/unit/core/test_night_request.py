@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from fink_k8s.core.night_request import NightRequest, WhenKilled
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.night_request import NightRequest, WhenKilled, night_form_from
 from fink_k8s.core.requests import IfDiffers, StreamRequest
 
 CLOSE = datetime(2026, 1, 1, 19, tzinfo=UTC)
@@ -142,3 +143,27 @@ def test_all_that_was_asked_is_kept_when_night_and_topic_are_filled_in():
     assert request.model_dump(exclude={"night", "topic"}) == asked.model_dump(
         exclude={"night", "topic"}
     )
+
+
+def test_an_installation_fills_in_the_form_of_its_nights():
+    assert night_form_from("") == {}
+    assert night_form_from('{"executors": 4}') == {"executors": 4}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("executors=4", "is no JSON object"),
+        ("[4]", "is no JSON object"),
+        ('{"executor": 4}', "executor: Extra inputs are not permitted"),
+        ('{"executors": 0}', "executors: Input should be greater than or equal to 1"),
+        ('{"night": "20260101"}', "names night: each run has its own"),
+        ('{"topic": "t"}', "names topic: set FINK_TOPICS"),
+        ('{"survey": "lsst"}', "names survey: set FINK_NIGHT_SURVEY"),
+        ('{"ends_at": ""}', "names ends_at: set FINK_NIGHTS"),
+    ],
+)
+def test_what_a_form_cannot_be_filled_in_with_is_named(text, rule):
+    with pytest.raises(InvalidRequest, match=rule) as caught:
+        night_form_from(text)
+    assert str(caught.value).startswith("FINK_NIGHT_FORM ")

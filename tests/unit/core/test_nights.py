@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.names import date_of, night_from
-from fink_k8s.core.nights import NightWindow, window_from, windows_from
+from fink_k8s.core.nights import NightWindow, topics_from, window_from, windows_from
 from fink_k8s.core.surveys import Survey
 
 PARIS, SANTIAGO = "Europe/Paris", "America/Santiago"
@@ -228,11 +228,11 @@ def test_the_default_of_each_survey_is_a_window(survey):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("Europe/Paris 00:01-20:00", "not of the form SURVEY=ZONE HH:MM-HH:MM"),
+        ("Europe/Paris 00:01-20:00", "names no survey; give e.g. ztf=Europe/Paris 00:01-20:00"),
         ("ztf=", "night window '' is not of the form"),
         ("atlas=UTC 00:00-01:00", "survey 'atlas' is unknown; use one of ztf, lsst, elasticc"),
         ("=UTC 00:00-01:00", "survey '' is unknown"),
-        ("ztf=UTC 00:00-01:00,ztf=UTC 00:00-01:00", "survey ztf has two windows"),
+        ("ztf=UTC 00:00-01:00,ztf=UTC 00:00-01:00", "survey ztf is named twice"),
         ("ztf=UTC 00:00-01:00;lsst=UTC 00:00-01:00", "not of the form"),
         ("ztf=Mars/Base 00:00-01:00", "time zone 'Mars/Base' is unknown"),
     ],
@@ -240,3 +240,29 @@ def test_the_default_of_each_survey_is_a_window(survey):
 def test_windows_that_break_a_rule_are_refused(text, rule):
     with pytest.raises(InvalidRequest, match=rule):
         windows_from(text)
+
+
+def test_a_survey_has_its_own_topic_or_that_of_its_row():
+    topics = topics_from("lsst=lsst_alerts_{night}, ztf={night}.ztf")
+    assert topics[Survey.LSST] == "lsst_alerts_{night}"
+    assert topics[Survey.ZTF] == "{night}.ztf"
+    assert topics[Survey.ELASTICC] == Survey.ELASTICC.topic_template
+    assert topics_from("") == {survey: survey.topic_template for survey in Survey}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("lsst_alerts_{night}", "names no survey; give e.g. lsst="),
+        ("lsst=lsst_alerts", "is not one for each night; put {night} where"),
+        ("lsst=", "is not one for each night"),
+        ("lsst={night}_{night}", "is not one for each night"),
+        ("lsst=alerts {night}", "is no Kafka topic name"),
+        ("lsst={survey}_{night}", "is no Kafka topic name"),
+        ("lsst=.*{night}", "is no Kafka topic name"),
+        ("lsst=a_{night},lsst=b_{night}", "survey lsst is named twice"),
+    ],
+)
+def test_topics_that_break_a_rule_are_refused(text, rule):
+    with pytest.raises(InvalidRequest, match=rule):
+        topics_from(text)

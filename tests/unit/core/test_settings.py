@@ -388,12 +388,13 @@ def test_a_survey_s_window_comes_from_its_variable_or_the_survey(environment):
 @pytest.mark.parametrize(
     ("variable", "value", "rule"),
     [
-        ("FINK_NIGHTS", "Europe/Paris 00:01-20:00", "SURVEY=ZONE"),
+        ("FINK_NIGHTS", "Europe/Paris 00:01-20:00", "names no survey"),
+        ("FINK_TOPICS", "lsst=alerts", "is not one for each night"),
         ("FINK_NIGHTS", "atlas=UTC 00:00-01:00", "survey 'atlas' is unknown"),
         ("FINK_NIGHTS", "ztf=Europe/Pari 00:01-20:00", "time zone 'Europe/Pari' is unknown"),
         ("FINK_NIGHTS", "ztf=UTC 00:00-24:00", "no time of the day"),
         ("FINK_NIGHT_SURVEY", "atlas", "'ztf', 'lsst' or 'elasticc'"),
-        ("FINK_NIGHT_SURVEY", "lsst", "no topic of its own a night.*use one of ztf"),
+        ("FINK_NIGHT_SURVEY", "lsst", "no topic of its own a night.*FINK_TOPICS=lsst"),
     ],
 )
 def test_nights_that_break_a_rule_are_named(environment, variable, value, rule):
@@ -401,3 +402,12 @@ def test_nights_that_break_a_rule_are_named(environment, variable, value, rule):
     with pytest.raises(InvalidRequest, match=rule) as caught:
         load_settings()
     assert str(caught.value).startswith(f"{variable} ")
+
+
+def test_a_survey_whose_topic_is_set_can_be_run_by_schedule(environment):
+    environment.setenv("FINK_TOPICS", "lsst=lsst_alerts_{night}")
+    environment.setenv("FINK_NIGHT_SURVEY", "lsst")
+    settings = load_settings()
+    assert settings.night_survey == "lsst"
+    assert settings.topic_of("lsst", "20260101") == "lsst_alerts_20260101"
+    assert settings.topic_of("ztf", "20260101") == "ztf_public_20260101"

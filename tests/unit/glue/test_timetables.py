@@ -15,7 +15,13 @@ from airflow.utils.types import DagRunType
 
 from fink_k8s.core.errors import InvalidRequest
 from fink_k8s.core.nights import window_from
-from fink_k8s.glue.timetables import LOOK_BACK, NightTimetable, night_named_in, night_schedule
+from fink_k8s.glue.timetables import (
+    LOOK_BACK,
+    NightTimetable,
+    night_form,
+    night_named_in,
+    night_schedule,
+)
 
 ZTF = "Europe/Paris 00:01-20:00"
 LSST = "America/Santiago 12:00-12:00"
@@ -401,6 +407,13 @@ def test_the_schedule_is_that_of_the_settings(monkeypatch):
     assert night_schedule().serialize() == {
         "survey": "ztf", "window": "America/Santiago 13:00-12:00",
     }  # fmt: skip
+
+
+def test_the_form_is_filled_in_as_the_settings_say(monkeypatch):
+    monkeypatch.setenv("FINK_NIGHT_FORM", '{"executors": 4, "submit_with": "spark-submit"}')
+    form = night_form()
+    assert [form[name].value for name in ("executors", "submit_with")] == [4, "spark-submit"]
+    assert form["restarts"].value == 3
 
 
 def test_two_readings_of_a_dag_file_make_one_version_of_it():

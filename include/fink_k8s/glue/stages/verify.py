@@ -13,7 +13,6 @@ from fink_k8s.core.night_facts import Drained, NightFacts
 from fink_k8s.core.night_report import sentence_of
 from fink_k8s.core.requests import StartingOffsets
 from fink_k8s.core.settings import load_settings
-from fink_k8s.core.surveys import default_topic
 from fink_k8s.glue.assets import RAW_NIGHTS
 from fink_k8s.glue.connections import store
 from fink_k8s.glue.failures import failure_of
@@ -139,6 +138,6 @@ def _is_own_topic(stream: str, topic: str) -> bool:
     if get_current_context()["params"].get("starting_offsets") == StartingOffsets.LATEST:
         return False
     try:
-        return topic == default_topic(*parse_stream_name(stream))
+        return topic == load_settings().topic_of(*parse_stream_name(stream))
     except InvalidRequest:
         return False
