@@ -18,6 +18,12 @@ def clock(minutes: int) -> str:
     return f"{datetime.now(UTC) + timedelta(minutes=minutes):%H:%M}"
 
 
+def without_schedules() -> dict[str, str]:
+    """Return the settings of an Airflow in which no DAG begins by the clock."""
+    # The one night of the day is over.
+    return {"FINK_HEALTH_MINUTES": "1440", "FINK_NIGHTS": f"ztf=UTC {clock(-3)}-{clock(-2)}"}
+
+
 @pytest.fixture(scope="session")
 def inbox() -> Iterator[Inbox]:
     """Where the messages of `fink_health` go."""
@@ -30,10 +36,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[
     connection = {"conn_type": "generic", "password": inbox.target(TOKEN)}
     environment = {
         "AIRFLOW_CONN_FINK_NOTIFY": json.dumps(connection),
-        # Its tests look when they want to, and not by the clock; so do those of nights, of which
-        # none is open now.
-        "FINK_HEALTH_MINUTES": "1440",
-        "FINK_NIGHTS": f"ztf=UTC {clock(-3)}-{clock(-2)}",
+        **without_schedules(),
     }
     airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081, environment=environment)
     airflow.start()

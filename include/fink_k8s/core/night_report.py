@@ -87,7 +87,8 @@ def details_of(facts: NightFacts) -> list[tuple[str, str]]:
     if facts.adopted:
         rows.append(("start", "adopted: the stream ran already"))
     if drain.waited_s or drain.is_drained:
-        ended = "all was read" if drain.is_drained else f"it was given up, lag {drain.lag}"
+        lag = "unknown" if drain.lag is None else _number(drain.lag)
+        ended = "all was read" if drain.is_drained else f"it was given up, lag {lag}"
         rows.append(("drain", f"waited {drain.waited_s:.0f} s until {ended}"))
     return rows + ([("stop", facts.stop)] if facts.stop else [])
 
