@@ -15,7 +15,7 @@ RUN mkdir -p /usr/share/man/man1 \
         default-jre-headless git maven \
     && rm -rf /var/lib/apt/lists/* \
     # New volumes take owner and mode from here; group 0 may write, whatever AIRFLOW_UID is.
-    && install -d -o 50000 -g 0 -m 775 /opt/airflow/cache /opt/airflow/logs
+    && install -d -o 50000 -g 0 -m 775 /opt/airflow/cache /opt/airflow/files /opt/airflow/logs
 
 USER 50000
 COPY requirements.txt /opt/airflow/requirements.txt

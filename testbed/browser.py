@@ -84,6 +84,12 @@ class Person:
         self.page.wait_for_url(lambda url: where not in url)
         self.page.wait_for_load_state()
 
+    def open_menu(self, menu: str, item: str) -> None:
+        """Choose an entry of one of the menus at the side."""
+        self.page.goto(f"{self.airflow.url}/")
+        self.page.get_by_role("button", name=menu).first.click()
+        self.page.get_by_role("menuitem", name=item).click()
+
     def take_picture(self, path: Path) -> None:
         """Save what is to be seen, once it has come to rest."""
         self.page.wait_for_timeout(2500)

@@ -31,10 +31,11 @@ REQUESTS = {
     "fink_health": HealthRequest,
 }
 # A teardown's state is not the run's: neither who diagnoses a failure nor who reports an incomplete
-# night may turn it green. The one speaks after a failure only, the other of whatever was verified.
+# night may turn it green. The one speaks after a failure only, the others of whatever came of it.
 TEARDOWNS = {
     "diagnose_failure": TriggerRule.ONE_FAILED,
     "report_night": TriggerRule.ONE_DONE,
+    "stop.report": TriggerRule.ALL_DONE,
 }
 # What ends something must be named: an empty form is refused, with the fields to fill in.
 REFUSED_WHEN_EMPTY = {"fink_stop": "give streams, or night"}

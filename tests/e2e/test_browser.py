@@ -5,6 +5,7 @@ import time
 import pytest
 
 from testbed.browser import person_at
+from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -56,6 +57,18 @@ def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     person.follow_run(STOP, run, "Success", seconds=30)
     assert drivers(STREAM) == []
     assert STREAM not in kubectl("get", "sparkapplications")
+
+
+@pytest.mark.parametrize("dag_id", sorted(file.stem for file in (ROOT / "dags").glob("*.py")))
+def test_every_dag_explains_itself_and_has_a_form_that_can_be_sent(person, fink, dag_id):
+    fink.client.wait_for_dag(dag_id)
+    person.open_dag(dag_id)
+    page = person.documentation()
+    for promise in ("When to run it:", "Safe to repeat:", "Success:", "If it fails:"):
+        assert promise in page
+    button = person.open_form().get_by_role("button", name="Trigger")
+    button.scroll_into_view_if_needed()
+    assert button.is_enabled()
 
 
 def ended(fink, dag_id, run):

@@ -5,8 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from testbed.browser import person_at
 from tests.e2e.driving import kubectl, unused_night
-from tests.e2e.night import DriverCount, Night, form_of, kill_driver, wait_until_committed
+from tests.e2e.night import (
+    NIGHT_DAG,
+    DriverCount,
+    Night,
+    form_of,
+    kill_driver,
+    wait_until_committed,
+)
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(700)]
 
@@ -25,10 +33,10 @@ def night(fink, store, inbox):
     fink.produce(TOPIC, 200, corrupt=4)
     form = form_of(NIGHT, TOPIC, seconds=110)
     with DriverCount(STREAM) as count:
-        first = Night(fink, form)
-        first.wait_for("watch_until_end", "deferred")
+        first, second = Night(fink, form), Night(fink, form)
+        for run in (first, second):
+            run.wait_for("watch_until_end", "deferred")
         batch = wait_until_committed(store, NIGHT)
-        second = Night(fink, form)
         watched = fink.run(HEALTH).xcom(LOOK)
         kill_driver(STREAM)
         fink.produce(TOPIC, 100)
@@ -55,11 +63,13 @@ def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
     assert sum(one["end"] - one["start"] for one in facts["offsets"]) == 350
 
 
-def test_a_second_run_of_the_night_adopts_its_stream(night):
-    assert night.second.xcom("submit.submit_application")["way"] == "adopted"
-    assert night.states[1] == "success"
-    told = [run.xcom("verify_night")["adopted"] for run in (night.first, night.second)]
-    assert told == [False, True]
+def test_of_two_runs_at_once_one_makes_the_stream_and_the_other_adopts_it(night):
+    runs = night.first, night.second
+    ways = [run.xcom("submit.submit_application")["way"] for run in runs]
+    assert sorted(ways) == ["adopted", "created"]
+    assert night.states == ("success", "success")
+    told = [run.xcom("verify_night")["adopted"] for run in runs]
+    assert told == [way == "adopted" for way in ways]
 
 
 def test_there_is_one_driver_at_all_times(night):
@@ -105,6 +115,15 @@ def test_the_morning_s_page_says_it_in_one_sentence_with_the_offsets(night):
     assert page.status_code == 200
     assert "346 stored" in page.text
     assert "<svg" in page.text
+
+
+def test_a_person_finds_it_by_a_click_and_in_the_menu(night, airflow):
+    with person_at(airflow) as person:
+        person.follow_link(NIGHT_DAG, night.first.run_id, "verify_night", "Night report")
+        assert "346 stored" in person.page.inner_text("body")
+        person.open_menu("Browse", "Fink nights")
+        row = person.page.frame_locator("iframe").get_by_text(NIGHT).first
+        row.wait_for(timeout=15_000)
 
 
 def test_other_dags_hear_of_the_night(night):

@@ -147,6 +147,17 @@ def test_no_process_of_a_container_is_root_s(up):
         assert not [line for line in processes if line.split()[1] in ("root", "0")]
 
 
+def test_the_folder_that_settings_name_is_one_and_the_same_in_all(up):
+    def inside(service, *words):
+        one = f"label=com.docker.compose.service={service}"
+        [container] = docker("ps", "--quiet", "--filter", PROJECT, "--filter", one).split()
+        return docker("exec", container, *words).strip()
+
+    inside("scheduler", "sh", "-c", "echo here > /opt/airflow/files/probe")
+    for service in ("api-server", "triggerer"):
+        assert inside(service, "cat", "/opt/airflow/files/probe") == "here"
+
+
 def test_the_login_is_needed_and_no_other_password_opens_it(up):
     assert httpx.get(f"{up.url}/api/v2/dags").status_code == 401
     for password in ("admin", "airflow", ""):

@@ -27,6 +27,7 @@ from tests.e2e.night import (
     kill_driver,
     wait_until_committed,
 )
+from tests.long.faults import freeze_pod
 
 pytestmark = [
     pytest.mark.testbed,
@@ -175,8 +176,7 @@ def test_a_driver_that_hangs_is_replaced(fink, store, scene, record_property):
         time.sleep(15)  # one that was never seen alive is given its time to start
         [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
         begun = time.monotonic()
-        for pid in processes_of_pod(uid):
-            os.kill(pid, signal.SIGSTOP)
+        freeze_pod(uid)
         fink.produce(topic, 50)
         while (there := drivers(stream)) and there[0]["metadata"]["uid"] == uid:
             assert time.monotonic() - begun < 150
@@ -385,18 +385,6 @@ def process_that_submits(stream):
                     return int(status.partition("PPid:")[2].split()[0])
         time.sleep(0.1)
     raise AssertionError(f"nobody submits {stream}")
-
-
-def processes_of_pod(uid):
-    """Return the processes of a pod's containers; the testbed's node is this machine."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cgroup"):
-        with contextlib.suppress(OSError):
-            said = path.read_text()
-            if uid in said or uid.replace("-", "_") in said:
-                found.append(int(path.parent.name))
-    assert found
-    return found
 
 
 @contextlib.contextmanager

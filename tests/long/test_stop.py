@@ -23,8 +23,12 @@ from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.stopping import Course
 from fink_k8s.core.watch import utc_now
 from testbed.places import ROOT
+from tests.e2e.driving import DEPLOY, drivers, unused_night
+from tests.long.faults import freeze_pod
 
-pytestmark = [pytest.mark.long, pytest.mark.testbed, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.long, pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900),
+]  # fmt: skip
 
 NIGHT = f"2006{1 + int(time.time()) // 60 % 12:02d}{1 + int(time.time()) // 720 % 28:02d}"
 TOPIC = f"stop_again_{time.time():.0f}"
@@ -89,6 +93,32 @@ def messages_of(servers, topic):
     marks = [consumer.get_watermark_offsets(TopicPartition(topic, one)) for one in partitions]
     consumer.close()
     return sum(high - low for low, high in marks)
+
+
+def test_of_two_streams_one_that_hangs_is_named_and_killed_if_asked(fink, settings):
+    """Through the DAG: all streams, a limit that one of them does not keep, and then at once."""
+    names = []
+    for nth in range(2):
+        night, topic = unused_night(nth), f"{TOPIC}_{nth}"
+        fink.produce(topic, 50)
+        run = fink.run(DEPLOY, night=night, topic=topic, trigger_interval_s=3, skip=["preflight"])
+        assert run.state == "success"
+        names.append(f"stream2raw-ztf-{night}")
+    well, hangs = names
+    freeze_pod(drivers(hangs)[0]["metadata"]["uid"])
+
+    run = fink.run("fink_stop", all_streams=True, limit_s=30)
+    assert run.state == "failed"
+    lines = {line.partition(":")[0]: line for line in run.xcom("stop.report")}
+    assert "ended gracefully" in lines[well]
+    assert "NOT ended" in lines[hangs]
+    assert drivers(hangs)
+
+    run = fink.run("fink_stop", streams=[hangs], how="at-once")
+    assert run.state == "success"
+    [line] = run.xcom("stop.report")
+    assert "killed" in line
+    assert not drivers(hangs)
 
 
 def test_three_graceful_stops_under_flowing_alerts_keep_every_key_exactly_once(

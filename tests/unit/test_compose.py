@@ -93,6 +93,11 @@ def test_what_looks_at_streams_has_every_setting_and_its_account(name):
     assert f"AIRFLOW_CONN_{connections.STREAMS_CONNECTION.upper()}" in environment(name)
 
 
+@pytest.mark.parametrize("name", ["api-server", "triggerer", *RUNS_TASKS])
+def test_what_looks_at_streams_sees_the_folder_that_settings_name(name):
+    assert "${FINK_FILES:-files}:/opt/airflow/files" in SERVICES[name]["volumes"]
+
+
 @pytest.mark.parametrize("name", AIRFLOW)
 def test_what_reads_the_dag_files_has_the_settings_that_schedules_are_made_of(name):
     for field in ("nights", "topics", "night_survey", "night_form", "health_minutes"):

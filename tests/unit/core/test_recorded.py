@@ -27,6 +27,10 @@ def test_a_real_fault_is_named(name):
     assert "\n" not in line
 
 
+def test_each_shape_was_recorded():
+    assert set(OTHER_SHAPES) <= set(NAMES)
+
+
 @pytest.mark.parametrize("category", Category)
 def test_no_category_is_without_evidence(category):
     assert category.value in NAMES

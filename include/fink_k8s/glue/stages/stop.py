@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from airflow.sdk import task_group
+from airflow.sdk import TriggerRule, task_group
+from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopRequest
@@ -15,10 +16,14 @@ from fink_k8s.glue.stop_operator import StopStreamOperator
 @task_group(group_id="stop")
 def stop_streams() -> None:
     """Find the streams that the form means, stop each, and say what came of each."""
+    chosen = find_streams()
     stopped = StopStreamOperator.partial(
         task_id="stop_stream", map_index_template="{{ task.stream }}", inlets=[HEALTH]
-    ).expand_kwargs(find_streams())
-    report(stopped.output)
+    ).expand_kwargs(chosen)
+    reported = report(chosen, stopped.output)
+    # Where one of them did not end, the others are told all the same, and the run has failed.
+    reported.operator.as_teardown()
+    reported.operator.trigger_rule = TriggerRule.ALL_DONE
 
 
 @step()
@@ -43,9 +48,13 @@ def find_streams() -> list[dict[str, Any]]:
 
 
 @step()
-def report(outcomes: Any) -> list[str]:
+def report(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[str]:
     """Say what came of each stream, a line each."""
-    lines = [outcome["line"] for outcome in outcomes or ()]
+    if chosen is None:
+        raise AirflowSkipException("no stream was chosen; the log of find_streams says why")
+    ended = {outcome["stream"]: outcome["line"] for outcome in outcomes or ()}
+    names = [one["stream"] for one in chosen]
+    lines = [ended.get(name) or f"{name}: NOT ended; its task's log says why" for name in names]
     for line in lines or ["nothing was to be stopped"]:
         print(line)
     return lines

@@ -1,0 +1,26 @@
+"""What `fink_stop` says at the end: a line for each stream that was meant."""
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from fink_k8s.glue.stages.stop import report
+
+CHOSEN = [{"stream": "a", "manner": {}}, {"stream": "b", "manner": {}}]
+
+
+def test_each_stream_has_its_line_and_one_that_did_not_end_is_named(capsys):
+    outcomes = [{"stream": "b", "line": "b: was RUNNING, ended gracefully"}]
+    lines = report.function(CHOSEN, outcomes)
+    assert lines == ["a: NOT ended; its task's log says why", outcomes[0]["line"]]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+@pytest.mark.parametrize("outcomes", [None, []])
+def test_nothing_that_was_to_be_stopped_is_said_so(capsys, outcomes):
+    assert report.function([], outcomes) == []
+    assert capsys.readouterr().out == "nothing was to be stopped\n"
+
+
+def test_where_nobody_knows_what_was_meant_nothing_is_said():
+    with pytest.raises(AirflowSkipException, match="find_streams says why"):
+        report.function(None, None)
