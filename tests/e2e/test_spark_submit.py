@@ -80,3 +80,16 @@ def test_the_other_way_is_refused_by_name(fink, deployed):
     assert "set submit_with to spark-submit to adopt it" in run.log("submit.submit_application")
     assert [pod["metadata"]["uid"] for pod in drivers(STREAM)] == before
     assert STREAM not in kubectl("get", "sparkapplications")
+
+
+def test_it_is_diagnosed_and_stopped_as_any_stream(fink, deployed):
+    [result] = fink.run("fink_diagnose", streams=[STREAM]).xcom("diagnose_streams")
+    assert result["line"] == f"{STREAM}: nothing is wrong"
+    run = fink.run("fink_stop", streams=[STREAM])
+    assert run.state == "success"
+    [line] = run.xcom("stop.report")
+    assert "ended gracefully" in line
+    assert "(exit code 0" in line
+    assert "200 read = 197 stored" in line
+    left = kubectl("get", "pods,services,configmaps", "-o", "yaml")
+    assert STREAM not in left
