@@ -19,6 +19,10 @@ GONE_FOR = timedelta(seconds=60)
 """How long an application has to be missing: in an upgrade there is none for some seconds."""
 SILENT_FOR = timedelta(seconds=60)
 """How long no metrics may come from a driver that runs: the way there may be cut, not its life."""
+ENDED_BY_SOMEBODY = (
+    "the stream is gone: somebody ended it, or deleted its application; trigger fink_night again "
+    "to go on with the night"
+)
 UNSEEN = "the driver was deleted, or its end was not seen"
 
 
@@ -100,11 +104,7 @@ class NightWatch:
     def _died(self, health: Health, evidence: Evidence, now: datetime) -> Seen | None:
         self._gone_since = None if evidence.exists else self._gone_since or now
         if self._gone_since and now - self._gone_since >= self.gone_for:
-            return Seen(
-                Sign.GONE,
-                "the stream is gone: somebody ended it, or deleted its application; trigger "
-                "fink_night again to go on with the night",
-            )
+            return Seen(Sign.GONE, ENDED_BY_SOMEBODY)
         cause = ""
         if health.verdict in {Verdict.FAILED, Verdict.ENDED}:
             cause = self._cause if self._was_deleted else health.reason

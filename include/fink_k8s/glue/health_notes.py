@@ -48,15 +48,22 @@ class HealthNotes:
 
     def stopped(self, streams: Iterable[str], now: datetime) -> set[str]:
         """Return those of `streams` that were asked to end not long ago."""
-        found = set()
-        for stream in streams:
-            asked = self._state.get(self._stop_of(stream))
-            if asked and now - datetime.fromisoformat(asked) < _ASKED_FOR:
-                found.add(stream)
-        return found
+        asked = {stream: self.asked(stream) for stream in streams}
+        return {stream for stream, at in asked.items() if at and now - at < _ASKED_FOR}
+
+    def asked(self, stream: str) -> datetime | None:
+        """Return when a stream was last asked to end; None where it never was."""
+        at = self._state.get(self._stop_of(stream))
+        return datetime.fromisoformat(at) if at else None
 
     def _stop_of(self, stream: str) -> str:
         return f"stop/{self._namespace}/{stream}"
+
+
+def was_stopped(namespace: str, stream: str, since: datetime) -> bool:
+    """Tell whether `fink_stop`, or a night at its end, has asked a stream to end since then."""
+    asked = HealthNotes(namespace).asked(stream)
+    return asked is not None and asked >= since
 
 
 def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:

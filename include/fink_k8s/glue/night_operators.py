@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fink_k8s.adapters.cluster import Cluster
 from fink_k8s.adapters.streams import KIND, Submission, holders
 from fink_k8s.core.manifests import hash_of
-from fink_k8s.core.night_watch import Seen, Sign
+from fink_k8s.core.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Seen, Sign
 from fink_k8s.core.requests import IfDiffers, SubmitWith
 from fink_k8s.core.restarts import (
     Restart,
@@ -26,6 +26,7 @@ from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.failures import airflow_failures, failure_of
+from fink_k8s.glue.health_notes import HEALTH, was_stopped
 from fink_k8s.glue.links import SparkUiLink
 from fink_k8s.glue.night_trigger import NightTrigger
 from fink_k8s.glue.stop_operator import LONGEST_WAIT, StopStreamOperator, begin_stop
@@ -39,6 +40,7 @@ _OVERTIME = timedelta(hours=1)
 # The key of what is to be started, in the state of the task (AIP-103): it outlives a worker that
 # dies when the dead stream, which told its history, is gone and the new one is not there yet.
 _PENDING = "to_be_started"
+_WATCHED_SINCE = "watched_since"
 _LONGEST_DRAIN = timedelta(days=2)
 
 
@@ -74,7 +76,8 @@ class WatchNightOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow gives the notes to those alone that name them as an inlet.
+        super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.manifest = manifest
         self.until = until
         self.release = release
@@ -123,6 +126,7 @@ class WatchNightOperator(BaseOperator):
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Take up where the trigger left: the end, or a death."""
+        event = self._explained(context, event)
         reason = str(event["reason"])
         match Sign(event["sign"]):
             case Sign.TIME_IS_UP | Sign.DRAINED:
@@ -131,6 +135,21 @@ class WatchNightOperator(BaseOperator):
             case Sign.DIED:
                 return self._pause(context, event)
         raise failure_of(reason, retryable=False)
+
+    def _explained(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event, its sign told by who took the stream away where nothing of it is left.
+
+        An application stays when its driver dies, so that one which is missing was deleted by
+        somebody. A driver without one leaves nothing: it has died unless its end was asked for.
+        """
+        is_one_of_two = Sign(event["sign"]) in {Sign.DIED, Sign.GONE} and not event["holder"]
+        if not is_one_of_two or self.submit_with != SubmitWith.SPARK_SUBMIT:
+            return event
+        since = context["task_state_store"].get(_WATCHED_SINCE) or self.until
+        if was_stopped(self.namespace, self.stream, datetime.fromisoformat(since)):
+            return {**event, "sign": Sign.GONE, "reason": ENDED_BY_SOMEBODY}
+        reason = UNSEEN if event["sign"] == Sign.GONE else event["reason"]
+        return {**event, "sign": Sign.DIED, "reason": reason}
 
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
@@ -207,6 +226,7 @@ class WatchNightOperator(BaseOperator):
     def _watch(self, context: Any) -> dict[str, Any]:
         # It is done, or no longer ours to do.
         context["task_state_store"].delete(_PENDING)
+        context["task_state_store"].set(_WATCHED_SINCE, utc_now().isoformat())
         self.defer(
             trigger=self.trigger(),
             method_name="resume",
@@ -272,7 +292,8 @@ class DrainNightOperator(WatchNightOperator):
         The night is over: somebody who has ended its stream did what comes next anyway, and the
         proof will show whether too early.
         """
-        is_over = Sign(event["sign"]) is Sign.GONE
+        event = self._explained(context, event)
+        is_over = event["sign"] == Sign.GONE
         result = self._result(event) if is_over else super().resume(context, event)
         waited = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(self.until)
         return {

@@ -11,10 +11,11 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from fink_k8s.adapters.streams import Submission, Way
 from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.night_watch import UNSEEN
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of
 from fink_k8s.core.settings import Settings
-from fink_k8s.glue import night_operators, stop_operator
+from fink_k8s.glue import health_notes, night_operators, stop_operator
 from fink_k8s.glue.night_operators import (
     DrainNightOperator,
     EndOtherSpecOperator,
@@ -158,7 +159,7 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_hist
     started = cluster.find("SparkApplication", STREAM, "spark")
     assert started["spec"] == OTHER["spec"]
     assert [restart.cause for restart in restarts_of(started)] == ["why"]
-    assert state == {}
+    assert set(state) == {"watched_since"}
 
 
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
@@ -215,17 +216,48 @@ def started(monkeypatch):
     return manifests
 
 
-def test_a_driver_without_application_that_was_taken_away_is_started_anew(cluster, started):
-    watch = operator(submit_with="spark-submit")
-    pause = deferred_by(watch.resume, event("died", holder=""))
+@pytest.fixture
+def asked(monkeypatch):
+    """Return when each stream was last asked to end, by its name."""
+    moments = {}
+    notes = SimpleNamespace(asked=moments.get)
+    monkeypatch.setattr(health_notes, "HealthNotes", lambda namespace: notes)
+    return moments
+
+
+@pytest.mark.parametrize(("sign", "cause"), [("died", "why"), ("gone", UNSEEN)])
+@pytest.mark.parametrize("kind", ["watch", "drain"])
+def test_a_driver_without_application_that_was_taken_away_is_started_anew(
+    cluster, started, asked, kind, sign, cause
+):
+    """It may have gone before anybody looked, too: then nothing tells of it any more."""
+    asked[STREAM] = datetime.now(UTC) - timedelta(minutes=20)  # an earlier one was stopped
+    given = {"submit_with": "spark-submit"}
+    watch = operator(**given) if kind == "watch" else operator(DrainNightOperator, quiet_s=0,
+                                                               grace_s=0, **given)  # fmt: skip
+    state = TaskState(watched_since=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    pause = deferred_by(watch.resume, event(sign, holder=""), state=state)
     assert isinstance(
         deferred_by(watch.resume_after_pause, None, *pause.kwargs.values()).trigger, NightTrigger
     )
     [manifest] = started
-    assert [restart.cause for restart in restarts_of(manifest)] == ["why"]
+    assert [restart.cause for restart in restarts_of(manifest)] == [cause]
 
 
-def test_one_that_another_run_has_started_anew_is_let_live(cluster, started):
+@pytest.mark.parametrize("sign", ["died", "gone"])
+def test_one_that_was_stopped_on_purpose_stays_so(cluster, started, asked, sign):
+    asked[STREAM] = datetime.now(UTC)
+    state = TaskState(watched_since=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    with pytest.raises(AirflowFailException, match="somebody ended it"):
+        operator(submit_with="spark-submit").resume(
+            {"task_state_store": state}, event(sign, holder="")
+        )
+    drain = operator(DrainNightOperator, quiet_s=0, grace_s=0, submit_with="spark-submit")
+    assert drain.resume({"task_state_store": state}, event(sign, holder=""))["sign"] == "gone"
+    assert started == []
+
+
+def test_one_that_another_run_has_started_anew_is_let_live(cluster, started, asked):
     watch = operator(submit_with="spark-submit")
     pauses = [deferred_by(watch.resume, event("died", holder=uid)) for uid in ("", "dead")]
     cluster.all_pods.append(driver_pod(STREAM, "Running"))
