@@ -15,6 +15,19 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(Path(__file__).resolve().parents[1] / "plugins")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Hide the testbed's settings while modules are imported: those of unit tests make their own.
+
+    Not before: a process that runs tests for this one has its environment of it.
+    """
+    kept = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("FINK_")}
+    try:
+        return (yield)
+    finally:
+        os.environ.update(kept)
+
+
 @pytest.fixture(scope="session")
 def environment():
     """Return the testbed's variables; `python -m testbed.run pytest` sets them."""

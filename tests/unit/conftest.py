@@ -7,19 +7,11 @@ import pytest_socket
 
 from tests.inbox import open_inbox
 
-# Modules make their settings when they are imported, which is before any fixture.
-_INSTALLATION = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("FINK_")}
-
-
-def pytest_collection_finish():
-    """Give the tests of other folders what is theirs."""
-    os.environ.update(_INSTALLATION)
-
 
 @pytest.fixture(autouse=True)
 def no_installation(monkeypatch):
-    for name in _INSTALLATION:
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("FINK_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
