@@ -6,13 +6,12 @@ import time
 
 import pytest
 
-from tests.e2e.driving import DEPLOY, ROOT, drivers, kubectl
+from tests.e2e.driving import DEPLOY, ROOT, drivers, kubectl, unused_night
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
 
 STOP = "fink_stop"
-# A night of its own each time: what is stored of it stays.
-NIGHT = f"2006{1 + int(time.time()) // 60 % 12:02d}{1 + int(time.time()) // 720 % 28:02d}"
+NIGHT = unused_night(4)
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"stop_{time.time():.0f}"
 

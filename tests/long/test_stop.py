@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.long, pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(900),
 ]  # fmt: skip
 
-NIGHT = f"2006{1 + int(time.time()) // 60 % 12:02d}{1 + int(time.time()) // 720 % 28:02d}"
+NIGHT = unused_night(4)
 TOPIC = f"stop_again_{time.time():.0f}"
 RATE = 100
 
