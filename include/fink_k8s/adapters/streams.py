@@ -268,16 +268,24 @@ def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
     """Check that no other survey's stream writes where this one would: paths hold nights alone."""
     namespace = manifest["metadata"]["namespace"]
     survey, night = parse_stream_name(manifest["metadata"]["name"])
-    prefix = Evidence(manifest).flags.get(PREFIX_FLAG)
+    place = _place_of(Evidence(manifest), manifest)
     for other in set(Survey) - {survey_from(survey)}:
         for rival in holders(cluster, namespace, stream_name(other, night)):
-            if not is_over(rival.state) and rival.evidence.flags.get(PREFIX_FLAG) == prefix:
+            if not is_over(rival.state) and _place_of(rival.evidence, rival.there) == place:
                 raise Refused(
-                    f"{rival.name} writes night {night} below {prefix} already, and two streams "
+                    f"{rival.name} writes night {night} below {place[0]} already, and two streams "
                     f"must not share their folders: give survey {survey} an Airflow with another "
                     f"FINK_STORE_PREFIX, or trigger fink_stop with "
                     f"streams={stream_name(other, night)} first"
                 )
+
+
+def _place_of(evidence: Evidence, there: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return where a stream writes: its prefix, which of a claim is a folder, and its claims."""
+    volumes = there["spec"].get("volumes") or ()
+    claims = [one["persistentVolumeClaim"]["claimName"] for one in volumes
+              if "persistentVolumeClaim" in one]  # fmt: skip
+    return evidence.flags.get(PREFIX_FLAG, ""), claims
 
 
 def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:

@@ -157,7 +157,8 @@ def night_form_from(text: str) -> dict[str, JsonValue]:
         if name in _OF_ONE_NIGHT:
             raise InvalidRequest(f"FINK_NIGHT_FORM names {name}: {_OF_ONE_NIGHT[name]} instead")
     try:
-        NightRequest.model_validate(given)
+        request = NightRequest.model_validate(given)
     except ValidationError as error:
         raise InvalidRequest(f"FINK_NIGHT_FORM {refusal_of(error)}") from None
-    return given
+    # As the form wants them: `"4"` is 4 there.
+    return request.model_dump(mode="json", include=set(given))

@@ -80,11 +80,15 @@ class NightWatch:
     _gone_since: datetime | None = None
     _dead_at: int = 0
     _dead_since: datetime | None = None
+    _looked_at: datetime | None = None
 
     def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
         health = self.last = assess(evidence)
         was_down = self._down_since is not None
+        if self._looked_at and now - self._looked_at >= self.silent_for:
+            self._dead_since = None  # nobody has looked meanwhile
+        self._looked_at = now
         taken = self._seen is not None and _is_taken_away(self._seen, evidence)
         self._follow_driver(evidence, health, now)
         if taken:

@@ -30,13 +30,15 @@ async def looks(
             it has been missing for `REFUSED_SECONDS`.
     """
     clock, said = asyncio.get_running_loop().time, ""
-    forgiven_until = -math.inf
+    was_let_in, refused_at = False, math.inf
     async with following(conn_id, partial(cluster, conn_id), namespace, stream) as follower:
         while True:
             try:
                 evidence = await follower.look()
             except FinkError as error:
-                if not error.retryable and clock() >= forgiven_until:
+                refused_at = math.inf if error.retryable else min(refused_at, clock())
+                is_final = not was_let_in or clock() - refused_at >= REFUSED_SECONDS
+                if not error.retryable and is_final:
                     raise
                 if (reason := str(error)) != said:
                     said = reason
@@ -44,7 +46,7 @@ async def looks(
                 await asyncio.sleep(poll_seconds)
                 continue
             said = ""
-            if evidence.metrics is not None:  # what takes the most rights
-                forgiven_until = clock() + REFUSED_SECONDS
+            was_let_in = was_let_in or evidence.metrics is not None  # which takes the most rights
+            refused_at = math.inf
             yield evidence
             await follower.changed(poll_seconds)

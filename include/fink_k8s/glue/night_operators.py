@@ -40,7 +40,8 @@ _OVERTIME = timedelta(hours=1)
 # The key of what is to be started, in the state of the task (AIP-103): it outlives a worker that
 # dies when the dead stream, which told its history, is gone and the new one is not there yet.
 _PENDING = "to_be_started"
-_WATCHED_SINCE = "watched_since"
+# Since when an order to stop is meant for the stream that is watched: an earlier one was not.
+_BEGUN = "begun"
 _LONGEST_DRAIN = timedelta(days=2)
 
 
@@ -120,7 +121,10 @@ class WatchNightOperator(BaseOperator):
         with airflow_failures():
             there = self._cluster()
             if pending or not holders(there, self.namespace, self.stream):
-                submission = self._ensure(there, pending or self._application)
+                manifest = pending or self._application
+                # A try that dies in the middle leaves a driver that is not whole: it begins anew.
+                context["task_state_store"].set(_PENDING, manifest)
+                submission = self._start(context, there, manifest)
                 self.log.info("stream %s: %s", self.stream, submission.way)
         return self._watch(context)
 
@@ -145,14 +149,22 @@ class WatchNightOperator(BaseOperator):
         is_one_of_two = Sign(event["sign"]) in {Sign.DIED, Sign.GONE} and not event["holder"]
         if not is_one_of_two or self.submit_with != SubmitWith.SPARK_SUBMIT:
             return event
-        since = context["task_state_store"].get(_WATCHED_SINCE) or self.until
-        if was_stopped(self.namespace, self.stream, datetime.fromisoformat(since)):
+        if self._was_stopped(context):
             return {**event, "sign": Sign.GONE, "reason": ENDED_BY_SOMEBODY}
         reason = UNSEEN if event["sign"] == Sign.GONE else event["reason"]
         return {**event, "sign": Sign.DIED, "reason": reason}
 
+    def _was_stopped(self, context: Any) -> bool:
+        """Tell whether a stream that leaves no trace was asked to end since it was begun."""
+        if self.submit_with != SubmitWith.SPARK_SUBMIT:
+            return False
+        since = context["task_state_store"].get(_BEGUN)
+        return was_stopped(self.namespace, self.stream, datetime.fromisoformat(since))
+
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
+        if self._was_stopped(context):
+            return self.resume(context, {**death, "sign": Sign.GONE, "holder": ""})
         with airflow_failures():
             there = self._cluster()
             found = holders(there, self.namespace, self.stream)
@@ -185,7 +197,7 @@ class WatchNightOperator(BaseOperator):
         if not event["is_done"]:
             self.log.warning("%s", event["reason"])
         with airflow_failures():
-            submission = self._ensure(self._cluster(), death["manifest"])
+            submission = self._start(context, self._cluster(), death["manifest"])
         self.log.warning("stream %s: %s again: %s", self.stream, submission.way, death["reason"])
         return self._watch(context)
 
@@ -226,7 +238,7 @@ class WatchNightOperator(BaseOperator):
     def _watch(self, context: Any) -> dict[str, Any]:
         # It is done, or no longer ours to do.
         context["task_state_store"].delete(_PENDING)
-        context["task_state_store"].set(_WATCHED_SINCE, utc_now().isoformat())
+        self._begin(context, utc_now())
         self.defer(
             trigger=self.trigger(),
             method_name="resume",
@@ -247,10 +259,18 @@ class WatchNightOperator(BaseOperator):
         """Return what an earlier try was about to start, its history with it."""
         return context["task_state_store"].get(_PENDING) or None
 
-    def _ensure(self, there: Cluster, manifest: dict[str, Any]) -> Submission:
+    def _start(self, context: Any, there: Cluster, manifest: dict[str, Any]) -> Submission:
         """Start the stream, or take it as it runs: which spec it has was decided before."""
         way = SubmitWith(self.submit_with)
-        return ensure_submitted(there, manifest, way, self.release, self.log, as_it_runs=True)
+        done = ensure_submitted(there, manifest, way, self.release, self.log, as_it_runs=True)
+        context["task_state_store"].set(_BEGUN, utc_now().isoformat())
+        return done
+
+    @staticmethod
+    def _begin(context: Any, moment: datetime) -> None:
+        """Keep since when the stream is this task's, unless that is known."""
+        if not context["task_state_store"].get(_BEGUN):
+            context["task_state_store"].set(_BEGUN, moment.isoformat())
 
     @property
     def _application(self) -> dict[str, Any]:
@@ -279,6 +299,7 @@ class DrainNightOperator(WatchNightOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Take the stream as it runs; the night is over, and one that has been ended stays so."""
+        self._begin(context, context["dag_run"].start_date)
         with airflow_failures():
             found = holders(self._cluster(), self.namespace, self.stream)
         if not found and not self._pending(context):

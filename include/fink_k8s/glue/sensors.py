@@ -32,7 +32,8 @@ class StreamHealthSensor(BaseSensorOperator):
         *,
         stream: str,
         namespace: str = "",
-        limit: timedelta = timedelta(minutes=5),
+        # A sensor whose time is over is not tried again, and only who cannot look takes so long.
+        limit: timedelta = timedelta(minutes=25),
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:

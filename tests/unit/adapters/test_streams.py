@@ -119,6 +119,18 @@ def test_the_driver_of_another_survey_is_seen_without_its_application():
         ensure_stream(FakeCluster(pods=[pod]), application())
 
 
+def test_two_claims_are_two_places():
+    settings = {"store_prefix": "pvc://one/ztf"}
+    mine = StreamRequest(night="20250101", topic="alerts")
+    manifest = make_spark_application(
+        mine, SETTINGS.model_copy(update=settings), "registry/fink@sha256:1", "3.5.7"
+    )
+    cluster = FakeCluster(rival(prefix="pvc://two/ztf"))
+    assert ensure_stream(cluster, manifest).way is Way.CREATED
+    with pytest.raises(Refused, match="must not share"):
+        ensure_stream(FakeCluster(rival(prefix="pvc://one/ztf")), manifest)
+
+
 @pytest.mark.parametrize("other", [{"state": "COMPLETED"}, {"prefix": "s3a://another"}])
 def test_another_survey_s_stream_that_has_ended_or_writes_elsewhere_is_no_hindrance(other):
     assert ensure_stream(FakeCluster(rival(**other)), application()).way is Way.CREATED

@@ -148,6 +148,10 @@ def test_all_that_was_asked_is_kept_when_night_and_topic_are_filled_in():
 def test_an_installation_fills_in_the_form_of_its_nights():
     assert night_form_from("") == {}
     assert night_form_from('{"executors": 4}') == {"executors": 4}
+    given = '{"executors": "4", "require_proof": "no", "submit_with": "spark-submit"}'
+    assert night_form_from(given) == {
+        "executors": 4, "require_proof": False, "submit_with": "spark-submit",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

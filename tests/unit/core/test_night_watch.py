@@ -103,6 +103,12 @@ def test_a_driver_that_does_not_answer_is_given_time_for_the_way_there_to_mend()
     assert judged((1, stream()), *looks[:-1], (64, stream(probes=8)), (65, silent[0])) is None
 
 
+def test_a_time_in_which_nobody_looked_is_not_held_against_a_silent_driver():
+    """The API server was away."""
+    first, second = (stream(metrics=SILENT, probes=n) for n in (2, 3))
+    assert judged((1, stream()), (5, first), (95, second), (105, second)) is None
+
+
 def test_a_probe_that_fails_once_is_no_death():
     first, second = (stream(metrics=SILENT, probes=n) for n in (2, 4))
     well = stream(probes=3)

@@ -82,6 +82,9 @@ def test_a_right_that_was_there_may_be_away_for_a_while(seen_by, monkeypatch, ca
     found, _ = seen_by(ANSWERS, refused, refused, ANSWERS, looks_wanted=2)
     assert found == [ANSWERS, ANSWERS]
     assert caplog.text.count("no right") == 1
+    away = Unavailable("away")
+    found, _ = seen_by(ANSWERS, away, refused, away, refused, ANSWERS, looks_wanted=2)
+    assert found == [ANSWERS, ANSWERS]
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0)
     with pytest.raises(NotPermitted):
         seen_by(ANSWERS, refused, ANSWERS, looks_wanted=2)

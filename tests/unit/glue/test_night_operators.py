@@ -64,8 +64,14 @@ class TaskState(dict):
 
 def deferred_by(call, *arguments, state=None):
     with pytest.raises(TaskDeferred) as deferred:
-        call({"task_state_store": TaskState() if state is None else state}, *arguments)
+        call(context(state), *arguments)
     return deferred.value
+
+
+def context(state=None):
+    """Return what Airflow gives to a task of a run that began an hour ago."""
+    run = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(hours=1))
+    return {"task_state_store": TaskState() if state is None else state, "dag_run": run}
 
 
 def event(sign, **fields):
@@ -108,7 +114,7 @@ def test_the_time_of_grace_begins_when_the_watch_ended(cluster):
 
 def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
     drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
-    result = drain.execute({"task_state_store": TaskState()})
+    result = drain.execute(context())
     assert (result["sign"], result["is_drained"], result["lag"]) == ("gone", False, None)
     assert cluster.find("SparkApplication", STREAM, "spark") is None
 
@@ -159,7 +165,7 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_hist
     started = cluster.find("SparkApplication", STREAM, "spark")
     assert started["spec"] == OTHER["spec"]
     assert [restart.cause for restart in restarts_of(started)] == ["why"]
-    assert set(state) == {"watched_since"}
+    assert "to_be_started" not in state
 
 
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
@@ -235,11 +241,11 @@ def test_a_driver_without_application_that_was_taken_away_is_started_anew(
     given = {"submit_with": "spark-submit"}
     watch = operator(**given) if kind == "watch" else operator(DrainNightOperator, quiet_s=0,
                                                                grace_s=0, **given)  # fmt: skip
-    state = TaskState(watched_since=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    state = begun(minutes_ago=5)
     pause = deferred_by(watch.resume, event(sign, holder=""), state=state)
-    assert isinstance(
-        deferred_by(watch.resume_after_pause, None, *pause.kwargs.values()).trigger, NightTrigger
-    )
+    death = pause.kwargs.values()
+    again = deferred_by(watch.resume_after_pause, None, *death, state=state)
+    assert isinstance(again.trigger, NightTrigger)
     [manifest] = started
     assert [restart.cause for restart in restarts_of(manifest)] == [cause]
 
@@ -247,22 +253,48 @@ def test_a_driver_without_application_that_was_taken_away_is_started_anew(
 @pytest.mark.parametrize("sign", ["died", "gone"])
 def test_one_that_was_stopped_on_purpose_stays_so(cluster, started, asked, sign):
     asked[STREAM] = datetime.now(UTC)
-    state = TaskState(watched_since=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    there = context(begun(minutes_ago=5))
     with pytest.raises(AirflowFailException, match="somebody ended it"):
-        operator(submit_with="spark-submit").resume(
-            {"task_state_store": state}, event(sign, holder="")
-        )
+        operator(submit_with="spark-submit").resume(there, event(sign, holder=""))
     drain = operator(DrainNightOperator, quiet_s=0, grace_s=0, submit_with="spark-submit")
-    assert drain.resume({"task_state_store": state}, event(sign, holder=""))["sign"] == "gone"
+    assert drain.resume(there, event(sign, holder=""))["sign"] == "gone"
     assert started == []
+
+
+@pytest.mark.parametrize("holder", ["", "a"])
+def test_one_that_is_stopped_in_the_pause_before_its_start_is_not_started(
+    cluster, started, asked, holder
+):
+    state = begun(minutes_ago=5)
+    watch = operator(submit_with="spark-submit")
+    pause = deferred_by(watch.resume, event("died", holder=holder), state=state)
+    asked[STREAM] = datetime.now(UTC)
+    with pytest.raises(AirflowFailException, match="somebody ended it"):
+        watch.resume_after_pause(context(state), None, *pause.kwargs.values())
+    assert started == []
+
+
+def test_a_drain_knows_of_a_stop_while_the_night_was_watched(cluster, started, asked):
+    asked[STREAM] = datetime.now(UTC) - timedelta(minutes=1)  # before the drain began
+    drain = operator(DrainNightOperator, quiet_s=0, grace_s=0, submit_with="spark-submit",
+                     until=datetime.now(UTC).isoformat())  # fmt: skip
+    assert drain.execute(context())["sign"] == "gone"
+    assert started == []
+
+
+def begun(minutes_ago):
+    """Return the state of a task that has watched its stream for so long."""
+    return TaskState(begun=(datetime.now(UTC) - timedelta(minutes=minutes_ago)).isoformat())
 
 
 def test_one_that_another_run_has_started_anew_is_let_live(cluster, started, asked):
     watch = operator(submit_with="spark-submit")
-    pauses = [deferred_by(watch.resume, event("died", holder=uid)) for uid in ("", "dead")]
+    state = begun(minutes_ago=5)
+    pauses = [deferred_by(watch.resume, event("died", holder=uid), state=state)
+              for uid in ("", "dead")]  # fmt: skip
     cluster.all_pods.append(driver_pod(STREAM, "Running"))
     for pause in pauses:
-        deferred_by(watch.resume_after_pause, None, *pause.kwargs.values())
+        deferred_by(watch.resume_after_pause, None, *pause.kwargs.values(), state=state)
     assert (started, cluster.ended) == ([], [])
 
 

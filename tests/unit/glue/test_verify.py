@@ -93,6 +93,13 @@ def test_what_the_other_tasks_saw_is_in_the_facts(run):
     assert run.window.until == END + timedelta(seconds=300)
 
 
+def test_a_watch_that_was_marked_as_done_has_ended_the_night_when_the_drain_began(run):
+    """Alerts that come later, before the planned end, are not this night's to have read."""
+    ended = END - timedelta(hours=2)
+    verify(drained={"waited_s": 60, "is_drained": True, "ended_at": ended.isoformat()})
+    assert (run.window.end, run.window.until) == (ended - timedelta(seconds=60), ended)
+
+
 def test_an_incomplete_night_fails_for_good_with_the_sentence_and_keeps_the_facts(run):
     run.answer = facts_of(STREAM, offsets=(partition(0, 0, 1234, due=1240, high=1240),))
     with pytest.raises(AirflowFailException, match="NOT VERIFIED: 6 alerts of the night"):

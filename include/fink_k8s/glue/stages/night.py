@@ -22,10 +22,10 @@ _ADOPTED = (
     "{{ 'adopted' in ti.xcom_pull(task_ids=['submit.submit_application', 'submit.spark_submit'])"
     " | map(attribute='way', default='') }}"
 )
-# A person who marks the watch as done ends the night now.
+# A person who marks the watch as done ends the night then.
 _WATCH_ENDED = (
     "{{ (ti.xcom_pull(task_ids='watch_until_end') or {}).get('ended_at')"
-    " or macros.datetime.now().astimezone().isoformat() }}"
+    " or ti.start_date.isoformat() }}"
 )
 
 

@@ -90,8 +90,13 @@ def verify(
     settings.need("kafka_servers", "store_prefix")
     begins, ends = _moment_from(start, "start"), _moment_from(end, "end")
     drain = Drained.model_validate(drained or {})
+    ended_at = (watched or {}).get("ended_at")
+    if not watched and drained and drained.get("ended_at"):
+        # A person has marked the watch as done, and so ended the night when the drain began.
+        drain_ended = _moment_from(drained["ended_at"], "drained")
+        ends = min(ends, drain_ended - timedelta(seconds=drain.waited_s))
     # A night that was made up for was watched after its window.
-    watched_until = _moment_from((watched or {}).get("ended_at") or end, "watched")
+    watched_until = _moment_from(ended_at, "watched") if ended_at else ends
     window = PastNight(
         stream=stream,
         topic=topic,
