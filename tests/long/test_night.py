@@ -352,7 +352,7 @@ def test_a_driver_that_is_killed_again_and_again_is_back_each_time(
 def test_a_night_of_plain_spark_submit_heals_too(fink, store, scene, record_property):
     """No operator starts a driver of it again, and with the driver all trace of it is gone."""
     night, topic, stream = scene
-    form = form_of(night, topic, seconds=240, submit_with="spark-submit")
+    form = form_of(night, topic, seconds=360, submit_with="spark-submit")
     with DriverCount(stream) as count:
         run = watched(fink, store, form)
         kill_driver(stream)
@@ -369,13 +369,14 @@ def test_a_night_of_plain_spark_submit_heals_too(fink, store, scene, record_prop
     restarts = run.xcom("verify_night")["restarts"]
     record_property("back after s", [restart["back_after_s"] for restart in restarts])
     assert [restart["by"] for restart in restarts] == ["fink", "fink"]
-    assert all("the driver's pod was deleted" in restart["cause"] for restart in restarts)
+    # Seen to be deleted, or missing for a minute: it may have gone between two looks.
+    assert all("deleted" in restart["cause"] for restart in restarts)
     assert (count.most, len(count.uids)) == (1, 3)
 
 
 def process_that_submits(stream):
     """Return the task's process of which spark-submit for this stream is a child."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
