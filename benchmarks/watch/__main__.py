@@ -13,10 +13,9 @@ one loop, as the triggerer runs them. Applications and driver pods are real obje
 else than a kubelet says to be Running; the drivers' metrics are served at their address, through
 the API server's proxy, and their logs by the benchmark, a line each 10 s: this project asks for
 the metrics, each 5 s, of more than 100 drivers 20 a second in all, and follows the logs; the
-provider does neither. Requests are counted in the
-client, which is aiohttp on both sides, where they begin; a watch is one. Where a trigger gives up
-watching there are no figures. `rss_growth_mb` is the memory that watching took, the rest is what is
-imported.
+provider does neither. Requests are counted in the client, which is aiohttp on both sides, where
+they begin; a watch is one. Where a trigger gives up watching there are no figures.
+`rss_growth_mb` is the memory that watching took, the rest is what is imported.
 
 **detect**: the seconds from a driver's death to Airflow's knowing of it, on a real Airflow and a
 real stream that nobody starts again. The driver's pod is deleted by force; the clock starts when

@@ -1,8 +1,5 @@
 """`make demo`, smaller: what README promises is what happens."""
 
-import subprocess
-import sys
-
 import httpx
 import pytest
 
@@ -11,15 +8,6 @@ from testbed.places import ROOT
 from tests.e2e.driving import kubectl
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def demo(environment):
-    yield lambda *flags: subprocess.run(
-        [sys.executable, "-m", "testbed.demo", *flags], capture_output=True, text=True, check=False
-    )
-    subprocess.run([sys.executable, "-m", "testbed.demo", "--down"], check=True)
-    kubectl("delete", "sparkapplications", "--all")
 
 
 def test_the_demo_ends_with_every_alert_accounted_for_and_goes_on_running(demo):

@@ -28,10 +28,7 @@ def person(airflow, fink):
 
 def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     person.open_dag(DEPLOY)
-    page = person.documentation()
-    for promise in ("When to run it:", "Safe to repeat:", "Success:", "If it fails:"):
-        assert promise in page
-
+    assert_explained(person)
     form = person.open_form()
     runs = fink.client.runs(DEPLOY)
     person.send(form, night="2026-1", topic=TOPIC)
@@ -63,12 +60,17 @@ def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
 def test_every_dag_explains_itself_and_has_a_form_that_can_be_sent(person, fink, dag_id):
     fink.client.wait_for_dag(dag_id)
     person.open_dag(dag_id)
-    page = person.documentation()
-    for promise in ("When to run it:", "Safe to repeat:", "Success:", "If it fails:"):
-        assert promise in page
+    assert_explained(person)
     button = person.open_form().get_by_role("button", name="Trigger")
     button.scroll_into_view_if_needed()
     assert button.is_enabled()
+
+
+def assert_explained(person):
+    """The page of the DAG that is open answers what one wants to know first."""
+    page = person.documentation()
+    for promise in ("When to run it:", "Safe to repeat:", "Success:", "If it fails:"):
+        assert promise in page
 
 
 def ended(fink, dag_id, run):

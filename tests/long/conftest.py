@@ -1,11 +1,12 @@
-"""The long tests have the fixtures of the end-to-end tests, and a page of their results."""
+"""The long tests have the fixtures of the end-to-end tests and the demo's, and a results page."""
 
 import pytest
 
+from tests.demo.conftest import demo
 from tests.e2e.conftest import airflow, ended, explain, fink, inbox
 from tests.long.page import LongTestsPage
 
-__all__ = ["airflow", "ended", "explain", "fink", "inbox"]
+__all__ = ["airflow", "demo", "ended", "explain", "fink", "inbox"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -32,6 +32,7 @@ from tests.integration.trouble import (
     wait_for_category,
     wait_for_words,
 )
+from tests.long.faults import processes_of_pod
 
 pytestmark = [pytest.mark.long, pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(500)]
 BATCH = '"stream2raw": "batch"'
@@ -314,20 +315,12 @@ def job_of(bed, source):
 
 
 def executors_of(night):
-    """Return the processes of a night's executors: the testbed's node is this machine."""
+    """Return the processes of a night's executors."""
     answer = kubectl("-n", "spark", "get", "pods", "-o", "json",
                      "-l", f"fink.night={night},spark-role=executor")  # fmt: skip
-    names = [item["metadata"]["name"] for item in json.loads(answer)["items"]]
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            environment = path.read_bytes()
-        except OSError:
-            continue
-        if any(f"HOSTNAME={name}".encode() in environment for name in names):
-            found.append(int(path.parent.name))
-    assert found, names
-    return found
+    pods = json.loads(answer)["items"]
+    assert pods
+    return [process for pod in pods for process in processes_of_pod(pod["metadata"]["uid"])]
 
 
 def lost_node():

@@ -1,8 +1,6 @@
 """`make demo RELEASE=...`: the same demo on another Spark, for the releases that run here."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -16,18 +14,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def demo(environment):
-    kubectl("delete", "sparkapplications", "--all")
-    yield lambda *flags: subprocess.run(
-        [sys.executable, "-m", "testbed.demo", *flags], capture_output=True, text=True, check=False
-    )
-    subprocess.run([sys.executable, "-m", "testbed.demo", "--down"], check=True)
-    kubectl("delete", "sparkapplications", "--all")
-
-
 @pytest.mark.parametrize("tag", ["2.4_3.1.3", "4.0_3.5.7", "4.0_4.2.0"])
 def test_the_demo_runs_on_the_release_that_is_named(demo, tag):
+    kubectl("delete", "sparkapplications", "--all")
     done = demo("--count", "500", "--rate", "100", "--release", tag)
     print(done.stdout, done.stderr)
     assert done.returncode == 0

@@ -4,11 +4,10 @@ Each night is followed to its end: green because it was verified, one driver at 
 """
 
 import contextlib
-import io
 import os
+import shutil
 import signal
 import subprocess
-import tarfile
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -47,20 +46,15 @@ def image(fink):
 
 
 @pytest.fixture
-def mortal(image, environment, settings, release):
+def mortal(image, environment, settings, release, tmp_path):
     """Push an image whose query dies when it is told to; return its tag."""
-    engine = docker.APIClient(environment["DOCKER_HOST"])
-    tag, context = f"mortal-{time.time():.0f}", io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        tar.add(Path(__file__).with_name("mortal_job.py"), "mortal_job.py")
-        recipe = f"FROM {settings.image_repository}:{release.tag}\nCOPY mortal_job.py {MORTAL}\n"
-        member = tarfile.TarInfo("Dockerfile")
-        member.size = len(recipe)
-        tar.addfile(member, io.BytesIO(recipe.encode()))
-    context.seek(0)
-    name = f"{settings.image_repository}:{tag}"
-    said = list(engine.build(fileobj=context, custom_context=True, tag=name, decode=True))
-    said += engine.push(settings.image_repository, tag, stream=True, decode=True)
+    engine, tag = docker.APIClient(environment["DOCKER_HOST"]), f"mortal-{time.time():.0f}"
+    image = settings.image_repository
+    shutil.copy(Path(__file__).with_name("mortal_job.py"), tmp_path)
+    recipe = f"FROM {image}:{release.tag}\nCOPY mortal_job.py {MORTAL}\n"
+    (tmp_path / "Dockerfile").write_text(recipe)
+    said = list(engine.build(path=str(tmp_path), tag=f"{image}:{tag}", decode=True))
+    said += engine.push(image, tag, stream=True, decode=True)
     assert not [line for line in said if "error" in line], said
     return tag
 
@@ -310,12 +304,17 @@ def test_a_stream_that_dies_each_time_is_started_again_as_often_as_the_form_says
     assert run.states()["diagnose_failure"] == "success"
 
 
+def mark_watch(run, state):
+    """Mark the watch by hand, as the button in the UI does."""
+    path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
+    run.client._http.patch(path, json={"new_state": state}).raise_for_status()
+
+
 @pytest.mark.parametrize("when_killed", ["leave", "stop"])
 def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene, when_killed):
     night, topic, stream = scene
     run = watched(fink, store, form_of(night, topic, seconds=400, when_killed=when_killed))
-    path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
-    fink.client._http.patch(path, json={"new_state": "failed"}).raise_for_status()
+    mark_watch(run, "failed")
     assert run.end() == "failed"
     time.sleep(15)
     alive = [pod for pod in drivers(stream) if "deletionTimestamp" not in pod["metadata"]]
@@ -326,8 +325,7 @@ def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, sc
     night, topic, _ = scene
     run = watched(fink, store, form_of(night, topic, seconds=3000))
     fink.produce(topic, 50)
-    path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
-    fink.client._http.patch(path, json={"new_state": "success"}).raise_for_status()
+    mark_watch(run, "success")
     verified(run, 150)
 
 

@@ -130,7 +130,10 @@ class WatchNightOperator(BaseOperator):
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Take up where the trigger left: the end, or a death."""
-        event = self._explained(context, event)
+        return self._take_up(context, self._explained(context, event))
+
+    def _take_up(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the result, start the dead stream again, or fail."""
         reason = str(event["reason"])
         match Sign(event["sign"]):
             case Sign.TIME_IS_UP | Sign.DRAINED:
@@ -150,7 +153,7 @@ class WatchNightOperator(BaseOperator):
         if not is_one_of_two or self.submit_with != SubmitWith.SPARK_SUBMIT:
             return event
         if self._was_stopped(context):
-            return {**event, "sign": Sign.GONE, "reason": ENDED_BY_SOMEBODY}
+            return _ended(event)
         reason = UNSEEN if event["sign"] == Sign.GONE else event["reason"]
         return {**event, "sign": Sign.DIED, "reason": reason}
 
@@ -164,7 +167,7 @@ class WatchNightOperator(BaseOperator):
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
         if self._was_stopped(context):
-            return self.resume(context, {**death, "sign": Sign.GONE, "holder": ""})
+            return self._take_up(context, _ended(death))
         with airflow_failures():
             there = self._cluster()
             found = holders(there, self.namespace, self.stream)
@@ -280,6 +283,11 @@ class WatchNightOperator(BaseOperator):
         return cluster(self.conn_id)
 
 
+def _ended(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the event of a stream that somebody ended."""
+    return {**event, "sign": Sign.GONE, "reason": ENDED_BY_SOMEBODY}
+
+
 class DrainNightOperator(WatchNightOperator):
     """Watch on after the night's end, until all alerts are stored or the time of grace is over.
 
@@ -307,15 +315,14 @@ class DrainNightOperator(WatchNightOperator):
             return self.resume(context, {**asdict(gone), "lag": None, "restarts": []})
         return super().execute(context)
 
-    def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Take up where the trigger left; tell how long was waited, and whether all was read.
+    def _take_up(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the result with how long was waited, and whether all was read.
 
         The night is over: somebody who has ended its stream did what comes next anyway, and the
         proof will show whether too early.
         """
-        event = self._explained(context, event)
         is_over = event["sign"] == Sign.GONE
-        result = self._result(event) if is_over else super().resume(context, event)
+        result = self._result(event) if is_over else super()._take_up(context, event)
         waited = datetime.fromisoformat(result["ended_at"]) - datetime.fromisoformat(self.until)
         return {
             **result,
