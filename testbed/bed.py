@@ -16,7 +16,7 @@ from testbed.places import (
     STATE,
     cache,
 )
-from testbed.process import TestbedError, recorded, running, stop
+from testbed.process import TestbedError, last_lines, recorded, running, stop
 
 if TYPE_CHECKING:
     from fink_k8s.core.releases import Release
@@ -87,6 +87,12 @@ def status() -> dict[str, str]:
         ready = False
     states["spark-operator"] = "up" if ready else "down"
     return states
+
+
+def died() -> dict[str, str]:
+    """Return the last lines of each part that was started, not stopped, and runs no more."""
+    gone = [name for name in recorded() if not running(name)]
+    return {name: last_lines(STATE / f"logs/{name}.log") for name in gone}
 
 
 def environment() -> Mapping[str, str]:

@@ -107,8 +107,17 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, name: str = "
             break
         time.sleep(0.3)
     log = LOGS / f"{name}.log"
-    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else ""
-    raise TestbedError(f"{what} is not ready after {seconds:.0f} s; {reason}\n{log}:\n{tail}")
+    raise TestbedError(
+        f"{what} is not ready after {seconds:.0f} s; {reason}\n{log}:\n{last_lines(log)}"
+    )
+
+
+def last_lines(log: Path) -> str:
+    """Return what a log ends with, or the words before a Go program's dump; "" without a log."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    crash = ("panic:", "fatal error:", "runtime:", "SIG")
+    begin = next((at for at, line in enumerate(lines) if line.startswith(crash)), -15)
+    return "\n".join(lines[begin:][:15])
 
 
 def start_time(pid: int) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,6 +105,19 @@ def bed(kubernetes, settings, store):
     yield bed
     for stream in bed.ended:
         delete(bed, stream)
+
+
+def pytest_runtest_setup(item):
+    """Bring back a part of the testbed that has ended of itself, and tell its last words.
+
+    A machine would: systemd starts a kubelet again. One that is gone fails all that comes after it.
+    """
+    from testbed import bed
+
+    if item.nodeid.startswith((*ClusterApart.TESTS, "tests/long/")) and (died := bed.died()):
+        for part, words in died.items():
+            warnings.warn(f"the testbed's {part} has ended:\n{words}", stacklevel=1)
+        bed.up(print)
 
 
 class ClusterApart(LoadScopeScheduling):

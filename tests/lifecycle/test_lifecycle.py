@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from testbed import bed, network, node
-from testbed.process import recorded, running
+from testbed.process import recorded, running, wait_for
 
 pytestmark = [pytest.mark.testbed, pytest.mark.testbed_lifecycle, pytest.mark.timeout(600)]
 
@@ -51,8 +51,11 @@ def command_of(pid):
 
 def test_after_a_crash_half_way_down_leaves_nothing_and_up_works(environment):
     assert traces()["processes"], "the testbed runs, and these looks can see it"
-    for part in ("kube-apiserver", "containerd", "kubelet"):
+    parts = {"kube-apiserver", "containerd", "kubelet"}
+    for part in parts:
         os.kill(running(part), signal.SIGKILL)
+    wait_for("their end", lambda: bed.died().keys() == parts, 10)
+    assert all(bed.died().values()), "each has last words"
     done = command_line("down")
     assert done.returncode == 0, done.stderr
     assert bed.leftovers() == []
