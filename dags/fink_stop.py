@@ -19,8 +19,9 @@ what it was, how it ended, what is gone, what was left on purpose.
 
 **If it fails:** the log's last line names what is still there, why, and what to do. A driver that
 does not obey is killed at the time limit if the form asks for it, else by Kubernetes a minute later
-at the soonest: it knows no request without an end. A killed run undoes nothing: a driver that was
-asked goes on ending.
+at the soonest: it knows no request without an end. The task `diagnose_left` gathers all that can be
+known of each stream that did not end, as `fink_diagnose` does. A killed run undoes nothing: a
+driver that was asked goes on ending.
 """
 
 from airflow.sdk import dag

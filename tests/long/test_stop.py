@@ -113,6 +113,9 @@ def test_of_two_streams_one_that_hangs_is_named_and_killed_if_asked(fink, settin
     assert "ended gracefully" in lines[well]
     assert "NOT ended" in lines[hangs]
     assert drivers(hangs)
+    [left] = run.xcom("stop.diagnose_left")
+    assert left["stream"] == hangs
+    assert left["address"]
 
     run = fink.run("fink_stop", streams=[hangs], how="at-once")
     assert run.state == "success"

@@ -25,12 +25,12 @@ from fink_k8s.glue.notifiers import notify
 from fink_k8s.glue.steps import request_of, step, stream_request
 
 log = logging.getLogger(__name__)
-_LIMIT = timedelta(minutes=5)
+DIAGNOSIS_LIMIT = timedelta(minutes=5)
 _NEXT_DRIVER_SECONDS, _POLL_SECONDS = 60, 2
 Result = dict[str, str]
 
 
-@step(retries=0, execution_timeout=_LIMIT)
+@step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
 def diagnose_streams() -> list[Result]:
     """Diagnose the stream of the form, or each one of the namespace that is not well."""
     request = request_of(DiagnoseRequest)
@@ -47,7 +47,7 @@ def diagnose_streams() -> list[Result]:
     return [result for result in results if result]
 
 
-@step(retries=0, execution_timeout=_LIMIT)
+@step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
 def diagnose_failure(model: type[StreamRequest], tells: bool = False) -> Result:
     """Diagnose the stream of a run that has failed; `tells` people of it as well."""
     result = _diagnosed(model)

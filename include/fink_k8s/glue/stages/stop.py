@@ -9,8 +9,11 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopRequest
 from fink_k8s.glue.connections import cluster
 from fink_k8s.glue.health_notes import HEALTH
+from fink_k8s.glue.stages.diagnose import DIAGNOSIS_LIMIT, Result, diagnose_stream
 from fink_k8s.glue.steps import request_of, step
 from fink_k8s.glue.stop_operator import StopStreamOperator
+
+_NOT_CHOSEN = "no stream was chosen; the log of find_streams says why"
 
 
 @task_group(group_id="stop")
@@ -20,10 +23,10 @@ def stop_streams() -> None:
     stopped = StopStreamOperator.partial(
         task_id="stop_stream", map_index_template="{{ task.stream }}", inlets=[HEALTH]
     ).expand_kwargs(chosen)
-    reported = report(chosen, stopped.output)
-    # Where one of them did not end, the others are told all the same, and the run has failed.
-    reported.operator.as_teardown()
-    reported.operator.trigger_rule = TriggerRule.ALL_DONE
+    for last in (report(chosen, stopped.output), diagnose_left(chosen, stopped.output)):
+        # Where one of them did not end, the others are told all the same, and the run has failed.
+        last.operator.as_teardown()
+        last.operator.trigger_rule = TriggerRule.ALL_DONE
 
 
 @step()
@@ -51,10 +54,20 @@ def find_streams() -> list[dict[str, Any]]:
 def report(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[str]:
     """Say what came of each stream, a line each."""
     if chosen is None:
-        raise AirflowSkipException("no stream was chosen; the log of find_streams says why")
+        raise AirflowSkipException(_NOT_CHOSEN)
     ended = {outcome["stream"]: outcome["line"] for outcome in outcomes or ()}
     names = [one["stream"] for one in chosen]
     lines = [ended.get(name) or f"{name}: NOT ended; its task's log says why" for name in names]
     for line in lines or ["nothing was to be stopped"]:
         print(line)
     return lines
+
+
+@step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
+def diagnose_left(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[Result]:
+    """Diagnose each stream that did not end; skipped where all did."""
+    ended = {outcome["stream"] for outcome in outcomes or ()}
+    left = [one["stream"] for one in chosen or () if one["stream"] not in ended]
+    if not left:
+        raise AirflowSkipException(_NOT_CHOSEN if chosen is None else "all have ended")
+    return [diagnose_stream(stream, patience=0) for stream in left]
