@@ -20,7 +20,16 @@ from testbed.browser import person_at
 from testbed.network import leftovers
 from testbed.places import KUBECONFIG_AIRFLOW, ROOT
 from testbed.servers import docker
-from tests.e2e.driving import DEPLOY, NOT_NEEDED, Fink, application, kubectl, wait_for_counts
+from tests.e2e.driving import (
+    DEPLOY,
+    NOT_NEEDED,
+    Fink,
+    application,
+    drivers,
+    kubectl,
+    wait_for_counts,
+)
+from tests.e2e.night import NIGHT_DAG, Night, form_of
 
 pytestmark = [
     pytest.mark.testbed,
@@ -190,8 +199,7 @@ def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
     uid = application(STREAM)["metadata"]["uid"]
     name = f"fink-k8s-{service}-1"
     before = docker("inspect", "--format", "{{.State.Pid}} {{.RestartCount}}", name).split()
-    # As the kernel's out-of-memory killer does; `docker kill` would be taken for a person's wish.
-    os.kill(int(before[0]), signal.SIGKILL)
+    kill(int(before[0]))
     begun = time.monotonic()
     while True:
         looked = docker(
@@ -243,16 +251,47 @@ def test_without_the_docker_socket_the_doctor_warns_and_is_content(up):
     assert "warning  docker_default: no Docker engine is given" in done.stdout
 
 
-def test_with_workers_tasks_run_in_them(up, fink):
+@pytest.fixture(scope="module")
+def workers(up):
+    """Let tasks run in a worker of Celery; return the words that `make` takes for it."""
     celery = {"COMPOSE_PROFILES": "celery", "AIRFLOW_EXECUTOR": "CeleryExecutor"}
     assert up.run("make", "up", **celery).returncode == 0
     assert {"worker", "redis"} <= set(up.health())
-    assert up.run("make", "doctor", **celery).returncode == 0
+    return celery
+
+
+def test_with_workers_tasks_run_in_them(up, fink, workers):
+    assert up.run("make", "doctor", **workers).returncode == 0
     run = fink.run("fink_rbac")
     assert run.state == "success"
     hosts = {task["hostname"] for task in run.tasks.values()}
     assert hosts == {docker("inspect", "--format", HOSTNAME, "fink-k8s-worker-1").strip()}
     assert run.log("rbac.check_rights")  # the API server reads it where it was written
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(
+    workers, deployed, fink, store, record_property
+):
+    """The stream goes on, and the next try of the task adopts it."""
+    uid = drivers(STREAM)[0]["metadata"]["uid"]
+    fink.produce(TOPIC, 100)
+    run = Night(fink, form_of(NIGHT, TOPIC, seconds=330, trigger_interval_s=10))
+    run.wait_for("check_prerequisites", "running")
+    kill(int(docker("inspect", "--format", "{{.State.Pid}}", "fink-k8s-worker-1")))
+    begun = time.monotonic()
+    run.wait_for("watch_until_end", "deferred", seconds=330)
+    record_property("watched again after s", round(time.monotonic() - begun))
+    assert [driver["metadata"]["uid"] for driver in drivers(STREAM)] == [uid]
+    assert run.end(seconds=600) == "success"
+    tries = {one["task_id"]: one["try_number"] for one in fink.client.tasks(NIGHT_DAG, run.run_id)}
+    assert tries["check_prerequisites"] > 1
+    counts = store.counts(NIGHT)
+    assert (counts.read, counts.stored, counts.set_aside) == (500, 492, 8)
+
+
+def kill(process):
+    """End it as the kernel's out-of-memory killer does; `docker kill` would be a person's wish."""
+    os.kill(process, signal.SIGKILL)
 
 
 def test_down_leaves_nothing(up):
