@@ -20,6 +20,7 @@ from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
 from fink_k8s.core.names import (
     ANNOTATION_SPEC,
+    LABEL_OF_OPERATOR,
     driver_pod_name,
     parse_stream_name,
     pod_selector,
@@ -33,7 +34,6 @@ from fink_k8s.core.surveys import Survey, survey_from
 from fink_k8s.core.watch import utc_now
 
 KIND = "SparkApplication"
-_LAUNCHED_BY_OPERATOR = "sparkoperator.k8s.io/launched-by-spark-operator"
 _DELETE_SECONDS = 60
 # Longer than spark-submit takes from the driver's pod to its config map.
 _SUBMITTING = timedelta(seconds=30)
@@ -168,7 +168,7 @@ def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
         found.append(Holder(SubmitWith.SPARK_OPERATOR, KIND, application, state))
     at_work = application is not None and not is_over(Evidence(application).state)
     for pod in _drivers(cluster, namespace, stream):
-        is_operators = bool(pod["metadata"].get("labels", {}).get(_LAUNCHED_BY_OPERATOR))
+        is_operators = bool(pod["metadata"].get("labels", {}).get(LABEL_OF_OPERATOR))
         if is_operators and at_work:
             continue
         way = SubmitWith.SPARK_OPERATOR if is_operators else SubmitWith.SPARK_SUBMIT

@@ -13,6 +13,8 @@ LABEL_SURVEY = "fink.survey"
 ANNOTATION_SPEC_HASH = "fink.spec-hash"
 ANNOTATION_SPEC = "fink.spec"
 FIELD_MANAGER = "fink-airflow"
+LABEL_OF_OPERATOR = "sparkoperator.k8s.io/launched-by-spark-operator"
+"""On each pod that the Spark Operator launched."""
 
 _NIGHT = re.compile(r"[0-9]{8}")
 _FIRST_NIGHT = date(2000, 1, 1)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.names import LABEL_OF_OPERATOR
 from fink_k8s.core.night_watch import UNSEEN, NightWatch, Sign
 from fink_k8s.core.restarts import Restart, RestartedBy, annotation_of
 
@@ -144,11 +145,18 @@ def test_a_stream_that_somebody_ended_is_gone_not_dead():
     assert "trigger fink_night again" in seen.reason
 
 
+def going(driver, grace, **labels):
+    """Return what is seen of a driver without application that is being deleted."""
+    asked = {"deletionTimestamp": "2026-01-01T20:00:00Z", "deletionGracePeriodSeconds": grace}
+    metadata = {**driver["metadata"], **asked}
+    metadata["labels"] = {**metadata["labels"], **labels}
+    return Evidence(None, [{**driver, "metadata": metadata}], LIVE)
+
+
 @pytest.mark.parametrize("phase", ["Running", "Succeeded", "Failed"])
 def test_a_driver_that_is_asked_to_end_after_its_application_has_not_died(phase):
     [driver] = stream().pods
-    metadata = {**driver["metadata"], "deletionTimestamp": "2026-01-01T20:00:00Z"}
-    ending = Evidence(None, [{**driver, "metadata": metadata, "status": {"phase": phase}}])
+    ending = going({**driver, "status": {"phase": phase}}, grace=60)
     assert judged((1, stream()), (2, ending), (300, ending), (301, GONE), (360, GONE)) is None
     assert judged((1, stream()), (2, ending), (62, GONE), (122, GONE)).sign is Sign.GONE
 
@@ -159,6 +167,18 @@ def test_a_driver_without_application_that_is_taken_away_has_died():
     assert seen.sign is Sign.DIED
     assert "the driver's pod was deleted" in seen.reason
     assert seen.holder == ""
+
+
+@pytest.mark.parametrize(
+    ("grace", "labels", "sign"),
+    [(0, {}, Sign.DIED), (60, {}, None), (0, {LABEL_OF_OPERATOR: "true"}, None)],
+)
+def test_a_driver_that_is_deleted_by_force_has_died_if_no_operator_lets_it_go(grace, labels, sign):
+    """Seen is also that its deletion has begun, and then that it is gone."""
+    driver = stream().pods[0]
+    alone = Evidence(None, [driver], LIVE)
+    seen = judged((1, alone), (2, going(driver, grace, **labels)), (3, GONE))
+    assert (seen and seen.sign) == sign
 
 
 def test_one_that_was_not_there_at_first_has_not_died_but_is_gone():
