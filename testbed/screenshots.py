@@ -23,7 +23,7 @@ from testbed.process import TestbedError
 FOLDER = ROOT / "docs/images"
 DAG, NIGHT_DAG = "fink_deploy", "fink_night"
 NIGHT_SECONDS, HEALTHY_SECONDS, WAIT_SECONDS = 240, 40, 600
-FORMS = {"fink_deploy": 1700, "fink_night": 1500, "fink_stop": 1100}
+FORMS = {"fink_deploy": 1500, "fink_night": 1800, "fink_stop": 1350}
 """DAG -> height of its form, in pixels."""
 
 
