@@ -64,7 +64,8 @@ def scene(request, fink):
     """A night and a topic of this test's own, with alerts in it."""
     tests = [one for one in request.session.items if one.module is request.module]
     nth = tests.index(request.node)
-    night = f"{date(2000, 1, 1) + timedelta(days=(20 * MINUTE + nth) % 3600):%Y%m%d}"
+    # Half of the years away from those that test_causes.py takes in the same minute.
+    night = f"{date(2000, 1, 1) + timedelta(days=(20 * MINUTE + 1800 + nth) % 3600):%Y%m%d}"
     topic = f"long_night_{time.time():.0f}"
     fink.produce(topic, 100)
     yield night, topic, f"stream2raw-ztf-{night}"
