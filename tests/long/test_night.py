@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from fink_k8s.core.names import pod_selector
 from testbed.airflow import _group_members
 from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, application, drivers, kubectl
@@ -68,8 +69,11 @@ def scene(request, fink):
     night = f"{date(2000, 1, 1) + timedelta(days=(20 * MINUTE + 1800 + nth) % 3600):%Y%m%d}"
     topic = f"long_night_{time.time():.0f}"
     fink.produce(topic, 100)
-    yield night, topic, f"stream2raw-ztf-{night}"
-    kubectl("delete", "sparkapplication", f"stream2raw-ztf-{night}", "--ignore-not-found")
+    stream = f"stream2raw-ztf-{night}"
+    yield night, topic, stream
+    kubectl("delete", "sparkapplication", stream, "--ignore-not-found")
+    # A driver of plain spark-submit has no application to go with.
+    kubectl("delete", "pods", "--selector", pod_selector(stream))
 
 
 def watched(fink, store, form):
