@@ -45,6 +45,14 @@ LOGIN = Login(PRIVATE, "fink", "canary-of-the-registry")
 RELEASE = releases_from((ROOT / "include/releases.yaml").read_text()).get()
 
 
+def asks_for_login(registry):
+    """Tell whether a registry is up, and gives nothing to a stranger."""
+    try:
+        return httpx.get(f"http://{registry}/v2/").status_code == 401
+    except httpx.TransportError:  # no OSError, and nobody listens yet
+        return False
+
+
 @pytest.fixture(scope="module")
 def docker(environment):
     import docker
@@ -238,7 +246,7 @@ def private(tmp_path_factory):
     (hosts / "hosts.toml").write_text(f'server = "http://{PRIVATE}"\n[host."http://{PRIVATE}"]\n')
     start("private-registry", ["docker-registry", "serve", folder / "config.yaml"])
     try:
-        wait_for("it", lambda: httpx.get(f"http://{PRIVATE}/v2/").status_code == 401, 30)
+        wait_for("it", lambda: asks_for_login(PRIVATE), 30, "private-registry")
         yield
     finally:
         stop("private-registry")
@@ -486,7 +494,7 @@ def with_tokens(tmp_path_factory):
     }))  # fmt: skip
     start("token-registry", ["docker-registry", "serve", folder / "config.yaml"])
     try:
-        wait_for("it", lambda: httpx.get(f"http://{TOKENS}/v2/").status_code == 401, 30)
+        wait_for("it", lambda: asks_for_login(TOKENS), 30, "token-registry")
         yield Login(TOKENS, LOGIN.user, LOGIN.password)
     finally:
         stop("token-registry")
