@@ -13,6 +13,7 @@ from testbed.places import (
     FINK_CODE,
     KUBECONFIG,
     KUBECONFIG_AIRFLOW,
+    LOGS,
     STATE,
     cache,
 )
@@ -92,7 +93,7 @@ def status() -> dict[str, str]:
 def died() -> dict[str, str]:
     """Return the last lines of each part that was started, not stopped, and runs no more."""
     gone = [name for name in recorded() if not running(name)]
-    return {name: last_lines(STATE / f"logs/{name}.log") for name in gone}
+    return {name: last_lines(LOGS / f"{name}.log") for name in gone}
 
 
 def environment() -> Mapping[str, str]:
@@ -147,4 +148,4 @@ def log_of(part: str) -> Path:
     known = (*servers.PARTS, *node.PARTS)
     if part not in known:
         raise TestbedError(f"no part {part!r}; use one of {', '.join(known)}")
-    return STATE / "logs" / f"{part}.log"
+    return LOGS / f"{part}.log"

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import httpx
+
 from testbed.places import LOGS, STATE
 
 PIDS = STATE / "pids"
@@ -101,7 +103,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, name: str = "
         try:
             if ready():
                 return
-        except (OSError, TestbedError, ValueError) as error:
+        except (OSError, TestbedError, ValueError, httpx.TransportError) as error:
             reason = str(error)
         if name and not running(name):
             break

@@ -4,7 +4,6 @@ docker-compose.yaml itself, on the testbed's Docker engine; see testbed/compose.
 """
 
 import os
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from testbed.airflow import AirflowClient
 from testbed.browser import person_at
 from testbed.network import leftovers
 from testbed.places import KUBECONFIG_AIRFLOW, ROOT
+from testbed.process import kill
 from testbed.servers import docker
 from tests.e2e.driving import (
     DEPLOY,
@@ -199,6 +199,7 @@ def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
     uid = application(STREAM)["metadata"]["uid"]
     name = f"fink-k8s-{service}-1"
     before = docker("inspect", "--format", "{{.State.Pid}} {{.RestartCount}}", name).split()
+    # As the kernel's out-of-memory killer does; `docker kill` would be taken for a person's wish.
     kill(int(before[0]))
     begun = time.monotonic()
     while True:
@@ -287,11 +288,6 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(
     assert tries["check_prerequisites"] > 1
     counts = store.counts(NIGHT)
     assert (counts.read, counts.stored, counts.set_aside) == (500, 492, 8)
-
-
-def kill(process):
-    """End it as the kernel's out-of-memory killer does; `docker kill` would be a person's wish."""
-    os.kill(process, signal.SIGKILL)
 
 
 def test_down_leaves_nothing(up):

@@ -20,8 +20,8 @@ from fink_k8s.core.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.manifests import differences, hash_of
 from fink_k8s.core.names import (
     ANNOTATION_SPEC,
-    LABEL_OF_OPERATOR,
     driver_pod_name,
+    is_of_operator,
     parse_stream_name,
     pod_selector,
     stream_name,
@@ -168,7 +168,7 @@ def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
         found.append(Holder(SubmitWith.SPARK_OPERATOR, KIND, application, state))
     at_work = application is not None and not is_over(Evidence(application).state)
     for pod in _drivers(cluster, namespace, stream):
-        is_operators = bool(pod["metadata"].get("labels", {}).get(LABEL_OF_OPERATOR))
+        is_operators = is_of_operator(pod)
         if is_operators and at_work:
             continue
         way = SubmitWith.SPARK_OPERATOR if is_operators else SubmitWith.SPARK_SUBMIT

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from fink_k8s.core.errors import InvalidRequest, shown
 from fink_k8s.core.surveys import Survey, survey_from
@@ -26,6 +28,11 @@ _TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
 _TOPIC_MAX = 249
 _STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
 _DRIVER_SUFFIX = "-driver"
+
+
+def is_of_operator(pod: Mapping[str, Any]) -> bool:
+    """Tell whether the Spark Operator launched a pod; `pod` is as the API server has it."""
+    return bool(pod.get("metadata", {}).get("labels", {}).get(LABEL_OF_OPERATOR))
 
 
 def date_of(night: str) -> date:

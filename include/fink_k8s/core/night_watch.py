@@ -13,7 +13,7 @@ from fink_k8s.core.diagnosis.evidence import Object
 from fink_k8s.core.diagnosis.numbers import START_TIME, query_dead
 from fink_k8s.core.diagnosis.words import DELETED
 from fink_k8s.core.health import Health, Verdict, assess
-from fink_k8s.core.names import LABEL_OF_OPERATOR
+from fink_k8s.core.names import is_of_operator
 from fink_k8s.core.restarts import Restart, RestartedBy, is_told, restarts_of
 
 GONE_FOR = timedelta(seconds=60)
@@ -207,12 +207,6 @@ def _is_let_end(evidence: Evidence) -> bool:
     return bool(evidence.driver and evidence.driver["metadata"].get("deletionGracePeriodSeconds"))
 
 
-def _is_the_operators(evidence: Evidence) -> bool:
-    """Tell whether the operator launched the driver: without application, that was deleted."""
-    labels = evidence.driver["metadata"].get("labels", {}) if evidence.driver else {}
-    return LABEL_OF_OPERATOR in labels
-
-
 def _is_taken_away(before: Evidence, now: Evidence) -> bool:
     """Tell whether a driver that ran is gone, or going, though nobody ends its stream.
 
@@ -222,8 +216,10 @@ def _is_taken_away(before: Evidence, now: Evidence) -> bool:
     if before.driver_phase != "Running":
         return False
     if now.application is None:
-        is_left = before.application is None and not now.exists
-        return is_left and not _is_the_operators(before) and not _is_let_end(before)
+        if before.application is not None or now.exists or _is_let_end(before):
+            return False
+        # Where the operator launched it, somebody has deleted its application.
+        return not is_of_operator(before.driver or {})
     if now.state != "RUNNING" or "deletionTimestamp" in now.application["metadata"]:
         return False
     return now.driver is None or "deletionTimestamp" in now.driver["metadata"]

@@ -1,4 +1,17 @@
-from testbed.process import last_lines
+import httpx
+import pytest
+
+from testbed.process import TestbedError, last_lines, wait_for
+
+
+def test_a_refused_connection_is_not_ready_rather_than_an_error():
+    def refused():
+        raise httpx.ConnectError("nobody listens")
+
+    answers = iter([refused, lambda: True])
+    wait_for("it", lambda: next(answers)(), 5)
+    with pytest.raises(TestbedError, match="nobody listens"):
+        wait_for("it", refused, 0.1)
 
 
 def test_the_last_lines_of_a_log_are_its_end(tmp_path):
