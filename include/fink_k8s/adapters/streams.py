@@ -26,7 +26,6 @@ from fink_k8s.core.names import (
     pod_selector,
     stream_name,
 )
-from fink_k8s.core.remains import PREFIX_FLAG
 from fink_k8s.core.requests import SubmitWith
 from fink_k8s.core.spark_submit import check_spark_conf
 from fink_k8s.core.states import is_over, state_of_driver
@@ -285,7 +284,7 @@ def _place_of(evidence: Evidence, there: dict[str, Any]) -> tuple[str, list[str]
     volumes = there["spec"].get("volumes") or ()
     claims = [one["persistentVolumeClaim"]["claimName"] for one in volumes
               if "persistentVolumeClaim" in one]  # fmt: skip
-    return evidence.flags.get(PREFIX_FLAG, ""), claims
+    return evidence.store_prefix, claims
 
 
 def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:

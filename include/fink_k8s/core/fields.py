@@ -1,6 +1,8 @@
 """What the models of all forms have in common."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -22,6 +24,24 @@ def checked(rule: Callable[[str], str], value: str) -> str:
         return rule(value)
     except InvalidRequest as error:
         raise ValueError(str(error)) from None
+
+
+def moment_from(text: Any) -> datetime:
+    """Return the moment that ISO 8601 text with a time zone means.
+
+    Raises:
+        InvalidRequest: it means none; the message leaves it to the caller to name the field.
+    """
+    rule = "give e.g. 2026-01-01T20:00:00+01:00"
+    try:
+        moment = datetime.fromisoformat(text)
+        # The first and the last hours of the calendar have no time of UTC.
+        moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidRequest(f"is no moment; {rule}") from None
+    if moment.tzinfo is None:
+        raise InvalidRequest(f"has no time zone; {rule}")
+    return moment
 
 
 def refusal_of(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.fields import PLATFORM, refusal_of
+from fink_k8s.core.fields import PLATFORM, moment_from, refusal_of
 from fink_k8s.core.image_request import ImageChoice
 from fink_k8s.core.requests import IfDiffers, StreamRequest
 
@@ -103,16 +103,7 @@ class NightRequest(ImageChoice, StreamRequest):
     @classmethod
     def _check_moment(cls, value: str) -> str:
         if value:
-            try:
-                moment = datetime.fromisoformat(value)
-                # The first and the last hours of the calendar have no time of UTC.
-                moment.astimezone(UTC)
-            except (ValueError, OverflowError):
-                raise ValueError(
-                    "is no moment; give e.g. 2026-01-01T20:00:00+01:00, or leave it empty"
-                ) from None
-            if moment.tzinfo is None:
-                raise ValueError("has no time zone; give e.g. 2026-01-01T20:00:00+01:00")
+            moment_from(value)
         return value
 
     @property

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any
 
 from fink_k8s.core.belonging import is_driver
 from fink_k8s.core.diagnosis import Evidence
 
 Object = Mapping[str, Any]
-
-PREFIX_FLAG = "-online_data_prefix"
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,7 @@ class Remains:
     @property
     def store_prefix(self) -> str:
         """Return where the stream writes, by its own arguments; empty where none tell."""
-        spec = (self.application or {}).get("spec") or {}
-        words = [*(spec.get("arguments") or ())]
-        for driver in self.drivers:
-            for container in driver.get("spec", {}).get("containers") or ():
-                words += container.get("args") or ()
-        return next((after for word, after in pairwise(words) if word == PREFIX_FLAG), "")
+        return Evidence(self.application, self.pods).store_prefix
 
     @property
     def state(self) -> str:

@@ -149,6 +149,11 @@ class Evidence:
         }
 
     @property
+    def store_prefix(self) -> str:
+        """Return where the stream writes, by its own command line; empty where none tells."""
+        return self.flags.get("-online_data_prefix", "")
+
+    @property
     def drivers(self) -> list[Object]:
         """Return the driver pods; more than one only where something is wrong."""
         return [

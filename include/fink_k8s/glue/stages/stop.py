@@ -55,9 +55,10 @@ def report(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[str]:
     """Say what came of each stream, a line each."""
     if chosen is None:
         raise AirflowSkipException(_NOT_CHOSEN)
-    ended = {outcome["stream"]: outcome["line"] for outcome in outcomes or ()}
-    names = [one["stream"] for one in chosen]
-    lines = [ended.get(name) or f"{name}: NOT ended; its task's log says why" for name in names]
+    lines = [
+        f"{name}: NOT ended; its task's log says why" if line is None else line
+        for name, line in _what_came_of(chosen, outcomes).items()
+    ]
     for line in lines or ["nothing was to be stopped"]:
         print(line)
     return lines
@@ -66,8 +67,13 @@ def report(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[str]:
 @step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
 def diagnose_left(chosen: list[dict[str, Any]] | None, outcomes: Any) -> list[Result]:
     """Diagnose each stream that did not end; skipped where all did."""
-    ended = {outcome["stream"] for outcome in outcomes or ()}
-    left = [one["stream"] for one in chosen or () if one["stream"] not in ended]
+    left = [name for name, line in _what_came_of(chosen or [], outcomes).items() if line is None]
     if not left:
         raise AirflowSkipException(_NOT_CHOSEN if chosen is None else "all have ended")
     return [diagnose_stream(stream, patience=0) for stream in left]
+
+
+def _what_came_of(chosen: list[dict[str, Any]], outcomes: Any) -> dict[str, str | None]:
+    """Return the line of each chosen stream; None for one that did not end."""
+    ended = {outcome["stream"]: outcome["line"] for outcome in outcomes or ()}
+    return {one["stream"]: ended.get(one["stream"]) for one in chosen}

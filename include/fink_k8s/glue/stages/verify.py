@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import get_current_context
 
 from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.fields import moment_from
 from fink_k8s.core.names import parse_stream_name
 from fink_k8s.core.night_facts import Drained, NightFacts
 from fink_k8s.core.night_report import sentence_of
@@ -130,12 +131,9 @@ def _judged(facts: NightFacts, *, needs_proof: bool) -> dict[str, Any]:
 
 def _moment_from(text: str, field: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"{field} {text!r} is no moment; give ISO 8601 with zone") from error
-    if moment.tzinfo is None:
-        raise InvalidRequest(f"{field} {text} has no time zone; give e.g. {text}+00:00")
-    return moment
+        return moment_from(text)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{field} {text!r} {error}") from None
 
 
 def _is_own_topic(stream: str, topic: str) -> bool:
