@@ -6,8 +6,8 @@ metrics, the checkpoint's position, the topic's offsets and the lag. It names on
 remedy, and keeps a bundle: below `diagnosis/` of the store, or in the folder `FINK_DIAGNOSIS_DIR`.
 
 **When to run it:** when a stream does not do what it should. With nothing in the form it looks at
-each stream of the namespace, and tells of those that are not well. `fink_deploy` does the same by
-itself when it fails.
+each stream of the namespace, and tells of those that are not well. `fink_deploy`, `fink_night` and
+`fink_stop` do the same by themselves when they fail, and `fink_health` when a stream turns bad.
 
 **Safe to repeat:** yes; it reads only, and each bundle has a folder of its own.
 

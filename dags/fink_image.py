@@ -12,9 +12,10 @@ pushes it. The result is the image's address by digest.
 
 **Which code runs:** this project's own `stream2raw` (`job`), unless **Fink's own code** names a
 source: then Fink's code at that revision with its requirements (`fink`), and the program of Fink
-named in the form. A **Dockerfile of your own** takes the last stage's place (`own`). The arguments
-`-servers ... -topic ... -night ...` are the same for each. An image carries the name of its program
-and the commit it was made of as labels, so that the right program runs whichever image is given.
+named in the form. A **Dockerfile of your own** takes the last stage's place (`own`). Each is given
+Fink's own flags; Fink's code needs the `schema_file` of the alerts besides, where it is submitted.
+An image carries the name of its program and the commit it was made of as labels, so that the right
+program runs whichever image is given.
 
 **What a form may name** is what the settings allow: sources below FINK_SOURCES, Dockerfiles below
 FINK_DOCKERFILES, jars that FINK_EXTRA_JARS pins. Python packages come as wheels by the worker's own

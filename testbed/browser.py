@@ -90,10 +90,10 @@ class Person:
         self.page.get_by_role("button", name=menu).first.click()
         self.page.get_by_role("menuitem", name=item).click()
 
-    def take_picture(self, path: Path) -> None:
-        """Save what is to be seen, once it has come to rest."""
+    def take_picture(self, path: Path, part: Locator | None = None) -> None:
+        """Save what is to be seen, or a part of it alone, once it has come to rest."""
         self.page.wait_for_timeout(2500)
-        self.page.screenshot(path=path)
+        (part or self.page).screenshot(path=path)
 
 
 @contextmanager

@@ -8,6 +8,8 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 
+from playwright.sync_api import Locator, ViewportSize
+
 from fink_k8s.core.names import driver_pod_name, stream_name
 from fink_k8s.core.surveys import Survey, default_topic
 from fink_k8s.glue.links import night_report_path
@@ -23,8 +25,9 @@ from testbed.process import TestbedError
 FOLDER = ROOT / "docs/images"
 DAG, NIGHT_DAG = "fink_deploy", "fink_night"
 NIGHT_SECONDS, HEALTHY_SECONDS, WAIT_SECONDS = 240, 40, 600
-FORMS = {"fink_deploy": 1500, "fink_night": 1800, "fink_stop": 1350}
-"""DAG -> height of its form, in pixels."""
+FORMS = ("fink_deploy", "fink_night", "fink_stop")
+FORM_VIEW: ViewportSize = {"width": 1400, "height": 3000}
+"""So high, in pixels, that no form has to be scrolled."""
 
 
 def main() -> int:
@@ -37,15 +40,19 @@ def main() -> int:
     with person_at(airflow) as person:
         person.follow_run(DAG, run, "Success", seconds=30)
         _take(person, f"{DAG}_grid.png")
-        for dag_id, height in FORMS.items():
-            person.open_dag(dag_id)
-            person.open_form()
-            person.page.set_viewport_size({"width": 1400, "height": height})
-            _take(person, f"{dag_id}_form.png")
+        take_forms(person)
         person.page.set_viewport_size({"width": 1100, "height": 800})
         person.page.goto(f"{airflow.url}{night_report_path(stream)}")
         _take(person, "night_report.png")
     return 0
+
+
+def take_forms(person: Person) -> None:
+    """Take the picture of each form alone, from its title to its button."""
+    person.page.set_viewport_size(FORM_VIEW)
+    for dag_id in FORMS:
+        person.open_dag(dag_id)
+        _take(person, f"{dag_id}_form.png", person.open_form())
 
 
 def run_night(client: AirflowClient) -> str:
@@ -70,8 +77,8 @@ def run_night(client: AirflowClient) -> str:
     return stream
 
 
-def _take(person: Person, name: str) -> None:
-    person.take_picture(FOLDER / name)
+def _take(person: Person, name: str, part: Locator | None = None) -> None:
+    person.take_picture(FOLDER / name, part)
     print((FOLDER / name).relative_to(ROOT))
 
 

@@ -5,12 +5,15 @@ import json
 import tarfile
 from bisect import bisect_left
 from copy import deepcopy
+from pathlib import Path
 
 import httpx
 
 from fink_k8s.adapters.cluster import Access
 from fink_k8s.core.errors import Conflict
 from fink_k8s.core.names import labels_of, parse_stream_name
+
+OWN_SCHEMA = str(Path(__file__).parents[1] / "include/stream2raw/schemas/ztf_3p3.avsc")
 
 
 class FakeCluster:

@@ -8,11 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, List, NoReturn
 
-SCHEMAS = Path(__file__).resolve().parent / "schemas"
 BAD_ARGUMENTS = 2
 
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
-_SHIPPED = {"ztf": SCHEMAS / "ztf_3p3.avsc"}
 
 
 class BadArgument(ValueError):
@@ -99,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("-servers", required=True, help="Kafka brokers, host:port[,host:port]")
     add("-topic", required=True, help="topic, or a pattern over topics")
-    add("-schema", default="", help="Avro schema (.avsc); default: the one shipped for -producer")
+    add("-schema", required=True, help="Avro schema (.avsc) of the alerts")
     add("-startingoffsets_stream", default="earliest", help="where a new night begins to read")
     add("-online_data_prefix", default="", help="data go to PREFIX/raw/NIGHT")
     add("-night", default="", help="YYYYMMDD")
@@ -143,9 +141,7 @@ def _paths(given: argparse.Namespace) -> "tuple[str, str, str]":
 
 
 def _schema(given: argparse.Namespace) -> Path:
-    path = Path(given.schema) if given.schema else _SHIPPED.get(given.producer)
-    if path is None:
-        raise BadArgument(f"-schema is missing; give the Avro schema of producer {given.producer}")
+    path = Path(given.schema)
     _check(path.is_file(), "-schema", path, "a file that can be read")
     return path
 

@@ -62,7 +62,6 @@ def sleeper(fink, deployed):
     manifest = make_spark_application(request, settings, image, "3.5.7")
     spec = manifest["spec"]
     spec["mainApplicationFile"] = "local:///opt/job/fink_like_job.py"
-    spec["arguments"] = []
     spec["volumes"].append({"name": "job", "configMap": {"name": "fink-like-job"}})
     spec["driver"]["volumeMounts"].append({"name": "job", "mountPath": "/opt/job"})
     job = Path(__file__).with_name("fink_like_job.py").read_text()

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"image_{time.time():.0f}"
 TAG = f"finks-own-{time.time():.0f}"
 PROGRAM = "bin/ztf/stream2raw.py"
+SCHEMA = "schemas/alert.avsc"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +28,8 @@ def source(environment):
     job = Path(__file__).with_name("fink_like_job.py").read_text()
     assert "time.sleep(20)" in job
     program.write_text("import idna\n" + job.replace("time.sleep(20)", "time.sleep(600)"))
+    (code / "schemas").mkdir()
+    (code / SCHEMA).write_text("{}")
     (code / "deps").mkdir()
     (code / "deps/requirements.txt").write_text("idna==3.10\n")
     yield code.name
@@ -43,14 +47,14 @@ def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, source
 
     ended.append(STREAM)
     fink.produce(TOPIC, 10)
-    run = fink.run(
-        DEPLOY, night=NIGHT, topic=TOPIC, image_tag=TAG, skip=["rbac", "image", "first_batch"]
-    )
+    form = {"night": NIGHT, "topic": TOPIC, "image_tag": TAG, "schema_file": SCHEMA}
+    run = fink.run(DEPLOY, **form, skip=["rbac", "image", "first_batch"])
     assert run.state == "success"
     spec = application(STREAM)["spec"]
     assert spec["image"] == reference
     assert spec["mainApplicationFile"] == f"local:///opt/fink/{PROGRAM}"
-    assert spec["arguments"][0] == "-servers"
+    flags = dict(pairwise(spec["arguments"]))
+    assert flags["-schema"] == f"/opt/fink/{SCHEMA}"
     assert drivers(STREAM)[0]["status"]["phase"] == "Running"
 
 

@@ -87,6 +87,11 @@ def test_the_restart_is_noted_with_its_cause_and_how_long_it_took(night):
     assert 0 < restart["back_after_s"] < 60
 
 
+@pytest.mark.parametrize("task", ["wait_until_healthy", "watch_until_end", "drain_late_alerts"])
+def test_what_waits_holds_no_worker(night, task):
+    assert "Pausing task as DEFERRED" in night.first.log(task) + night.second.log(task)
+
+
 def test_alerts_that_come_after_the_end_are_waited_for(night):
     # Which of the two runs is the first to have waited is chance; the other may find it stopped.
     waits = [run.xcom("drain_late_alerts") for run in (night.first, night.second)]

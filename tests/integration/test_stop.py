@@ -333,9 +333,9 @@ def unwatched(kubernetes, settings):
 
 def test_every_state_that_an_application_can_say_it_is_in(kubernetes, unwatched):
     place, there = unwatched, Cluster(kubernetes)
-    states = {f"stream2raw-lsst-200601{day:02d}": state for day, state in enumerate(_PHASES, 1)}
+    states = {f"stream2raw-ztf-200601{day:02d}": state for day, state in enumerate(_PHASES, 1)}
     for stream, state in states.items():
-        request = StreamRequest(survey="lsst", night=stream[-8:], topic="t")
+        request = StreamRequest(night=stream[-8:], topic="t")
         made(make_spark_application(request, place, NO_IMAGE, "3.5.7"))
         says = {"applicationState": {"state": state}, "driverInfo": {}}
         status = json.dumps({"status": says})

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from datetime import date, timedelta
@@ -16,7 +17,9 @@ import docker
 import pytest
 
 from fink_k8s.core.names import pod_selector
+from fink_k8s.core.restarts import HEALTHY_SPAN
 from testbed.airflow import _group_members
+from testbed.pins import KAFKA_ADDRESS, KAFKA_PORT
 from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, application, drivers, kubectl
 from tests.e2e.night import (
@@ -36,6 +39,8 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 MORTAL = "/opt/fink/mortal/mortal_job.py"
+OF_MORTAL = {"main_file": MORTAL, "schema_file": "stream2raw/schemas/ztf_3p3.avsc"}
+KAFKA = KAFKA_ADDRESS, KAFKA_PORT
 MINUTE = int(time.time()) // 60
 
 
@@ -194,7 +199,7 @@ def test_a_query_that_dies_under_its_driver_is_replaced(
 ):
     """The driver runs on and its metrics answer; they tell of no query."""
     night, topic, stream = scene
-    form = form_of(night, topic, seconds=150, image_tag=mortal, main_file=MORTAL)
+    form = form_of(night, topic, seconds=150, image_tag=mortal, **OF_MORTAL)
     with DriverCount(stream) as count:
         run = watched(fink, store, form)
         [uid] = [driver["metadata"]["uid"] for driver in drivers(stream)]
@@ -226,10 +231,14 @@ def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, re
     with DriverCount(stream) as count:
         run = watched(fink, store, form_of(night, topic, seconds=230))
         with cut("fink-kafka"):
+            assert not answers(*KAFKA)
             time.sleep(60)
+        assert answers(*KAFKA)
         fink.produce(topic, 50)
         wait_until_committed(store, night, 1)
         with frozen("kube-apiserver"):
+            with pytest.raises(AssertionError):
+                kubectl("get", "pods", "--request-timeout=2s")
             time.sleep(30)
         fink.produce(topic, 50)
         verified(run, 200)
@@ -250,7 +259,7 @@ def test_an_upgrade_in_the_night_loses_and_doubles_nothing(
         assert refused.end() == "failed"
         assert "already runs with another spec" in refused.log("submit.submit_application")
         image = application(stream)["spec"]["image"]
-        other = {"driver_memory": "1100m", "image_tag": mortal, "main_file": MORTAL}
+        other = {"driver_memory": "1100m", "image_tag": mortal, **OF_MORTAL}
         upgraded = Night(fink, {**form, **other, "if_differs": "upgrade"})
         upgraded.wait_for("watch_until_end", "deferred")
         assert upgraded.xcom("submit.end_other_spec")["ending"] == "graceful"
@@ -309,6 +318,31 @@ def test_a_stream_that_dies_each_time_is_started_again_as_often_as_the_form_says
     assert run.states()["diagnose_failure"] == "success"
 
 
+@pytest.mark.timeout(1500)
+def test_a_stream_that_ran_well_for_a_while_has_its_whole_budget_again(
+    fink, store, scene, record_property
+):
+    """Of one restart in a row: two deaths far apart are healed, a third one soon after is not."""
+    night, topic, stream = scene
+    form = form_of(night, topic, seconds=1400, submit_with="spark-submit", restarts=1)
+    with DriverCount(stream) as count:
+        run = watched(fink, store, form)
+        kill_driver(stream)
+        fink.produce(topic, 50)
+        batch = wait_until_committed(store, night, 1)
+        time.sleep(HEALTHY_SPAN.total_seconds() + 20)
+        kill_driver(stream)
+        fink.produce(topic, 50)
+        wait_until_committed(store, night, batch + 1)
+        kill_driver(stream)
+        assert run.end() == "failed"
+    said = run.log("watch_until_end")
+    record_property("started again", said.count("again in 10 s"))
+    assert said.count("again in 10 s") == 2
+    assert "1 times in a row by fink_night" in said
+    assert (count.most, len(count.uids)) == (1, 3)
+
+
 def mark_watch(run, state):
     """Mark the watch by hand, as the button in the UI does."""
     path = f"/api/v2/dags/{NIGHT_DAG}/dagRuns/{run.run_id}/taskInstances/watch_until_end"
@@ -319,11 +353,21 @@ def mark_watch(run, state):
 def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene, when_killed):
     night, topic, stream = scene
     run = watched(fink, store, form_of(night, topic, seconds=400, when_killed=when_killed))
+    assert stream in fink.run("fink_health").log("look_at_streams")
     mark_watch(run, "failed")
     assert run.end() == "failed"
     time.sleep(15)
     alive = [pod for pod in drivers(stream) if "deletionTimestamp" not in pod["metadata"]]
     assert len(alive) == (1 if when_killed == "leave" else 0)
+    deadline = time.monotonic() + 150
+    while when_killed == "stop" and stream in kubectl(
+        "get", "sparkapplications,pods", "-o", "name"
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    looked = fink.run("fink_health")
+    assert looked.state == "success"
+    assert "vanished" not in looked.log("look_at_streams"), "it was asked to end"
 
 
 def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, scene):
@@ -389,6 +433,13 @@ def process_that_submits(stream):
                     return int(status.partition("PPid:")[2].split()[0])
         time.sleep(0.1)
     raise AssertionError(f"nobody submits {stream}")
+
+
+def answers(host, port):
+    """Tell whether somebody takes a connection there."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2):
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -62,6 +62,9 @@ def test_the_clock_opens_and_closes_a_night(fink, store, window, record_property
         record_property("counts", counts)
         assert counts["read"] - before == 200
         assert counts["read"] == counts["stored"] + counts["set_aside"]
+        states = {one["task_id"]: one["state"] for one in client.tasks(NIGHT_DAG, run_id)}
+        assert states["report_night"] == "success"
+        assert client.xcom(NIGHT_DAG, run_id, "report_night")
         assert client.runs(NIGHT_DAG) == [run_id]
     finally:
         client._http.patch(f"/api/v2/dags/{NIGHT_DAG}", json={"is_paused": True})

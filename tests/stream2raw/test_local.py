@@ -25,6 +25,7 @@ from fink_k8s.adapters.storage import Store
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
 from testbed.places import ROOT
+from tests.fakes import OWN_SCHEMA
 
 pytestmark = [pytest.mark.testbed, pytest.mark.spark, pytest.mark.timeout(300)]
 NIGHT = "20260101"
@@ -127,7 +128,7 @@ def night(environment, topic, tmp_path):
     return [
         "-servers", environment["FINK_KAFKA_SERVERS"], "-topic", topic, "-night", NIGHT,
         "-online_data_prefix", f"file://{tmp_path}", "-tinterval", 1,
-        "-max_offsets_per_trigger", 100,
+        "-max_offsets_per_trigger", 100, "-schema", OWN_SCHEMA,
     ]  # fmt: skip
 
 
@@ -232,8 +233,7 @@ def test_the_query_s_failure_is_the_exit_code(
 def test_fink_2_4_s_flags_store_bare_datums_by_day(
     spark_environment, environment, topic, night, tmp_path
 ):
-    schema_file = ROOT / "include/stream2raw/schemas/ztf_3p3.avsc"
-    schema = fastavro.schema.load_schema(schema_file)
+    schema = fastavro.schema.load_schema(OWN_SCHEMA)
     bare = []
     for alert in alerts(seed=5, count=10):
         out = io.BytesIO()
@@ -242,7 +242,7 @@ def test_fink_2_4_s_flags_store_bare_datums_by_day(
     send(environment, topic, bare)
     job = Job(
         spark_environment, *night[:4], "-rawdatapath", f"file://{tmp_path}/raw",
-        "-checkpointpath_raw", f"file://{tmp_path}/checkpoint", "-schema", schema_file,
+        "-checkpointpath_raw", f"file://{tmp_path}/checkpoint", "-schema", OWN_SCHEMA,
         "-startingoffsets_stream", "earliest", "-tinterval", 1, "-log_level", "INFO",
     )  # fmt: skip
     job.said("batch")
@@ -253,6 +253,7 @@ def test_fink_2_4_s_flags_store_bare_datums_by_day(
 
 
 def test_bad_arguments_are_refused_before_spark_starts(spark_environment):
-    job = Job(spark_environment, "-servers", "no-port", "-topic", "t", "-night", NIGHT)
+    job = Job(spark_environment, "-servers", "no-port", "-topic", "t", "-night", NIGHT,
+              "-schema", OWN_SCHEMA)  # fmt: skip
     assert "-online_data_prefix" in job.said("refused", wait_seconds=5)
     assert job.process.wait(10) == 2

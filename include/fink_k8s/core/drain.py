@@ -1,8 +1,9 @@
 """When a night that is over has been read to its end; pure.
 
 Alerts come late, so an empty topic is not enough: it has to stay empty for a while. And a night
-that is made up for has all of its alerts before it: the time of grace counts from the last moment
-at which the stream came nearer to the end than ever, so that one that works is let work.
+that is made up for has all of its alerts before it, and a burst may come at last: the time of grace
+counts from the last moment at which the stream came nearer to the end, so that one that works is
+let work. What was read in time gives no new grace: a topic that never ends would never be left.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ class Drain:
     lag: int | None = None
     _least: int | None = None
     _least_at: datetime | None = None
+    _empty_at: datetime | None = None
     _ends: Mapping[int, int] = field(default_factory=dict)
     _since: datetime | None = None
 
@@ -38,7 +40,10 @@ class Drain:
             now: the present moment, aware.
         """
         self.lag = lag
-        if lag is not None and (self._least is None or lag < self._least):
+        if lag == 0:
+            self._empty_at = self._empty_at or now
+            self._least, self._least_at = 0, self._empty_at
+        elif lag is not None and (not self._least or lag < self._least):
             self._least, self._least_at = lag, now
         if lag != 0:
             self._since = None

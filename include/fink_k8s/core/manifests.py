@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fink_k8s.core.command_line import arguments_of
 from fink_k8s.core.images import OWN_MAIN_FILE, Login
-from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels, topic_pattern
+from fink_k8s.core.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
 from fink_k8s.core.prometheus import SCRAPED, prometheus_conf
+from fink_k8s.core.releases import Flags
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.rights import DRIVER_RULES
 from fink_k8s.core.settings import Settings
@@ -117,13 +119,14 @@ def make_spark_application(
     image: str,
     spark_version: str,
     main_file: str = OWN_MAIN_FILE,
+    flags: Flags = Flags.PREFIX,
 ) -> Manifest:
     """Return the SparkApplication of one night; the same arguments give the same bytes.
 
     An image without digest is one that was built into minikube's Docker, so nothing is pulled.
 
     The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
-    the same name.
+    the same name. `flags` is what Fink's own code of that release takes.
     """
     labels = labels_of(request.survey, request.night)
     spec: Manifest = {
@@ -134,7 +137,7 @@ def make_spark_application(
         "imagePullPolicy": "IfNotPresent" if "@" in image else "Never",
         "sparkVersion": spark_version,
         "mainApplicationFile": f"local://{main_file}",
-        "arguments": _arguments(request, settings),
+        "arguments": arguments_of(request, settings, main_file, flags),
         "restartPolicy": {
             "type": "OnFailure",
             "onFailureRetries": 5,
@@ -214,21 +217,6 @@ def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
     after = dict(zip(asked[::2], asked[1::2], strict=False))
     flags = before | after
     return [f"argument {flag}" for flag in flags if after.get(flag) != before.get(flag)]
-
-
-def _arguments(request: StreamRequest, settings: Settings) -> list[str]:
-    flags = {
-        "-servers": settings.kafka_servers,
-        "-topic": topic_pattern(request.topic),
-        "-startingoffsets_stream": request.starting_offsets.value,
-        "-online_data_prefix": settings.store.url,
-        "-night": request.night,
-        "-producer": request.survey.value,
-        "-tinterval": str(request.trigger_interval_s),
-        "-max_offsets_per_trigger": str(request.max_offsets_per_trigger),
-        "-exit_after": str(request.exit_after_s),
-    }
-    return [word for flag, value in flags.items() for word in (flag, value)]
 
 
 def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:

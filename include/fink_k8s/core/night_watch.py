@@ -69,6 +69,8 @@ class NightWatch:
     """The stream's restarts, as its application told them last."""
     news: list[Restart] = field(default_factory=list)
     """The same, where the last look has something new to tell of them."""
+    ran: Object | None = None
+    """The driver that was seen last, alive or not."""
     _started: datetime | None = None
     _was_alive: bool = False
     _down_since: datetime | None = None
@@ -88,8 +90,9 @@ class NightWatch:
         health = self.last = assess(evidence)
         was_down = self._down_since is not None
         if self._looked_at and now - self._looked_at >= self.silent_for:
-            self._dead_since = None  # nobody has looked meanwhile
+            self._dead_since = self._gone_since = None  # nobody has looked meanwhile
         self._looked_at = now
+        self.ran = evidence.driver or self.ran
         taken = self._seen is not None and _is_taken_away(self._seen, evidence)
         self._follow_driver(evidence, health, now)
         if taken:
@@ -120,7 +123,12 @@ class NightWatch:
         if not cause:
             return None
         holder = _uid_of(evidence.application or evidence.driver)
-        return Seen(Sign.DIED, cause, self._lived, holder)
+        return Seen(Sign.DIED, cause, self._lived or self._lived_unseen(evidence), holder)
+
+    def _lived_unseen(self, evidence: Evidence) -> float:
+        """Return how long a driver had run that was dead before this watch began."""
+        lived = evidence.lifetime if self._started is None else None
+        return lived.total_seconds() if lived else 0
 
     def _has_no_query(self, health: Health, evidence: Evidence, now: datetime) -> bool:
         """Tell whether two probes in a row have found no query, or none an answer for long.

@@ -24,6 +24,15 @@ _IN_WORDS = {
 }
 
 
+class Flags(StrEnum):
+    """Which generation of flags Fink's own code of a release takes."""
+
+    PREFIX = "prefix"
+    """Of today: `-online_data_prefix` and `-night` say where data and checkpoint go."""
+    PATHS = "paths"
+    """Up to 2.4: `-rawdatapath` and `-checkpointpath_raw` do."""
+
+
 class Support(BaseModel):
     """A verdict on a range of versions of Kubernetes, both ends included, and why."""
 
@@ -90,6 +99,7 @@ class Release(BaseModel):
     kubernetes: tuple[Support, ...] = Field(min_length=1)
     security: Security | None = None
     published_image: str = ""
+    flags: Flags = Flags.PREFIX
     pyspark_sha512: str = ""
     jars: tuple[Jar, ...] = ()
     note: str = ""

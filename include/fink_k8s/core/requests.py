@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fink_k8s.core.fields import PLATFORM, Request, checked
 from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.names import night_from, parse_stream_name, stream_name, topic_from
+from fink_k8s.core.sources import relative_path_from
 from fink_k8s.core.surveys import Survey, default_topic
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
@@ -24,6 +25,7 @@ Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
+_PROGRAM: dict[str, JsonValue] = {"section": "The program's schema and logs"}
 
 
 class Stage(StrEnum):
@@ -64,6 +66,15 @@ class StartingOffsets(StrEnum):
 
     EARLIEST = "earliest"
     LATEST = "latest"
+
+
+class LogLevel(StrEnum):
+    """How much a program says; Python's logging and Spark's know all of these."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
 
 
 class RbacRequest(Request):
@@ -133,6 +144,28 @@ class StreamRequest(Request):
         le=64,
         json_schema_extra=_SIZE,
     )
+    schema_file: str = Field(
+        "",
+        title="Schema of the alerts",
+        description="`-schema` of the program: an Avro schema's path in Fink's own code, or its "
+        "absolute path in the image. Empty for this project's job, which has that of ztf. Fink's "
+        "own code needs one.",
+        pattern=r"^(/?[A-Za-z0-9_./+-]+\.(avsc|avro))?$",
+        max_length=200,
+        json_schema_extra=_PROGRAM,
+    )
+    log_level: LogLevel = Field(
+        LogLevel.INFO,
+        title="Log of the program",
+        description="How much the program itself says.",
+        json_schema_extra=_PROGRAM,
+    )
+    spark_log_level: LogLevel = Field(
+        LogLevel.WARN,
+        title="Log of Spark",
+        description="How much Spark itself says.",
+        json_schema_extra=_PROGRAM,
+    )
     submit_with: SubmitWith = Field(
         SubmitWith.SPARK_OPERATOR,
         title="Submit with",
@@ -151,6 +184,11 @@ class StreamRequest(Request):
     @classmethod
     def _check_topic(cls, value: str) -> str:
         return value if value == "" else checked(topic_from, value)
+
+    @field_validator("schema_file")
+    @classmethod
+    def _check_schema_file(cls, value: str) -> str:
+        return checked(relative_path_from, value.removeprefix("/")) and value if value else ""
 
     @field_validator("driver_memory", "executor_memory")
     @classmethod
@@ -292,5 +330,13 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
             raise ValueError(
                 "image_action build leaves nothing that the cluster can pull; choose another, or "
                 "trigger fink_image"
+            )
+        runs_own_job = self.builds_image and not (self.fink_source or self.dockerfile)
+        if runs_own_job and self.survey.refusal:
+            raise ValueError(self.survey.refusal)
+        if self.fink_source and self.builds_image and not self.schema_file:
+            raise ValueError(
+                "schema_file is empty, and Fink's own code needs one; give the path of the Avro "
+                "schema of the alerts, in its code or in the image"
             )
         return self

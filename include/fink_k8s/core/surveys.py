@@ -1,7 +1,7 @@
 """The surveys whose alerts Fink ingests: the one file to change when Fink adds one.
 
-A new survey is one row of `Survey`, and its schema in include/stream2raw/schemas. Forms, names,
-nights and docs take it from here.
+A new survey is one row of `Survey`, and its schema in include/stream2raw/schemas where this
+project's job is to read its alerts. Forms, names, nights and docs take it from here.
 """
 
 from collections.abc import Mapping
@@ -16,25 +16,37 @@ class Survey(StrEnum):
 
     The nights are a zone of the IANA database with the local times at which a night opens and
     closes, as `window_from` (core/nights.py) reads them. The topic is empty where the survey
-    publishes no topic of its own a night.
+    publishes no topic of its own a night, the schema where only Fink's own code reads its alerts.
     """
 
     # As Fink in France runs it: from just after midnight until eight in the evening.
-    ZTF = "ztf", "Europe/Paris 00:01-20:00", "ztf_public_{night}"
+    ZTF = "ztf", "Europe/Paris 00:01-20:00", "ztf_public_{night}", "ztf_3p3.avsc"
     # Noon to noon at the telescope: an observing night lies on two dates.
-    LSST = "lsst", "America/Santiago 12:00-12:00", ""
-    ELASTICC = "elasticc", "Europe/Paris 00:01-20:00", ""
+    LSST = "lsst", "America/Santiago 12:00-12:00", "", ""
+    ELASTICC = "elasticc", "Europe/Paris 00:01-20:00", "", ""
 
     default_window: str
     topic_template: str
+    schema: str
 
-    def __new__(cls, value: str, default_window: str, topic_template: str) -> Self:
+    def __new__(cls, value: str, default_window: str, topic_template: str, schema: str) -> Self:
         """Make a member of a row; its value is the first column alone."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.default_window = default_window
         member.topic_template = topic_template
+        member.schema = schema
         return member
+
+    @property
+    def refusal(self) -> str:
+        """Return why this project's job does not read the survey's alerts; empty where it does."""
+        if self.schema:
+            return ""
+        return (
+            f"survey {self.value}: this project's job does not read its alerts; build Fink's own "
+            "code (fink_source), or name the program (main_file) of an image that reads them"
+        )
 
 
 def survey_from(text: str) -> Survey:

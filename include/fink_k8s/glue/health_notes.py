@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, get_current_context
+from airflow.sdk.execution_time.context import AssetStateStoreAccessor
 from pydantic import ValidationError
 
 from fink_k8s.core.health_board import Board
@@ -17,6 +18,7 @@ from fink_k8s.core.health_board import Board
 log = logging.getLogger(__name__)
 HEALTH = Asset("fink_health")
 """An inlet of every task that reads or writes the notes; Airflow gives it to no other."""
+_UNNOTED = "fink_health will report a stream that vanished: %s"
 _ASKED_FOR = timedelta(hours=2)
 """How long an order to stop explains that a stream is gone; a stop takes half an hour at most."""
 
@@ -57,7 +59,7 @@ class HealthNotes:
         return datetime.fromisoformat(at) if at else None
 
     def _stop_of(self, stream: str) -> str:
-        return f"stop/{self._namespace}/{stream}"
+        return _stop_of(self._namespace, stream)
 
 
 def was_stopped(namespace: str, stream: str, since: datetime) -> bool:
@@ -71,4 +73,18 @@ def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
     try:
         HealthNotes(namespace).note_stop(streams, now)
     except Exception as error:
-        log.warning("fink_health will report a stream that vanished: %s", error)
+        log.warning(_UNNOTED, error)
+
+
+async def note_stop_by_trigger(namespace: str, stream: str, now: datetime) -> None:
+    """Note it as `note_stop` does, from a trigger, which is given no context of its task."""
+    try:
+        await AssetStateStoreAccessor(name=HEALTH.name).aset(
+            _stop_of(namespace, stream), now.isoformat()
+        )
+    except Exception as error:
+        log.warning(_UNNOTED, error)
+
+
+def _stop_of(namespace: str, stream: str) -> str:
+    return f"stop/{namespace}/{stream}"

@@ -18,19 +18,21 @@ log = logging.getLogger(__name__)
 
 
 async def looks(
-    conn_id: str, namespace: str, stream: str, poll_seconds: float
+    conn_id: str, namespace: str, stream: str, poll_seconds: float, *, was_let_in: bool = False
 ) -> AsyncGenerator[Evidence]:
     """Yield what is known of a stream: now, on each change, and at least every `poll_seconds`.
 
     While the API server is away nothing is yielded; the log says why, once for each reason. Put
     it into `contextlib.aclosing`: who breaks off would otherwise leave the watch running.
 
+    `was_let_in` says that an earlier look, of another task or trigger, had all its rights.
+
     Raises:
         FinkError: looking again cannot help, e.g. a right is missing; of one that was there, when
             it has been missing for `REFUSED_SECONDS`.
     """
     clock, said = asyncio.get_running_loop().time, ""
-    was_let_in, refused_at = False, math.inf
+    refused_at = math.inf
     async with following(conn_id, partial(cluster, conn_id), namespace, stream) as follower:
         while True:
             try:

@@ -10,8 +10,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.streams import KIND, Submission, holders
-from fink_k8s.core.manifests import hash_of
+from fink_k8s.adapters.streams import KIND, Submission, holders, observe
+from fink_k8s.core.health import Verdict, assess
+from fink_k8s.core.manifests import hash_of, spec_hash
+from fink_k8s.core.names import ANNOTATION_SPEC_HASH
 from fink_k8s.core.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Seen, Sign
 from fink_k8s.core.requests import IfDiffers, SubmitWith
 from fink_k8s.core.restarts import (
@@ -118,12 +120,15 @@ class WatchNightOperator(BaseOperator):
         One that is dead is the trigger's to tell: it starts again by this policy, or not at all.
         """
         pending = self._pending(context)
+        if pending and self._was_asked_to_end(pending["since"]):
+            context["task_state_store"].delete(_PENDING)
+            return self._take_up(context, _ended(_UNTOLD))
         with airflow_failures():
             there = self._cluster()
             if pending or not holders(there, self.namespace, self.stream):
-                manifest = pending or self._application
+                manifest = pending["manifest"] if pending else self._application
                 # A try that dies in the middle leaves a driver that is not whole: it begins anew.
-                context["task_state_store"].set(_PENDING, manifest)
+                self._keep_pending(context, manifest)
                 submission = self._start(context, there, manifest)
                 self.log.info("stream %s: %s", self.stream, submission.way)
         return self._watch(context)
@@ -152,24 +157,40 @@ class WatchNightOperator(BaseOperator):
         is_one_of_two = Sign(event["sign"]) in {Sign.DIED, Sign.GONE} and not event["holder"]
         if not is_one_of_two or self.submit_with != SubmitWith.SPARK_SUBMIT:
             return event
-        if self._was_stopped(context):
+        if self._was_stopped(context, event):
             return _ended(event)
-        reason = UNSEEN if event["sign"] == Sign.GONE else event["reason"]
-        return {**event, "sign": Sign.DIED, "reason": reason}
+        if event["sign"] == Sign.DIED:
+            return {**event}
+        # Whoever has not seen it live takes it to have lived: a crash loop is seen.
+        lived = event["lived_s"] or (utc_now() - self._begun(context, event)).total_seconds()
+        return {**event, "sign": Sign.DIED, "reason": UNSEEN, "lived_s": lived}
 
-    def _was_stopped(self, context: Any) -> bool:
-        """Tell whether a stream that leaves no trace was asked to end since it was begun."""
+    def _was_stopped(self, context: Any, event: dict[str, Any]) -> bool:
+        """Tell whether a stream that leaves no trace was asked to end since it was begun.
+
+        An earlier order was meant for an earlier driver, which an upgrade, say, has ended.
+        """
         if self.submit_with != SubmitWith.SPARK_SUBMIT:
             return False
-        since = context["task_state_store"].get(_BEGUN)
+        return self._was_asked_to_end(self._begun(context, event).isoformat())
+
+    def _was_asked_to_end(self, since: str) -> bool:
         return was_stopped(self.namespace, self.stream, datetime.fromisoformat(since))
+
+    @staticmethod
+    def _begun(context: Any, event: dict[str, Any]) -> datetime:
+        """Return when the driver that was seen last was made; of none, when this task began."""
+        return datetime.fromisoformat(event["born"] or context["task_state_store"].get(_BEGUN))
 
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
         """Bring what is left of the dead stream to its end, unless it has been replaced."""
-        if self._was_stopped(context):
+        if self._was_stopped(context, death):
             return self._take_up(context, _ended(death))
         with airflow_failures():
             there = self._cluster()
+            if assess(observe(there, self.namespace, self.stream)).verdict is Verdict.HEALTHY:
+                self.log.info("stream %s is well again", self.stream)
+                return self._watch(context)
             found = holders(there, self.namespace, self.stream)
             left = {one.there["metadata"]["uid"] for one in found}
             holder = death["holder"]
@@ -211,7 +232,7 @@ class WatchNightOperator(BaseOperator):
     def _pause(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Wait before the next start, if there is to be one."""
         with airflow_failures():
-            application = self._cluster().find(KIND, self.stream, self.namespace)
+            ran = self._as_it_ran(event)
         history = [Restart.model_validate(one) for one in event["restarts"]]
         lived = timedelta(seconds=event["lived_s"])
         pause = pause_before(history, lived, int(self.restarts))
@@ -224,13 +245,12 @@ class WatchNightOperator(BaseOperator):
         restart = Restart(
             at=utc_now(), cause=event["reason"], by=RestartedBy.FINK, lived_s=event["lived_s"]
         )
-        # It is started again as it ran, which may be another spec than this run has asked for.
-        manifest = started_again({**self._application, **(application or {})}, [*history, restart])
+        manifest = started_again(ran, [*history, restart])
         self.log.warning(
             "stream %s died: %s; it is started again in %.0f s",
             self.stream, event["reason"], pause.total_seconds(),
         )  # fmt: skip
-        context["task_state_store"].set(_PENDING, manifest)
+        self._keep_pending(context, manifest)
         self.defer(
             trigger=DateTimeTrigger(moment=utc_now() + pause),
             method_name="resume_after_pause",
@@ -257,10 +277,29 @@ class WatchNightOperator(BaseOperator):
             "lag": event.get("lag"),
         }
 
+    def _as_it_ran(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what the dead stream was made from, which this run may have asked for otherwise.
+
+        Nothing may be left of a driver without application: what it bore, the trigger has seen.
+        """
+        if application := self._cluster().find(KIND, self.stream, self.namespace):
+            return {**self._application, **application}
+        if not event["spec"]:
+            return self._application
+        spec = json.loads(event["spec"])
+        notes = {ANNOTATION_SPEC_HASH: spec_hash(spec)}
+        metadata = {**self._application["metadata"], "annotations": notes}
+        return {**self._application, "metadata": metadata, "spec": spec}
+
     @staticmethod
     def _pending(context: Any) -> dict[str, Any] | None:
-        """Return what an earlier try was about to start, its history with it."""
+        """Return what an earlier try was about to start, its history with it, and since when."""
         return context["task_state_store"].get(_PENDING) or None
+
+    @staticmethod
+    def _keep_pending(context: Any, manifest: dict[str, Any]) -> None:
+        kept = {"manifest": manifest, "since": utc_now().isoformat()}
+        context["task_state_store"].set(_PENDING, kept)
 
     def _start(self, context: Any, there: Cluster, manifest: dict[str, Any]) -> Submission:
         """Start the stream, or take it as it runs: which spec it has was decided before."""
@@ -281,6 +320,16 @@ class WatchNightOperator(BaseOperator):
 
     def _cluster(self) -> Cluster:
         return cluster(self.conn_id)
+
+
+# What a trigger would tell of a stream that it has never seen.
+_UNTOLD = {
+    **asdict(Seen(Sign.GONE, ENDED_BY_SOMEBODY)),
+    "lag": None,
+    "restarts": [],
+    "born": "",
+    "spec": "",
+}
 
 
 def _ended(event: dict[str, Any]) -> dict[str, Any]:
@@ -311,8 +360,7 @@ class DrainNightOperator(WatchNightOperator):
         with airflow_failures():
             found = holders(self._cluster(), self.namespace, self.stream)
         if not found and not self._pending(context):
-            gone = Seen(Sign.GONE, "the stream has been ended already")
-            return self.resume(context, {**asdict(gone), "lag": None, "restarts": []})
+            return self.resume(context, {**_UNTOLD, "reason": "the stream has been ended already"})
         return super().execute(context)
 
     def _take_up(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:

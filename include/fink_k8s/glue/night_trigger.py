@@ -19,6 +19,7 @@ from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.drain import Drain
 from fink_k8s.core.errors import FinkError
 from fink_k8s.core.health import Verdict
+from fink_k8s.core.names import ANNOTATION_SPEC
 from fink_k8s.core.night_request import WhenKilled
 from fink_k8s.core.night_watch import NightWatch, Seen, Sign
 from fink_k8s.core.restarts import Restart, annotation_of
@@ -26,6 +27,7 @@ from fink_k8s.core.settings import load_settings
 from fink_k8s.core.stop_request import StopManner
 from fink_k8s.core.watch import utc_now
 from fink_k8s.glue.connections import cluster, store
+from fink_k8s.glue.health_notes import note_stop_by_trigger
 from fink_k8s.glue.looks import looks
 from fink_k8s.glue.triggers import SETTLE_SECONDS
 
@@ -85,7 +87,11 @@ class NightTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch; the event is a dict of sign, reason, lived_s, holder, lag, restarts."""
+        """Watch; the event is a dict of sign, reason, lived_s, holder, lag, restarts, born, spec.
+
+        `born` is when the driver that was seen last was made (ISO), `spec` what it was made from,
+        as canonical JSON, where it bears that; each is empty where nothing tells.
+        """
         settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
         watch, drain = NightWatch(self.until), self._drain()
         try:
@@ -95,7 +101,11 @@ class NightTrigger(BaseTrigger):
         await settled
         restarts = [one.model_dump(mode="json") for one in watch.news or watch.history]
         lag = drain.lag if drain else None
-        yield TriggerEvent({**asdict(seen), "lag": lag, "restarts": restarts})
+        driver = (watch.ran or {}).get("metadata", {})
+        born = driver.get("creationTimestamp") or ""
+        spec = (driver.get("annotations") or {}).get(ANNOTATION_SPEC, "")
+        told = {"lag": lag, "restarts": restarts, "born": born, "spec": spec}
+        yield TriggerEvent({**asdict(seen), **told})
 
     async def on_kill(self) -> None:
         """Leave the stream alone, or ask it to end, as the form said."""
@@ -103,6 +113,7 @@ class NightTrigger(BaseTrigger):
             log.warning("the task was killed; stream %s goes on", self.stream)
             return
         log.warning("the task was killed; stream %s is stopped, as the form asked", self.stream)
+        await note_stop_by_trigger(self.namespace, self.stream, utc_now())
         target = await self._client()
         await asyncio.to_thread(ask_to_end, target, self.namespace, self.stream, StopManner())
 
@@ -125,7 +136,8 @@ class NightTrigger(BaseTrigger):
             watch.until = _NEVER
         clock = asyncio.get_running_loop().time
         due = clock()
-        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)
+        # The tasks before this one have looked at all of it.
+        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds, was_let_in=True)
         async with aclosing(seen):
             async for evidence in seen:
                 end = watch.judge(evidence, utc_now())

@@ -101,7 +101,9 @@ def test_what_someone_else_has_put_in_its_place_is_not_deleted():
 def rival(survey="elasticc", state="RUNNING", prefix="s3a://fink"):
     settings = SETTINGS.model_copy(update={"store_prefix": prefix})
     request = StreamRequest(survey=survey, night="20250101", topic="alerts")
-    manifest = make_spark_application(request, settings, "registry/fink@sha256:1", "3.5.7")
+    manifest = make_spark_application(
+        request, settings, "registry/fink@sha256:1", "3.5.7", "/opt/fink/bin/stream2raw.py"
+    )
     return {**manifest, "status": {"applicationState": {"state": state}}}
 
 

@@ -74,3 +74,17 @@ def test_the_time_of_grace_ends_also_where_nobody_can_look():
 def test_alerts_that_come_all_the_time_are_ended_by_the_time_of_grace():
     looks = [(second, 0, second) for second in range(0, 601, 10)]
     assert judged(drain(), *looks).sign is Sign.TIME_IS_UP
+
+
+def test_a_late_burst_is_let_be_worked_off():
+    burst = [(second, 50_000 - 10 * second, 50_000) for second in range(550, 4900, 50)]
+    looks = [(0, 0, 10), (540, 0, 10 + 50_000), *burst]
+    assert judged(drain(quiet=9999), *looks) is None
+    stuck = [*looks, (5449, 2000, 50_000), (5450, 2000, 50_000)]
+    assert judged(drain(quiet=9999), *stuck).sign is Sign.TIME_IS_UP
+
+
+def test_bursts_without_end_are_ended_when_one_of_them_is_read():
+    looks = [(second, second % 100 and 100 - second % 100, second) for second in range(0, 600, 10)]
+    assert judged(drain(), *looks) is None
+    assert judged(drain(), *looks, (600, 0, 600)).sign is Sign.TIME_IS_UP

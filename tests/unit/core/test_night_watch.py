@@ -158,7 +158,9 @@ def test_a_driver_that_is_asked_to_end_after_its_application_has_not_died(phase)
     [driver] = stream().pods
     ending = going({**driver, "status": {"phase": phase}}, grace=60)
     assert judged((1, stream()), (2, ending), (300, ending), (301, GONE), (360, GONE)) is None
-    assert judged((1, stream()), (2, ending), (62, GONE), (122, GONE)).sign is Sign.GONE
+    assert (
+        judged((1, stream()), (2, ending), (61, GONE), (100, GONE), (121, GONE)).sign is Sign.GONE
+    )
 
 
 def test_a_driver_without_application_that_is_taken_away_has_died():
@@ -280,3 +282,27 @@ def test_of_a_driver_without_application_only_a_return_that_was_seen_is_told():
 def test_a_stream_without_application_has_no_place_for_notes():
     driver = stream().pods
     assert news((1, Evidence(None, driver, LIVE))) == [[]]
+
+
+def test_a_time_in_which_nobody_looked_is_not_held_against_a_stream_that_is_missing():
+    """An upgrade leaves none for some seconds, and then the API server was away."""
+    looks = [(1, stream()), (5, GONE), (95, GONE)]
+    assert judged(*looks, (97, stream(uid="b"))) is None
+    assert judged(*looks, (154, GONE), (155, GONE)).sign is Sign.GONE
+
+
+BEGUN, ENDED = "2026-01-01T12:00:00Z", "2026-01-01T20:00:00Z"
+
+
+def test_how_long_a_driver_had_run_that_died_before_anybody_looked_is_asked_of_the_cluster():
+    dead = stream("FAILED", started=None)
+    times = {"lastSubmissionAttemptTime": BEGUN, "terminationTime": ENDED}
+    told = replace(dead, application={**dead.application, "status": {**dead.status, **times}})
+    assert judged((1, told)).lived_s == 8 * 3600
+    assert judged((1, dead)).lived_s == 0, "it does not say"
+    assert judged((1, stream()), (30, told)).lived_s == 1, "this watch has seen it"
+    ended = {"state": {"terminated": {"startedAt": BEGUN, "finishedAt": ENDED}}}
+    metadata = {"name": "s-driver", "uid": "p", "labels": {"spark-role": "driver"}}
+    status = {"phase": "Failed", "containerStatuses": [ended]}
+    alone = Evidence(None, [{"metadata": metadata, "spec": {"containers": []}, "status": status}])
+    assert judged((1, alone)).lived_s == 8 * 3600

@@ -39,7 +39,7 @@ def test_an_empty_request_is_tonights_ztf_with_least_rights_and_all_stages():
     "fields",
     [
         {"night": "20240229"},
-        {"survey": "lsst", "topic": "alerts.v7-1"},
+        {"survey": "lsst", "topic": "alerts.v7-1", "skip": ["image"]},
         {"topic": "x" * 249},
         {"starting_offsets": "latest"},
         {"executors": 1},
@@ -52,8 +52,16 @@ def test_an_empty_request_is_tonights_ztf_with_least_rights_and_all_stages():
         {"release": "4.0_3.5.7"},
         {"image_tag": "4.0_3.5.7"},
         {"image_tag": DIGEST, "skip": ["image"]},
-        {"fink_source": "fink-v4.tar.gz", "fink_requirements": "science"},
-        {"fink_source": GIT, "fink_revision": "v4.0", "main_file": "bin/rubin/stream2raw.py"},
+        {"fink_source": "fink.tar.gz", "fink_requirements": "science", "schema_file": "s.avro"},
+        {
+            "fink_source": GIT,
+            "fink_revision": "v4.0",
+            "main_file": "bin/rubin/stream2raw.py",
+            "schema_file": "/schemas/7_1.avsc",
+            "survey": "lsst",
+        },
+        {"survey": "lsst", "dockerfile": "mine"},
+        {"log_level": "DEBUG", "spark_log_level": "ERROR"},
         {"fink_requirements_folder": "deps/ztf", "dockerfile": "mine"},
         {"main_file": "/opt/fink-broker/bin/stream2raw.py", "skip": ["image"]},
         {"image_action": "build-in-minikube", "extra_jars": ["g:a:1"]},
@@ -91,6 +99,10 @@ def test_what_keeps_the_rules_is_taken(fields):
         ("max_offsets_per_trigger", 10**6 + 1, "less than or equal to 1000000"),
         ("exit_after_s", 59, "greater than or equal to 60"),
         ("exit_after_s", 172_801, "less than or equal to 172800"),
+        ("schema_file", "schema.json", "should match pattern"),
+        ("schema_file", "../schema.avsc", "is no relative path"),
+        ("schema_file", "s.avsc\n", "should match pattern"),
+        ("log_level", "TRACE", "'DEBUG', 'INFO', 'WARN' or 'ERROR'"),
         ("executors", 0, "greater than or equal to 1"),
         ("executors", -1, "greater than or equal to 1"),
         ("executors", 10**6, "less than or equal to 100"),
@@ -263,3 +275,15 @@ def test_a_stream_is_asked_for_by_its_name_or_its_night(form, stream):
 def test_what_is_no_stream_is_refused(form, words):
     with pytest.raises(ValueError, match=words):
         DiagnoseRequest(**form)
+
+
+def test_finks_own_code_needs_the_schema_of_the_alerts():
+    _, message = refusal(DeployRequest, fink_source="fink.tar.gz")
+    assert "schema_file is empty, and Fink's own code needs one" in message
+    assert ImageRequest(fink_source="fink.tar.gz"), "to build it alone takes none"
+
+
+@pytest.mark.parametrize("survey", ["lsst", "elasticc"])
+def test_a_survey_that_this_project_s_job_does_not_read_is_refused_before_anything_is_built(survey):
+    _, message = refusal(DeployRequest, survey=survey, topic="t")
+    assert f"survey {survey}: this project's job does not read its alerts" in message

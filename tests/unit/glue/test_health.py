@@ -1,5 +1,6 @@
 """`fink_health` run by run: what it says of each stream, whom it tells, and when it is red."""
 
+import asyncio
 import json
 import threading
 import time
@@ -292,3 +293,29 @@ def test_without_the_operator_streams_are_seen_by_their_drivers(cluster, told):
     cluster.all_pods = [driver_pod(STREAM, "Failed", by_operator=False)]
     run()
     assert told[0].title == "Fink: 1 worse"
+
+
+def test_a_stop_by_a_trigger_is_noted_too(monkeypatch, state):
+    """It has no context of its task: it asks the asset's own accessor."""
+
+    class Accessor:
+        def __init__(self, name):
+            assert name == "fink_health"
+
+        async def aset(self, key, value):
+            state.set(key, value)
+
+    monkeypatch.setattr(health_notes, "AssetStateStoreAccessor", Accessor)
+    before = datetime.now(UTC)
+    asyncio.run(health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC)))
+    assert health_notes.was_stopped("spark", STREAM, before)
+
+
+def test_a_stop_that_a_trigger_cannot_note_is_done_all_the_same(monkeypatch, caplog):
+    class Accessor:
+        def __init__(self, name):
+            raise RuntimeError("no supervisor")
+
+    monkeypatch.setattr(health_notes, "AssetStateStoreAccessor", Accessor)
+    asyncio.run(health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC)))
+    assert "will report a stream that vanished: no supervisor" in caplog.text

@@ -31,7 +31,7 @@ class Follower:
 def seen_by(monkeypatch):
     """Return what comes of so many looks, the follower, and whether it was let go."""
 
-    def run(*answers, looks_wanted):
+    def run(*answers, looks_wanted, **fields):
         follower, left = Follower(answers), []
 
         @asynccontextmanager
@@ -43,7 +43,7 @@ def seen_by(monkeypatch):
 
         async def collect():
             found = []
-            row = looks("c", "ns", "s", 0)
+            row = looks("c", "ns", "s", 0, **fields)
             async with aclosing(row):
                 async for evidence in row:
                     found.append(evidence)
@@ -88,6 +88,12 @@ def test_a_right_that_was_there_may_be_away_for_a_while(seen_by, monkeypatch, ca
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0)
     with pytest.raises(NotPermitted):
         seen_by(ANSWERS, refused, ANSWERS, looks_wanted=2)
+
+
+def test_a_right_that_an_earlier_trigger_had_may_be_away_for_a_while(seen_by):
+    refused = NotPermitted("no right")
+    found, _ = seen_by(refused, SEEN[0], looks_wanted=1, was_let_in=True)
+    assert found == SEEN[:1]
 
 
 def test_what_no_look_can_help_ends_them(seen_by):

@@ -10,7 +10,7 @@ from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 
 from fink_k8s.adapters.streams import Submission, Way
-from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.manifests import canonical_json, hash_of, make_spark_application
 from fink_k8s.core.night_watch import UNSEEN
 from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.restarts import Restart, RestartedBy, restarts_of
@@ -76,7 +76,7 @@ def context(state=None):
 
 def event(sign, **fields):
     told = {"sign": sign, "reason": "why", "lived_s": 5, "holder": "a", "lag": None}
-    return {**told, "restarts": [], **fields}
+    return {**told, "restarts": [], "born": "", "spec": "", **fields}
 
 
 def as_told(*restarts):
@@ -155,7 +155,10 @@ def test_it_is_started_again_as_it_ran_whatever_this_run_has_asked_for(cluster):
 
 
 @pytest.mark.parametrize("kind", [WatchNightOperator, DrainNightOperator])
-def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_history(cluster, kind):
+def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_history(
+    cluster, asked, kind
+):
+    asked[STREAM] = datetime.now(UTC) - timedelta(minutes=1)  # an earlier one was stopped
     fields = {"quiet_s": "60", "grace_s": "600"} if kind is DrainNightOperator else {}
     cluster.put(there(OTHER, state="FAILED"))
     state = TaskState()
@@ -166,6 +169,30 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_hist
     assert started["spec"] == OTHER["spec"]
     assert [restart.cause for restart in restarts_of(started)] == ["why"]
     assert "to_be_started" not in state
+
+
+def test_a_start_that_a_dead_worker_did_not_come_to_is_left_where_the_stream_was_stopped(
+    cluster, asked
+):
+    cluster.put(there(state="FAILED"))
+    state = TaskState()
+    deferred_by(operator().resume, event("died"), state=state)
+    asked[STREAM] = datetime.now(UTC)
+    cluster.delete("SparkApplication", STREAM, "spark")
+    with pytest.raises(AirflowFailException, match="somebody ended it"):
+        operator().execute(context(state))
+    deferred_by(operator().execute, state=state)  # it is cleared by a person who wants it again
+
+
+def test_one_that_is_well_again_after_the_pause_is_let_live(cluster):
+    """The way to its metrics was cut, or the operator has started the driver anew."""
+    cluster.put(there())
+    pause = deferred_by(operator().resume, event("died"))
+    cluster.all_pods.append(driver_pod(STREAM, "Running"))
+    cluster.metrics = {"gauges": {"app.driver.spark.streaming.q.latency": {"value": 0}}}
+    again = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
+    assert isinstance(again.trigger, NightTrigger)
+    assert cluster.ended == []
 
 
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
@@ -248,6 +275,48 @@ def test_a_driver_without_application_that_was_taken_away_is_started_anew(
     assert isinstance(again.trigger, NightTrigger)
     [manifest] = started
     assert [restart.cause for restart in restarts_of(manifest)] == [cause]
+
+
+@pytest.mark.parametrize("kind", ["watch", "drain"])
+def test_an_order_that_an_earlier_driver_was_given_is_not_meant_for_a_later_one(
+    cluster, started, asked, kind
+):
+    """An upgrade, by this run or another one, has ended the driver that ran when this one began."""
+    asked[STREAM] = datetime.now(UTC) - timedelta(minutes=20)
+    fields = {"quiet_s": 0, "grace_s": 0} if kind == "drain" else {}
+    kind = DrainNightOperator if kind == "drain" else WatchNightOperator
+    born = (datetime.now(UTC) - timedelta(minutes=19)).isoformat()
+    dead = event("died", holder="", born=born)
+    watch = operator(kind, submit_with="spark-submit", **fields)
+    assert deferred_by(watch.resume, dead, state=begun(minutes_ago=60)).kwargs["death"]
+
+
+def test_a_driver_without_application_is_started_again_as_it_ran(cluster, started, asked):
+    """Nothing is left of it; the trigger has seen what it bore."""
+    spec = canonical_json(OTHER["spec"])
+    watch = operator(submit_with="spark-submit")
+    state = begun(minutes_ago=5)
+    pause = deferred_by(watch.resume, event("died", holder="", spec=spec), state=state)
+    deferred_by(watch.resume_after_pause, None, *pause.kwargs.values(), state=state)
+    [manifest] = started
+    assert manifest["spec"] == OTHER["spec"]
+    assert hash_of(manifest) == hash_of(OTHER)
+    assert manifest["metadata"]["labels"] == OTHER["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(("minutes", "is_started"), [(9, False), (600, True)])
+def test_one_that_nobody_saw_die_counts_as_one_that_lived(
+    cluster, started, asked, minutes, is_started
+):
+    row = as_told(*[Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3)
+    gone = event("gone", holder="", lived_s=0, restarts=row)
+    watch = operator(submit_with="spark-submit")
+    state = begun(minutes_ago=minutes)
+    if is_started:
+        assert deferred_by(watch.resume, gone, state=state).method_name == "resume_after_pause"
+    else:
+        with pytest.raises(AirflowFailException, match="3 times in a row"):
+            watch.resume(context(state), gone)
 
 
 @pytest.mark.parametrize("sign", ["died", "gone"])

@@ -62,7 +62,8 @@ def event_of(monkeypatch, cluster):
     def run(*looks, until=LATER, lags=(), **fields):
         row, known = iter(looks), iter(lags)
 
-        async def looks(*_):
+        async def looks(*_, was_let_in):
+            assert was_let_in, "the tasks before it were; a new trigger is as patient"
             for seen in row:
                 if isinstance(seen, Exception):
                     raise seen
@@ -115,11 +116,15 @@ def test_a_restart_is_noted_on_the_application(event_of, cluster):
 def test_of_a_stream_without_application_its_driver_tells(event_of, cluster):
     noted = Restart(at=PAST, cause="x", by=RestartedBy.FINK)
     [driver] = running().pods
-    metadata = {**driver["metadata"], "annotations": annotation_of([noted])}
+    annotations = {**annotation_of([noted]), "fink.spec": '{"image":"i"}'}
+    born = "2026-01-01T19:59:00Z"
+    metadata = {**driver["metadata"], "annotations": annotations, "creationTimestamp": born}
     pod = {**driver, "metadata": metadata}
     starting, lives = (Evidence(None, [pod], metrics, probes=1) for metrics in (None, LIVE))
     gone = Evidence(None, [{**pod, "status": {"phase": "Failed"}}])
-    (restart,) = event_of(starting, lives, lives, gone)["restarts"]
+    event = event_of(starting, lives, lives, gone, Evidence(None))
+    assert (event["born"], event["spec"]) == (born, '{"image":"i"}')
+    (restart,) = event["restarts"]
     assert restart["cause"] == "x"
     assert restart["back_after_s"] > 0
     assert cluster.asked == 0, "to change a pod would take a right that nothing else needs"
@@ -162,7 +167,7 @@ def test_a_store_that_nobody_here_sees_leaves_the_time_of_grace(monkeypatch, clu
 
     monkeypatch.setattr(night_trigger, "store", unseen)
 
-    async def looks(*_):
+    async def looks(*_, was_let_in):
         while True:
             yield running()
 
@@ -192,13 +197,18 @@ def test_a_stream_that_dies_while_it_is_drained_has_died(event_of):
 
 @pytest.mark.parametrize(("when_killed", "asked"), [("leave", []), ("stop", [STREAM])])
 def test_a_kill_of_the_task_does_what_the_form_said(cluster, monkeypatch, when_killed, asked):
-    ended = []
+    ended, noted = [], []
+
+    async def note_stop_by_trigger(namespace, stream, now):
+        noted.append(stream)
+
+    monkeypatch.setattr(night_trigger, "note_stop_by_trigger", note_stop_by_trigger)
     monkeypatch.setattr(
         night_trigger, "ask_to_end", lambda cluster, namespace, stream, manner: ended.append(stream)
     )
     trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), when_killed=when_killed)
     asyncio.run(trigger.on_kill())
-    assert ended == asked
+    assert ended == noted == asked
 
 
 def test_it_comes_back_from_the_database_as_it_went():

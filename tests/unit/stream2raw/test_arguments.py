@@ -1,18 +1,21 @@
 import pytest
 
-from stream2raw.arguments import SCHEMAS, BadArgument, parse
+from stream2raw.arguments import BadArgument, parse
+from tests.fakes import OWN_SCHEMA
 
 NEW = {
     "-servers": "kafka:9092",
     "-topic": "ztf_public_20250101",
     "-online_data_prefix": "s3a://fink",
     "-night": "20250101",
+    "-schema": OWN_SCHEMA,
 }
 OLD = {
     "-servers": "kafka-0:9092,kafka-1:9093",
     "-topic": "ztf_.*",
     "-rawdatapath": "s3a://fink/raw/",
     "-checkpointpath_raw": "s3a://fink/raw_checkpoint/",
+    "-schema": OWN_SCHEMA,
 }
 
 
@@ -45,7 +48,6 @@ def test_what_is_not_given_has_a_default():
     assert (given.trigger_interval, given.max_offsets_per_trigger) == (5, 5000)
     assert given.exit_after == 64800
     assert given.fail_on_data_loss is True
-    assert given.schema == SCHEMAS / "ztf_3p3.avsc"
 
 
 def test_what_is_given_is_taken(tmp_path):
@@ -107,6 +109,8 @@ def test_legal_offsets_pass(offsets):
         ("exit_after", ""),
         ("fail_on_data_loss", "yes"),
         ("schema", "/nowhere.avsc"),
+        ("schema", ""),
+        ("schema", None),
     ],
 )
 def test_a_bad_value_names_its_flag(flag, value):
@@ -117,11 +121,6 @@ def test_a_bad_value_names_its_flag(flag, value):
 def test_a_directory_is_no_schema(tmp_path):
     with pytest.raises(BadArgument, match="-schema"):
         parsed(NEW, schema=str(tmp_path))
-
-
-def test_a_producer_without_a_shipped_schema_needs_one():
-    with pytest.raises(BadArgument, match=r"-schema is missing.*lsst"):
-        parsed(NEW, producer="lsst")
 
 
 @pytest.mark.parametrize("missing", ["rawdatapath", "checkpointpath_raw"])

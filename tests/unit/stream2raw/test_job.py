@@ -8,10 +8,11 @@ import pytest
 from stream2raw import job
 from stream2raw.checkpoint import BrokenPair
 from stream2raw.job import cause_of, compression_of, follow, let_batch_end, main, report
+from tests.fakes import OWN_SCHEMA
 
 WORDS = [
     "-servers", "kafka:9092", "-topic", "ztf", "-online_data_prefix", "s3a://fink",
-    "-night", "20250101",
+    "-night", "20250101", "-schema", OWN_SCHEMA,
 ]  # fmt: skip
 
 

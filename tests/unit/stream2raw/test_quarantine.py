@@ -5,11 +5,11 @@ import pytest
 from stream2raw import quarantine as module
 from stream2raw.arguments import parse
 from stream2raw.quarantine import Quarantine
-from tests.fakes import FakeFiles
+from tests.fakes import OWN_SCHEMA, FakeFiles
 
 ARGUMENTS = parse([
     "-servers", "kafka:9092", "-topic", "ztf", "-online_data_prefix", "s3a://fink",
-    "-night", "20250101",
+    "-night", "20250101", "-schema", OWN_SCHEMA,
 ])  # fmt: skip
 CHECKPOINT = "s3a://fink/raw_checkpoint/20250101"
 MARKER = f"{CHECKPOINT}/quarantine_checked"

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+from fink_k8s.core.command_line import prefix_in
 from fink_k8s.core.states import Phase, phase_of, state_of_driver
 
 Object = Mapping[str, Any]
@@ -151,7 +152,7 @@ class Evidence:
     @property
     def store_prefix(self) -> str:
         """Return where the stream writes, by its own command line; empty where none tells."""
-        return self.flags.get("-online_data_prefix", "")
+        return prefix_in(self.flags)
 
     @property
     def drivers(self) -> list[Object]:
@@ -179,6 +180,16 @@ class Evidence:
             if running := status.get("state", {}).get("running"):
                 return datetime.fromisoformat(running["startedAt"])
         return None
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """Return how long a driver that has ended had run, as far as the cluster still knows."""
+        for status in (self.driver or {}).get("status", {}).get("containerStatuses") or ():
+            if ended := status.get("state", {}).get("terminated"):
+                return _between(ended.get("startedAt"), ended.get("finishedAt"))
+        return _between(
+            self.status.get("lastSubmissionAttemptTime"), self.status.get("terminationTime")
+        )
 
     @property
     def live_queries(self) -> int:
@@ -217,3 +228,7 @@ class Evidence:
             return None
         following = {p: self.position.next.get(p, self.topic.starts.get(p, 0)) for p in ends}
         return sum(max(0, end - following[p]) for p, end in ends.items())
+
+
+def _between(start: str | None, end: str | None) -> timedelta | None:
+    return datetime.fromisoformat(end) - datetime.fromisoformat(start) if start and end else None

@@ -30,7 +30,9 @@ def render_application(model: type[DeployRequest | NightRequest]) -> dict[str, A
     built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")
     release = release_of(request.release)
     image, main_file = image_to_run(request, settings, release, built)
-    manifest = make_spark_application(request, settings, image, release.spark, main_file)
+    manifest = make_spark_application(
+        request, settings, image, release.spark, main_file, release.flags
+    )
     print(f"{manifest['metadata']['name']}: {main_file} of {image}")
     return manifest
 

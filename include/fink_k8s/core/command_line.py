@@ -1,0 +1,60 @@
+"""The command line of stream2raw: what form and settings say, in Fink's own flags; pure.
+
+Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-broker 4.0; of 2.4,
+`bin/stream2raw.py` and `fink_broker/parser.py`, which refuse each flag that they do not know.
+"""
+
+from fink_k8s.core.errors import InvalidRequest
+from fink_k8s.core.images import CODE_HOME, OWN_MAIN_FILE
+from fink_k8s.core.names import topic_pattern
+from fink_k8s.core.releases import Flags
+from fink_k8s.core.requests import StreamRequest
+from fink_k8s.core.settings import Settings
+
+OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"
+
+
+def arguments_of(
+    request: StreamRequest, settings: Settings, main_file: str, flags: Flags = Flags.PREFIX
+) -> list[str]:
+    """Return the words after the program's name; `flags` is what Fink's own code takes.
+
+    Raises:
+        InvalidRequest: this project's job does not read the alerts of that survey.
+    """
+    given = {
+        "-servers": settings.kafka_servers,
+        "-topic": topic_pattern(request.topic),
+        "-schema": _schema_of(request, main_file),
+        "-startingoffsets_stream": request.starting_offsets.value,
+        "-tinterval": str(request.trigger_interval_s),
+        "-exit_after": str(request.exit_after_s),
+        "-log_level": request.log_level.value,
+    }
+    prefix = settings.store.url
+    if flags is Flags.PATHS and main_file != OWN_MAIN_FILE:
+        given["-rawdatapath"] = f"{prefix}/raw/{request.night}"
+        given["-checkpointpath_raw"] = f"{prefix}/raw_checkpoint/{request.night}"
+    else:
+        given["-online_data_prefix"] = prefix
+        given["-night"] = request.night
+        given["-producer"] = request.survey.value
+        given["-max_offsets_per_trigger"] = str(request.max_offsets_per_trigger)
+        given["-spark_log_level"] = request.spark_log_level.value
+    return [word for flag, value in given.items() if value for word in (flag, value)]
+
+
+def prefix_in(flags: dict[str, str]) -> str:
+    """Return where a stream with these flags writes, as FINK_STORE_PREFIX says it, or nothing."""
+    return flags.get("-online_data_prefix") or flags.get("-rawdatapath", "").rpartition("/raw/")[0]
+
+
+def _schema_of(request: StreamRequest, main_file: str) -> str:
+    """Return the path of the alerts' schema in the image; empty where the program has to know."""
+    is_own = main_file == OWN_MAIN_FILE
+    if is_own and request.survey.refusal:
+        raise InvalidRequest(request.survey.refusal)
+    if request.schema_file:
+        is_whole = request.schema_file.startswith("/")
+        return request.schema_file if is_whole else f"{CODE_HOME}/{request.schema_file}"
+    return f"{OWN_SCHEMAS}/{request.survey.schema}" if is_own else ""
