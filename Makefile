@@ -77,7 +77,8 @@ unit: setup  ## tests that need no testbed
 
 test: setup /usr/bin/chromium  ## all tests, on a testbed that it brings up
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types contracts testbed
-	$(PYTHON) -m testbed.run pytest --numprocesses 2 --no-loadscope-reorder $(TESTS)
+	$(PYTHON) -m testbed.run pytest --numprocesses 2 --no-loadscope-reorder \
+	  --durations 30 --durations-min 10 $(TESTS)
 
 test-long: setup /usr/bin/chromium  ## the long matrices: releases, stores, Compose; results in docs/long-tests.md
 	$(PYTHON) -m testbed up

@@ -7,7 +7,8 @@ remedy, and keeps a bundle: below `diagnosis/` of the store, or in the folder `F
 
 **When to run it:** when a stream does not do what it should. With nothing in the form it looks at
 each stream of the namespace, and tells of those that are not well. `fink_deploy`, `fink_night` and
-`fink_stop` do the same by themselves when they fail, and `fink_health` when a stream turns bad.
+`fink_stop` do the same by themselves when they fail, `fink_health` when a stream turns bad;
+`fink_rbac` and `fink_image` have no stream, and their own log says what is wrong.
 
 **Safe to repeat:** yes; it reads only, and each bundle has a folder of its own.
 

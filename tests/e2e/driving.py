@@ -15,7 +15,7 @@ from testbed.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "spark"
-DEPLOY = "fink_deploy"
+DEPLOY, STOP = "fink_deploy", "fink_stop"
 # What a run of it that goes well, with the form's own way of submission, has no need of.
 NOT_NEEDED = {"submit.spark_submit": "skipped", "diagnose_failure": "skipped"}
 

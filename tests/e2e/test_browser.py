@@ -6,14 +6,13 @@ import pytest
 
 from testbed.browser import person_at
 from testbed.places import ROOT
-from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night
+from tests.e2e.driving import DEPLOY, STOP, drivers, kubectl, unused_night
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
 
 NIGHT = unused_night(9)
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"browser_{time.time():.0f}"
-STOP = "fink_stop"
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from fink_k8s.adapters.images import resolve
 from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.adapters.streams import ensure_stream
 from fink_k8s.core.manifests import make_spark_application
+from fink_k8s.core.prometheus import SCRAPED
 from fink_k8s.core.names import pod_selector
 from fink_k8s.core.releases import releases_from
 from fink_k8s.core.requests import RbacMode, StreamRequest
@@ -137,6 +138,8 @@ def test_both_ways_give_the_same_pods(submit, settings, account, kubernetes):
         assert mine == operators
         contexts = [c["securityContext"] for c in mine["spec"]["containers"]]
         assert all(one["readOnlyRootFilesystem"] for one in contexts)
+    for pod in (pods[one.night]["driver"] for one in (BY_SUBMIT, BY_OPERATOR)):
+        assert SCRAPED.items() <= pod["metadata"]["annotations"].items()
 
 
 def test_without_its_rights_it_is_one_line_that_names_the_remedy(submit, settings):

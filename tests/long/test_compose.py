@@ -23,6 +23,7 @@ from testbed.servers import docker
 from tests.e2e.driving import (
     DEPLOY,
     NOT_NEEDED,
+    STOP,
     Fink,
     application,
     drivers,
@@ -122,7 +123,11 @@ def deployed(fink, up):
     known = fink.client.runs(DEPLOY)
     with person_at(up) as person:
         person.open_dag(DEPLOY)
-        person.send(person.open_form(), night=NIGHT, topic=TOPIC)
+        form = person.open_form()
+        person.send(form, night="2026-1", topic=TOPIC)
+        assert "param night" in person.refusal(form)
+        assert fink.client.runs(DEPLOY) == known, "a refused form starts nothing"
+        person.send(form, night=NIGHT, topic=TOPIC)
         run_id = fink.client.wait_for_new_run(DEPLOY, known)
     for _ in fink.client.follow(DEPLOY, run_id, 900):
         pass
@@ -288,6 +293,25 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(
     assert tries["check_prerequisites"] > 1
     counts = store.counts(NIGHT)
     assert (counts.read, counts.stored, counts.set_aside) == (500, 492, 8)
+
+
+def test_a_stream_is_looked_into_and_stopped_in_the_browser(up, deployed, fink):
+    fink.produce(TOPIC, 20)
+    run = fink.run(DEPLOY, night=NIGHT, topic=TOPIC)
+    assert run.state == "success"
+    known = fink.client.runs(STOP)
+    with person_at(up) as person:
+        person.follow_run(DEPLOY, run.run_id, "Success", seconds=30)
+        person.follow_link(DEPLOY, run.run_id, "submit.submit_application", "Spark UI")
+        assert "Spark Jobs" in person.page.title()
+        assert f"/streams/{STREAM}/ui/" in person.page.url
+        person.open_dag(STOP)
+        person.send(person.open_form(), night=NIGHT)
+        run_id = fink.client.wait_for_new_run(STOP, known)
+        for _ in fink.client.follow(STOP, run_id, 300):
+            pass
+        person.follow_run(STOP, run_id, "Success", seconds=30)
+    assert STREAM not in kubectl("get", "sparkapplications,pods", "-o", "name")
 
 
 def test_down_leaves_nothing(up):

@@ -366,7 +366,6 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
         assert time.monotonic() < deadline
         time.sleep(1)
     looked = fink.run("fink_health")
-    assert looked.state == "success"
     assert "vanished" not in looked.log("look_at_streams"), "it was asked to end"
 
 
