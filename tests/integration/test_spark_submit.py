@@ -17,8 +17,8 @@ from fink_k8s.adapters.images import resolve
 from fink_k8s.adapters.rights import ensure_rights
 from fink_k8s.adapters.streams import ensure_stream
 from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.prometheus import SCRAPED
 from fink_k8s.core.names import pod_selector
+from fink_k8s.core.prometheus import SCRAPED
 from fink_k8s.core.releases import releases_from
 from fink_k8s.core.requests import RbacMode, StreamRequest
 from fink_k8s.core.settings import load_settings
