@@ -12,6 +12,8 @@ from fink_k8s.core.requests import StreamRequest
 from fink_k8s.core.settings import Settings
 
 OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"
+_UNKNOWN_BEFORE = ("max_offsets_per_trigger", "spark_log_level")
+"""Fields that have no flag in the older generation."""
 
 
 def arguments_of(
@@ -20,7 +22,8 @@ def arguments_of(
     """Return the words after the program's name; `flags` is what Fink's own code takes.
 
     Raises:
-        InvalidRequest: this project's job does not read the alerts of that survey.
+        InvalidRequest: this project's job does not read the alerts of that survey, or the program
+            has no flag for what is asked for; the message names the field.
     """
     given = {
         "-servers": settings.kafka_servers,
@@ -33,6 +36,7 @@ def arguments_of(
     }
     prefix = settings.store.url
     if flags is Flags.PATHS and main_file != OWN_MAIN_FILE:
+        _check_sayable(request)
         given["-rawdatapath"] = f"{prefix}/raw/{request.night}"
         given["-checkpointpath_raw"] = f"{prefix}/raw_checkpoint/{request.night}"
     else:
@@ -47,6 +51,15 @@ def arguments_of(
 def prefix_in(flags: dict[str, str]) -> str:
     """Return where a stream with these flags writes, as FINK_STORE_PREFIX says it, or nothing."""
     return flags.get("-online_data_prefix") or flags.get("-rawdatapath", "").rpartition("/raw/")[0]
+
+
+def _check_sayable(request: StreamRequest) -> None:
+    for name in _UNKNOWN_BEFORE:
+        usual = StreamRequest.model_fields[name].default
+        if getattr(request, name) != usual:
+            raise InvalidRequest(
+                f"{name}: Fink's own code of this release has no flag for it; leave it at {usual}"
+            )
 
 
 def _schema_of(request: StreamRequest, main_file: str) -> str:

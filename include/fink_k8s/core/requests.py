@@ -188,7 +188,9 @@ class StreamRequest(Request):
     @field_validator("schema_file")
     @classmethod
     def _check_schema_file(cls, value: str) -> str:
-        return checked(relative_path_from, value.removeprefix("/")) and value if value else ""
+        if value:
+            checked(relative_path_from, value.removeprefix("/"))
+        return value
 
     @field_validator("driver_memory", "executor_memory")
     @classmethod

@@ -53,6 +53,14 @@ def test_finks_code_of_2_4_is_given_paths_and_no_flag_that_it_refuses():
     assert given["-checkpointpath_raw"] == "s3a://fink/online/raw_checkpoint/20260101"
 
 
+@pytest.mark.parametrize("field", [{"max_offsets_per_trigger": 9}, {"spark_log_level": "INFO"}])
+def test_what_2_4_has_no_flag_for_is_refused_by_name(field):
+    [name] = field
+    with pytest.raises(InvalidRequest, match=f"{name}: .* no flag for it; leave it at "):
+        flags(generation=Flags.PATHS, **field)
+    assert flags(OWN_MAIN_FILE, Flags.PATHS, **field)
+
+
 @pytest.mark.parametrize("generation", Flags)
 def test_this_project_s_job_reads_what_it_is_given_on_any_release(generation):
     given = flags(OWN_MAIN_FILE, generation)
