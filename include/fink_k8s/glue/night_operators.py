@@ -10,11 +10,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.streams import KIND, Submission, holders, observe
-from fink_k8s.core.health import Verdict, assess
+from fink_k8s.adapters.streams import KIND, Submission, holders
 from fink_k8s.core.manifests import hash_of, spec_hash
-from fink_k8s.core.names import ANNOTATION_SPEC_HASH
+from fink_k8s.core.names import ANNOTATION_SPEC_HASH, driver_pod_name
 from fink_k8s.core.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Seen, Sign
+from fink_k8s.core.remains import is_alive
 from fink_k8s.core.requests import IfDiffers, SubmitWith
 from fink_k8s.core.restarts import (
     Restart,
@@ -188,8 +188,8 @@ class WatchNightOperator(BaseOperator):
             return self._take_up(context, _ended(death))
         with airflow_failures():
             there = self._cluster()
-            if assess(observe(there, self.namespace, self.stream)).verdict is Verdict.HEALTHY:
-                self.log.info("stream %s is well again", self.stream)
+            if self._has_other_driver(there, death):
+                self.log.info("stream %s has a new driver already", self.stream)
                 return self._watch(context)
             found = holders(there, self.namespace, self.stream)
             left = {one.there["metadata"]["uid"] for one in found}
@@ -213,6 +213,13 @@ class WatchNightOperator(BaseOperator):
             kwargs={"death": death},
             timeout=LONGEST_WAIT,
         )
+
+    def _has_other_driver(self, there: Cluster, death: dict[str, Any]) -> bool:
+        """Tell whether a driver lives that is younger than the one that died: the operator's."""
+        driver = there.find("Pod", driver_pod_name(self.stream), self.namespace)
+        if not death["born"] or driver is None or not is_alive(driver):
+            return False
+        return bool(driver["metadata"]["creationTimestamp"] > death["born"])
 
     def resume_start(
         self, context: Any, event: dict[str, Any], death: dict[str, Any]

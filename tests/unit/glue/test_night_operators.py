@@ -184,15 +184,26 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_left_where_the_stream_was
     deferred_by(operator().execute, state=state)  # it is cleared by a person who wants it again
 
 
-def test_one_that_is_well_again_after_the_pause_is_let_live(cluster):
-    """The way to its metrics was cut, or the operator has started the driver anew."""
+@pytest.mark.parametrize(
+    ("born", "phase", "is_ended"),
+    [
+        ("2026-01-01T20:00:00Z", "Running", False),
+        ("2026-01-01T20:00:10Z", "Running", True),
+        ("2026-01-01T20:00:00Z", "Failed", True),
+        ("", "Running", True),
+    ],
+)
+def test_a_driver_that_the_operator_has_started_in_the_pause_is_let_live(
+    cluster, born, phase, is_ended
+):
     cluster.put(there())
-    pause = deferred_by(operator().resume, event("died"))
-    cluster.all_pods.append(driver_pod(STREAM, "Running"))
-    cluster.metrics = {"gauges": {"app.driver.spark.streaming.q.latency": {"value": 0}}}
+    pause = deferred_by(operator().resume, event("died", born=born))
+    driver = driver_pod(STREAM, phase)
+    driver["metadata"]["creationTimestamp"] = "2026-01-01T20:00:10Z"
+    cluster.all_pods.append(driver)
     again = deferred_by(operator().resume_after_pause, None, *pause.kwargs.values())
     assert isinstance(again.trigger, NightTrigger)
-    assert cluster.ended == []
+    assert bool(cluster.ended) is is_ended
 
 
 def test_a_stream_without_query_is_ended_before_it_is_started_anew(cluster):
