@@ -9,7 +9,8 @@ stops it, and proves by offsets and rows that every alert of the night is stored
 the night's opening, with what FINK_NIGHT_FORM fills in below. By hand for another night or survey.
 
 **To end it early:** mark the task `watch_until_end` as success. Late alerts are then waited for,
-the stream is stopped, and the night is proved. `fink_stop` ends the stream alone: this run then
+the stream is stopped, and the night is proved (where `when_killed` is `stop`, the stream is stopped
+at once, and late alerts are not waited for). `fink_stop` ends the stream alone: this run then
 fails, for it cannot know why, and nothing is proved.
 
 **While it runs** no worker is held, and whatever happens to Airflow, the stream goes on: the next
