@@ -76,12 +76,10 @@ def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
         log.warning(_UNNOTED, error)
 
 
-async def note_stop_by_trigger(namespace: str, stream: str, now: datetime) -> None:
-    """Note it as `note_stop` does, from a trigger, which is given no context of its task."""
+def note_stop_by_trigger(namespace: str, stream: str, now: datetime) -> None:
+    """Note it as `note_stop` does, from a trigger's thread, which has no context of its task."""
     try:
-        await AssetStateStoreAccessor(name=HEALTH.name).aset(
-            _stop_of(namespace, stream), now.isoformat()
-        )
+        AssetStateStoreAccessor(name=HEALTH.name).set(_stop_of(namespace, stream), now.isoformat())
     except Exception as error:
         log.warning(_UNNOTED, error)
 

@@ -1,6 +1,5 @@
 """`fink_health` run by run: what it says of each stream, whom it tells, and when it is red."""
 
-import asyncio
 import json
 import threading
 import time
@@ -302,12 +301,12 @@ def test_a_stop_by_a_trigger_is_noted_too(monkeypatch, state):
         def __init__(self, name):
             assert name == "fink_health"
 
-        async def aset(self, key, value):
+        def set(self, key, value):
             state.set(key, value)
 
     monkeypatch.setattr(health_notes, "AssetStateStoreAccessor", Accessor)
     before = datetime.now(UTC)
-    asyncio.run(health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC)))
+    health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC))
     assert health_notes.was_stopped("spark", STREAM, before)
 
 
@@ -317,5 +316,5 @@ def test_a_stop_that_a_trigger_cannot_note_is_done_all_the_same(monkeypatch, cap
             raise RuntimeError("no supervisor")
 
     monkeypatch.setattr(health_notes, "AssetStateStoreAccessor", Accessor)
-    asyncio.run(health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC)))
+    health_notes.note_stop_by_trigger("spark", STREAM, datetime.now(UTC))
     assert "will report a stream that vanished: no supervisor" in caplog.text

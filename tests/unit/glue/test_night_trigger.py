@@ -1,6 +1,8 @@
 """The trigger watches a night, notes restarts, looks at the lag, and leaves the stream alone."""
 
 import asyncio
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -199,16 +201,37 @@ def test_a_stream_that_dies_while_it_is_drained_has_died(event_of):
 def test_a_kill_of_the_task_does_what_the_form_said(cluster, monkeypatch, when_killed, asked):
     ended, noted = [], []
 
-    async def note_stop_by_trigger(namespace, stream, now):
-        noted.append(stream)
-
-    monkeypatch.setattr(night_trigger, "note_stop_by_trigger", note_stop_by_trigger)
+    monkeypatch.setattr(
+        night_trigger, "note_stop_by_trigger", lambda namespace, stream, now: noted.append(stream)
+    )
     monkeypatch.setattr(
         night_trigger, "ask_to_end", lambda cluster, namespace, stream, manner: ended.append(stream)
     )
     trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), when_killed=when_killed)
     asyncio.run(trigger.on_kill())
     assert ended == noted == asked
+
+
+def test_a_stop_that_has_begun_is_not_broken_off_by_a_second_cancellation(cluster, monkeypatch):
+    """Airflow cancels a trigger at each of its turns until it is gone."""
+    begun, noted = threading.Event(), threading.Event()
+
+    def ask_to_end(*_):
+        begun.set()
+        time.sleep(0.2)
+
+    monkeypatch.setattr(night_trigger, "ask_to_end", ask_to_end)
+    monkeypatch.setattr(night_trigger, "note_stop_by_trigger", lambda *_: noted.set())
+    trigger = NightTrigger("c", "ns", STREAM, LATER.isoformat(), when_killed="stop")
+
+    async def kill_twice():
+        killing = asyncio.create_task(trigger.on_kill())
+        await asyncio.to_thread(begun.wait, 5)
+        killing.cancel()
+        await asyncio.gather(killing, return_exceptions=True)
+
+    asyncio.run(kill_twice())
+    assert noted.wait(5)
 
 
 def test_it_comes_back_from_the_database_as_it_went():
