@@ -5,7 +5,7 @@ Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-brok
 """
 
 from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.images import CODE_HOME, OWN_MAIN_FILE
+from fink_k8s.core.images import CODE_HOME, OWN_MAIN_FILE, path_in_image
 from fink_k8s.core.names import topic_pattern
 from fink_k8s.core.releases import Flags
 from fink_k8s.core.requests import StreamRequest
@@ -68,6 +68,5 @@ def _schema_of(request: StreamRequest, main_file: str) -> str:
     if is_own and request.survey.refusal:
         raise InvalidRequest(request.survey.refusal)
     if request.schema_file:
-        is_whole = request.schema_file.startswith("/")
-        return request.schema_file if is_whole else f"{CODE_HOME}/{request.schema_file}"
+        return path_in_image(request.schema_file)
     return f"{OWN_SCHEMAS}/{request.survey.schema}" if is_own else ""

@@ -8,7 +8,13 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.fields import PLATFORM, Request, checked
 from fink_k8s.core.settings import is_image_tag
-from fink_k8s.core.sources import is_git_address, relative_path_from, revision_from, source_from
+from fink_k8s.core.sources import (
+    image_path_from,
+    is_git_address,
+    relative_path_from,
+    revision_from,
+    source_from,
+)
 
 Coordinates = Annotated[
     str, Field(pattern=r"^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+$", max_length=200)
@@ -76,9 +82,7 @@ class ImageChoice(Request):
     @field_validator("main_file")
     @classmethod
     def _check_main_file(cls, value: str) -> str:
-        if value:
-            checked(relative_path_from, value.removeprefix("/"))
-        return value
+        return value if value == "" else checked(image_path_from, value)
 
     @property
     def builds_image(self) -> bool:

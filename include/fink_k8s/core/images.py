@@ -58,11 +58,14 @@ def chosen_jars(request: ImageRequest, settings: Settings, release: Release) -> 
 
 def main_file_of(request: ImageRequest) -> str:
     """Return the program in the image that is stream2raw."""
-    if request.main_file.startswith("/"):
-        return request.main_file
-    if request.fink_source:
-        return f"{CODE_HOME}/{request.main_file or FINK_MAIN_FILE}"
+    if request.fink_source or request.main_file:
+        return path_in_image(request.main_file or FINK_MAIN_FILE)
     return OWN_MAIN_FILE
+
+
+def path_in_image(path: str) -> str:
+    """Return the absolute path of one that is absolute, or below Fink's code."""
+    return path if path.startswith("/") else f"{CODE_HOME}/{path}"
 
 
 def tag_of(request: ImageChoice, release: Release) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fink_k8s.core.fields import PLATFORM, Request, checked
 from fink_k8s.core.image_request import ImageAction, ImageRequest
 from fink_k8s.core.names import night_from, parse_stream_name, stream_name, topic_from
-from fink_k8s.core.sources import relative_path_from
+from fink_k8s.core.sources import image_path_from
 from fink_k8s.core.surveys import Survey, default_topic
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
@@ -188,9 +188,7 @@ class StreamRequest(Request):
     @field_validator("schema_file")
     @classmethod
     def _check_schema_file(cls, value: str) -> str:
-        if value:
-            checked(relative_path_from, value.removeprefix("/"))
-        return value
+        return value if value == "" else checked(image_path_from, value)
 
     @field_validator("driver_memory", "executor_memory")
     @classmethod

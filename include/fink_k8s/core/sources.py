@@ -94,6 +94,12 @@ def relative_path_from(text: str) -> str:
     return text
 
 
+def image_path_from(text: str) -> str:
+    """Check that `text` is a path in an image, absolute or below Fink's code, and return it."""
+    relative_path_from(text.removeprefix("/"))
+    return text
+
+
 def revision_from(text: str) -> str:
     """Check that `text` can be a branch, a tag or a commit of git, and return it."""
     # HEAD would be that of the copy on the worker, not the address's own.

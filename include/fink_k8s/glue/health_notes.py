@@ -24,10 +24,11 @@ _ASKED_FOR = timedelta(hours=2)
 
 
 class HealthNotes:
-    """The notes of one namespace."""
+    """The notes of one namespace; in no task, with a `state` of the asset's own."""
 
-    def __init__(self, namespace: str) -> None:
-        self._state: Any = get_current_context()["asset_state_store"][HEALTH]
+    def __init__(self, namespace: str, state: Any = None) -> None:
+        there = get_current_context()["asset_state_store"][HEALTH] if state is None else state
+        self._state: Any = there
         self._namespace = namespace
 
     def board(self) -> Board:
@@ -59,7 +60,7 @@ class HealthNotes:
         return datetime.fromisoformat(at) if at else None
 
     def _stop_of(self, stream: str) -> str:
-        return _stop_of(self._namespace, stream)
+        return f"stop/{self._namespace}/{stream}"
 
 
 def was_stopped(namespace: str, stream: str, since: datetime) -> bool:
@@ -79,10 +80,7 @@ def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
 def note_stop_by_trigger(namespace: str, stream: str, now: datetime) -> None:
     """Note it as `note_stop` does, from a trigger's thread, which has no context of its task."""
     try:
-        AssetStateStoreAccessor(name=HEALTH.name).set(_stop_of(namespace, stream), now.isoformat())
+        state = AssetStateStoreAccessor(name=HEALTH.name)
+        HealthNotes(namespace, state).note_stop([stream], now)
     except Exception as error:
         log.warning(_UNNOTED, error)
-
-
-def _stop_of(namespace: str, stream: str) -> str:
-    return f"stop/{namespace}/{stream}"

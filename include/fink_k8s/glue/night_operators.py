@@ -160,7 +160,7 @@ class WatchNightOperator(BaseOperator):
         if self._was_stopped(context, event):
             return _ended(event)
         if event["sign"] == Sign.DIED:
-            return {**event}
+            return event
         # Whoever has not seen it live takes it to have lived: a crash loop is seen.
         lived = event["lived_s"] or (utc_now() - self._begun(context, event)).total_seconds()
         return {**event, "sign": Sign.DIED, "reason": UNSEEN, "lived_s": lived}

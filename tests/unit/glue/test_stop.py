@@ -35,7 +35,7 @@ def test_what_did_not_end_is_diagnosed_and_nothing_else(monkeypatch):
 @pytest.mark.parametrize(
     ("chosen", "outcomes", "why"),
     [
-        (CHOSEN[:1], [{"stream": "a", "line": "a: ended"}], "all have ended"),
+        (CHOSEN, [{"stream": name, "line": ""} for name in "ab"], "all have ended"),
         ([], None, "all have ended"),
         (None, None, "find_streams says why"),
     ],
