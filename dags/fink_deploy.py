@@ -30,10 +30,10 @@ this run.
 
 from airflow.sdk import chain, dag
 
-from fink_k8s.core.requests import DeployRequest
+from fink_k8s.core.stream.stream_request import DeployRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

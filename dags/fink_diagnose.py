@@ -21,10 +21,10 @@ is a warning in its log and a line in the report, not a failure.
 
 from airflow.sdk import dag
 
-from fink_k8s.core.requests import DiagnoseRequest
+from fink_k8s.core.stream.stream_request import DiagnoseRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

@@ -23,10 +23,10 @@ that nobody took is an error line in the log, and is sent again with the next ru
 
 from airflow.sdk import dag
 
-from fink_k8s.core.health_request import HealthRequest
+from fink_k8s.core.health.health_request import HealthRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag, health_interval
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag, health_interval
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

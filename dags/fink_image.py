@@ -37,10 +37,10 @@ answer. The stage needs a Docker engine on the worker (`DOCKER_HOST`, `DOCKER_TL
 
 from airflow.sdk import dag
 
-from fink_k8s.core.image_request import ImageRequest
+from fink_k8s.core.image.image_request import ImageRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

@@ -33,10 +33,10 @@ it is adopted, or started where it ended.
 
 from airflow.sdk import chain, dag
 
-from fink_k8s.core.night_request import NightRequest
+from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import NIGHT_DEFAULTS, Tag
-from fink_k8s.glue.timetables import night_form, night_schedule
+from fink_k8s.glue.base.dag_defaults import NIGHT_DEFAULTS, Tag
+from fink_k8s.glue.night.timetable import night_form, night_schedule
 
 
 @dag(

@@ -19,10 +19,10 @@ the connection `kubernetes_admin`: whoever grants a right must hold it.
 
 from airflow.sdk import dag
 
-from fink_k8s.core.requests import RbacRequest
+from fink_k8s.core.stream.stream_request import RbacRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

@@ -26,10 +26,10 @@ driver that was asked goes on ending.
 
 from airflow.sdk import dag
 
-from fink_k8s.core.stop_request import StopRequest
+from fink_k8s.core.stop.stop_request import StopRequest
 from fink_k8s.glue import stages
-from fink_k8s.glue.defaults import DAG_DEFAULTS, Tag
-from fink_k8s.glue.form import form_of
+from fink_k8s.glue.base.dag_defaults import DAG_DEFAULTS, Tag
+from fink_k8s.glue.base.form import form_of
 
 
 @dag(

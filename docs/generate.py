@@ -36,7 +36,7 @@ def catalogue() -> str:
 
 def configuration() -> str:
     """Return the table of settings and connections."""
-    from fink_k8s.core.settings import ENV_PREFIX, Settings
+    from fink_k8s.core.config.settings import ENV_PREFIX, Settings
 
     lines = [NOTE, "# Configuration\n", _ONCE]
     lines += ["| variable | default | meaning |", "|---|---|---|"]
@@ -52,7 +52,7 @@ def configuration() -> str:
 def compatibility() -> str:
     """Return the compatibility matrix."""
     from docs.matrix import MATRIX, page
-    from fink_k8s.core.releases import releases_from
+    from fink_k8s.core.config.releases import releases_from
 
     return NOTE + "\n" + page(releases_from(MATRIX.read_text()))
 

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.releases import Release, Releases, releases_from
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.config.releases import Release, Releases, releases_from
 
 MATRIX = Path(__file__).resolve().parents[1] / "include/releases.yaml"
 _INTRO = """\

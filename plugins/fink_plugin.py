@@ -7,13 +7,13 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from fink_k8s.glue.links import UI_PREFIX, NightReportLink, SparkUiLink, night_report_path
-from fink_k8s.glue.timetables import NightTimetable
+from fink_k8s.glue.base.links import UI_PREFIX, NightReportLink, SparkUiLink, night_report_path
+from fink_k8s.glue.night.timetable import NightTimetable
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
     """Serve the pages; only the web server ever calls this, and loads what it needs."""
-    from fink_k8s.glue.web.app import app
+    from fink_k8s.glue.pages import app
 
     await app(scope, receive, send)
 

@@ -60,8 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _prepare(tag: str, say: Callable[[str], None]) -> None:
     # The testbed comes up without the project on its path; only the matrix is the project's.
-    from fink_k8s.core.errors import InvalidRequest
-    from fink_k8s.core.releases import releases_from
+    from fink_k8s.core.base.errors import InvalidRequest
+    from fink_k8s.core.config.releases import releases_from
 
     try:
         release = releases_from(RELEASES.read_text()).get(tag)

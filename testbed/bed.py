@@ -20,7 +20,7 @@ from testbed.places import (
 from testbed.process import TestbedError, last_lines, recorded, running, stop
 
 if TYPE_CHECKING:
-    from fink_k8s.core.releases import Release
+    from fink_k8s.core.config.releases import Release
 
 # What a cluster remembers ends with it; images that were built and pushed stay.
 FORGOTTEN = ("etcd", "kubelet", "kafka", "s3", "containerd", "pod-logs")

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fink_k8s.adapters.distribution import ensure_jars
-from fink_k8s.core.releases import Release, releases_from
-from fink_k8s.core.settings import Settings
+from fink_k8s.adapters.image.distribution import ensure_jars
+from fink_k8s.core.config.releases import Release, releases_from
+from fink_k8s.core.config.settings import Settings
 from testbed import bed, builds, own_images, pins
 from testbed.builds import key_of
 from testbed.places import (

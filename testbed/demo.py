@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.releases import releases_from
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.config.releases import releases_from
 from testbed import bed, pins
 from testbed.airflow import Airflow, AirflowClient, AirflowDownError, RefusedFormError
 from testbed.alerts.__main__ import make_topic
@@ -170,8 +170,8 @@ def count_alerts(
     say: Any,
 ) -> None:
     """Wait until all that was sent has been read, and compare the counts."""
-    from fink_k8s.adapters.storage import open_store
-    from fink_k8s.core.settings import Settings
+    from fink_k8s.adapters.store.raw_store import open_store
+    from fink_k8s.core.config.settings import Settings
 
     environment = bed.environment()
     settings = Settings(

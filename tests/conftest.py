@@ -40,7 +40,7 @@ def environment():
 @pytest.fixture(scope="session")
 def matrix():
     """Return the compatibility matrix."""
-    from fink_k8s.core.releases import releases_from
+    from fink_k8s.core.config.releases import releases_from
     from testbed.places import RELEASES
 
     return releases_from(RELEASES.read_text())
@@ -55,8 +55,8 @@ def release(matrix):
 @pytest.fixture(scope="session")
 def spark_parts(environment, release):
     """Return the current release's SPARK_HOME and its folder of jars."""
-    from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
-    from fink_k8s.core.settings import load_settings
+    from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
+    from fink_k8s.core.config.settings import load_settings
 
     settings = load_settings()
     return ensure_distribution(settings, release, print), ensure_jars(settings, release, print)
@@ -73,8 +73,8 @@ def kubernetes(environment):
 @pytest.fixture(scope="session")
 def store(environment):
     """Return the raw store."""
-    from fink_k8s.adapters.storage import open_store
-    from fink_k8s.core.settings import load_settings
+    from fink_k8s.adapters.store.raw_store import open_store
+    from fink_k8s.core.config.settings import load_settings
 
     return open_store(
         load_settings(),
@@ -86,7 +86,7 @@ def store(environment):
 @pytest.fixture(scope="session")
 def settings(environment):
     """Return the testbed's settings."""
-    from fink_k8s.core.settings import load_settings
+    from fink_k8s.core.config.settings import load_settings
 
     return load_settings()
 
@@ -94,9 +94,9 @@ def settings(environment):
 @pytest.fixture
 def bed(kubernetes, settings, store):
     """Return the testbed's systems in one; streams put into `ended` are deleted afterwards."""
-    from fink_k8s.adapters.cluster import Cluster
-    from fink_k8s.adapters.rights import ensure_rights
-    from fink_k8s.core.requests import RbacMode
+    from fink_k8s.adapters.base.cluster import Cluster
+    from fink_k8s.adapters.stream.rights import ensure_rights
+    from fink_k8s.core.stream.stream_request import RbacMode
     from tests.integration.trouble import delete
 
     cluster = Cluster(kubernetes)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fink_k8s.core.counts import NightCounts
-from fink_k8s.core.night_facts import NightFacts, OffsetRange
-from fink_k8s.core.night_lag import LagPoint
-from fink_k8s.core.restarts import Restart
+from fink_k8s.core.night.night_counts import NightCounts
+from fink_k8s.core.night.night_facts import NightFacts, OffsetRange
+from fink_k8s.core.night.night_lag import LagPoint
+from fink_k8s.core.stream.restarts import Restart
 
 START = datetime(2026, 1, 1, 18, tzinfo=UTC)
 END = START + timedelta(hours=10)

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import httpx
 
-from fink_k8s.adapters.cluster import Access
-from fink_k8s.core.errors import Conflict
-from fink_k8s.core.names import labels_of, parse_stream_name
+from fink_k8s.adapters.base.cluster import Access
+from fink_k8s.core.base.errors import Conflict
+from fink_k8s.core.base.names import labels_of, parse_stream_name
 
 OWN_SCHEMA = str(Path(__file__).parents[1] / "include/stream2raw/schemas/ztf_3p3.avsc")
 
 
 class FakeCluster:
-    """What `fink_k8s.adapters.cluster.Cluster` offers, over a dict of objects.
+    """What `fink_k8s.adapters.base.cluster.Cluster` offers, over a dict of objects.
 
     `rights` holds what any account may do, as (verb, resource, namespace). A deleted object is
     seen `lingers` more times, as one with finalizers is. `ended` records (name, grace) of what was
@@ -302,7 +302,7 @@ class FakeDocker:
 
 
 class FakeArrivals:
-    """What `fink_k8s.adapters.alerts.Arrivals` offers, over when each alert came, by partition.
+    """What `broker.Arrivals` offers, over when each alert came, by partition.
 
     Partition p holds the offsets from `begins[p]` on. `asked` counts the questions to the brokers.
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 
-FOLDER = Path(__file__).parent / "unit/core/evidence"
+FOLDER = Path(__file__).parent / "unit/core/diagnosis/evidence"
 LOG_LINES, LINE_LENGTH, EVENTS = 60, 600, 12
 
 

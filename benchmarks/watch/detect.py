@@ -16,15 +16,15 @@ from typing import Any
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.images import ensure_image, resolve
-from fink_k8s.adapters.rights import ensure_rights
-from fink_k8s.core.errors import InvalidRequest
-from fink_k8s.core.manifests import canonical_json, make_spark_application, spec_hash
-from fink_k8s.core.names import ANNOTATION_SPEC_HASH, driver_pod_name
-from fink_k8s.core.releases import Release, releases_from
-from fink_k8s.core.requests import RbacMode, StreamRequest
-from fink_k8s.core.settings import Settings, load_settings
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.image.image_build import ensure_image, resolve
+from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, driver_pod_name
+from fink_k8s.core.config.releases import Release, releases_from
+from fink_k8s.core.config.settings import Settings, load_settings
+from fink_k8s.core.stream.manifests import canonical_json, make_spark_application, spec_hash
+from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed import bed
 from testbed.airflow import FINISHED, Airflow, AirflowClient
 from testbed.alerts.__main__ import make_topic
@@ -149,7 +149,7 @@ def _image(settings: Settings, release: Release) -> str:
     except InvalidRequest:
         import docker
 
-        from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
+        from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
 
         engine = docker.APIClient(os.environ["DOCKER_HOST"], timeout=600)
         home = ensure_distribution(settings, release, print)

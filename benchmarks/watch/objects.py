@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from fink_k8s.adapters.cluster import GROUP, PLURAL, VERSION, Cluster
-from fink_k8s.core.names import driver_pod_name, labels_of, stream_name
+from fink_k8s.adapters.base.cluster import GROUP, PLURAL, VERSION, Cluster
+from fink_k8s.core.base.names import driver_pod_name, labels_of, stream_name
 from testbed import pins
 from testbed.places import ROOT
 

@@ -44,7 +44,7 @@ class Requests:
 
 def ours(namespace: str, streams: Iterable[str]) -> list[Any]:
     """Return what `WatchNightOperator` defers to, for each stream."""
-    from fink_k8s.glue.night_trigger import NightTrigger
+    from fink_k8s.glue.night.night_trigger import NightTrigger
 
     until = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     return [NightTrigger(CONNECTION, namespace, stream, until) for stream in streams]

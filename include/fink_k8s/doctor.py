@@ -9,7 +9,7 @@ import sys
 def main() -> int:
     """Print a line for each check, the remedy below it; return 1 where something is missing."""
     try:
-        from fink_k8s.glue.doctor import examine
+        from fink_k8s.glue.preflight.installation_checks import examine
     except ImportError as error:
         print(f"missing  library: {error}")  # noqa: T201
         print("         mend it: put include/ on PYTHONPATH; rebuild the image by `make up`")  # noqa: T201

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from docs.generate import ROOT
-from fink_k8s.glue.assets import RAW_NIGHTS
+from fink_k8s.glue.base.assets import RAW_NIGHTS
 from tests.facts import facts_of
 
 

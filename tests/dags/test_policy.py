@@ -10,21 +10,22 @@ from airflow.sdk import TriggerRule
 from airflow.sdk.exceptions import AirflowFailException
 
 from docs.generate import ROOT
-from fink_k8s.core import image_request, requests
-from fink_k8s.core.health_request import HealthRequest
-from fink_k8s.core.night_request import NightRequest
-from fink_k8s.core.stop_request import StopRequest
-from fink_k8s.glue.defaults import Tag
-from fink_k8s.glue.form import request_from
+from fink_k8s.core.health.health_request import HealthRequest
+from fink_k8s.core.image import image_request
+from fink_k8s.core.night.night_request import NightRequest
+from fink_k8s.core.stop.stop_request import StopRequest
+from fink_k8s.core.stream import stream_request
+from fink_k8s.glue.base.dag_defaults import Tag
+from fink_k8s.glue.base.form import request_from
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 DAG_IDS = [file.stem for file in FILES]
 HEADINGS = ("**When to run it:**", "**Safe to repeat:**", "**Success:**", "**If it fails:**")
 REQUESTS = {
-    "fink_deploy": requests.DeployRequest,
-    "fink_rbac": requests.RbacRequest,
+    "fink_deploy": stream_request.DeployRequest,
+    "fink_rbac": stream_request.RbacRequest,
     "fink_image": image_request.ImageRequest,
-    "fink_diagnose": requests.DiagnoseRequest,
+    "fink_diagnose": stream_request.DiagnoseRequest,
     "fink_stop": StopRequest,
     "fink_night": NightRequest,
     "fink_health": HealthRequest,
@@ -136,13 +137,13 @@ def test_fink_deploy_is_the_chain_that_its_page_promises(bag):
             assert before <= tasks[task].upstream_task_ids
 
 
-@pytest.mark.parametrize("way", [None, *requests.SubmitWith])
+@pytest.mark.parametrize("way", [None, *stream_request.SubmitWith])
 def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
     from airflow.sdk.exceptions import AirflowSkipException
 
     tasks = {
-        requests.SubmitWith.SPARK_OPERATOR: "submit.submit_application",
-        requests.SubmitWith.SPARK_SUBMIT: "submit.spark_submit",
+        stream_request.SubmitWith.SPARK_OPERATOR: "submit.submit_application",
+        stream_request.SubmitWith.SPARK_SUBMIT: "submit.spark_submit",
     }
     ran = []
     for one, task_id in tasks.items():
@@ -153,7 +154,7 @@ def test_of_the_ways_to_submit_only_the_one_that_is_asked_for_runs(bag, way):
             ran.append(one)
         except AirflowSkipException:
             continue
-    assert ran == [way or requests.SubmitWith.SPARK_OPERATOR]
+    assert ran == [way or stream_request.SubmitWith.SPARK_OPERATOR]
 
 
 def test_fink_night_is_the_chain_that_its_page_promises(bag):
@@ -209,7 +210,7 @@ def test_the_diagnosis_of_a_failed_run_leaves_it_failed(bag):
     assert task.retries == 0
 
 
-@pytest.mark.parametrize("stage", [*requests.Stage])
+@pytest.mark.parametrize("stage", [*stream_request.Stage])
 def test_each_stage_can_be_skipped_from_the_form(bag, stage):
     from airflow.sdk.exceptions import AirflowSkipException
 
@@ -221,9 +222,9 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
         except AirflowSkipException:
             skipped.add(task.task_id.partition(".")[0])
     expected = {
-        requests.Stage.PREFLIGHT: "check_prerequisites",
-        requests.Stage.STORE: "prepare_store",
-        requests.Stage.HEALTHY: "wait_until_healthy",
-        requests.Stage.FIRST_BATCH: "wait_for_first_batch",
+        stream_request.Stage.PREFLIGHT: "check_prerequisites",
+        stream_request.Stage.STORE: "prepare_store",
+        stream_request.Stage.HEALTHY: "wait_until_healthy",
+        stream_request.Stage.FIRST_BATCH: "wait_for_first_batch",
     }
     assert skipped == {expected.get(stage, stage.value)}

@@ -6,10 +6,10 @@ import subprocess
 import pytest
 
 from docs.generate import ROOT, pages
+from fink_k8s.core.config.night_windows import topics_from, windows_from
+from fink_k8s.core.config.surveys import Survey
 from fink_k8s.core.diagnosis import Category
-from fink_k8s.core.night_request import night_form_from
-from fink_k8s.core.nights import topics_from, windows_from
-from fink_k8s.core.surveys import Survey
+from fink_k8s.core.night.night_request import night_form_from
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TRACKED = subprocess.run(

@@ -1,7 +1,7 @@
 import pytest
 
 from docs.matrix import MATRIX, main, page
-from fink_k8s.core.releases import releases_from
+from fink_k8s.core.config.releases import releases_from
 
 RELEASES = releases_from(MATRIX.read_text())
 

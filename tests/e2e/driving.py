@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from fink_k8s.adapters.storage import NightCounts, Store
-from fink_k8s.core.names import pod_selector
+from fink_k8s.adapters.store.raw_store import NightCounts, Store
+from fink_k8s.core.base.names import pod_selector
 from testbed.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,15 +11,15 @@ import httpx
 import pytest
 from pyarrow import fs
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.storage import NightCounts
-from fink_k8s.adapters.streams import observe
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.store.raw_store import NightCounts
+from fink_k8s.adapters.stream.streams import observe
+from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Category
-from fink_k8s.core.health import Verdict, assess
-from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.prometheus import EXECUTORS_PATH
-from fink_k8s.core.requests import StreamRequest
-from fink_k8s.core.settings import load_settings
+from fink_k8s.core.health.stream_health import Verdict, assess
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.prometheus import EXECUTORS_PATH
+from fink_k8s.core.stream.stream_request import StreamRequest
 from tests.e2e.driving import (
     DEPLOY,
     NAMESPACE,

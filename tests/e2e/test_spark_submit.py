@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fink_k8s.adapters.storage import NightCounts
+from fink_k8s.adapters.store.raw_store import NightCounts
 from tests.e2e.driving import DEPLOY, drivers, kubectl, unused_night, wait_for_counts
 from tests.operator_away import without_operator
 

@@ -4,13 +4,13 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.claims import ensure_claim
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.core.claims import KIND, check_claim
-from fink_k8s.core.errors import Conflict
-from fink_k8s.core.preflight import Level
-from fink_k8s.core.settings import load_settings
-from fink_k8s.core.stores import AccessMode
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.store.claims import ensure_claim
+from fink_k8s.core.base.errors import Conflict
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.preflight.claim_checks import KIND, check_claim
+from fink_k8s.core.preflight.prerequisites import Level
+from fink_k8s.core.store.store_address import AccessMode
 from tests.long.claims import claim_named, delete_claim, volume
 
 pytestmark = pytest.mark.testbed

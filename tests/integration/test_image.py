@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.images import ensure_image, registry_digest
-from fink_k8s.core.settings import load_settings
+from fink_k8s.adapters.image.image_build import ensure_image, registry_digest
+from fink_k8s.core.config.settings import load_settings
 from testbed.places import ROOT
 
 pytestmark = pytest.mark.testbed

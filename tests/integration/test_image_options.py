@@ -20,17 +20,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.images import ensure_image, labels_of, registry_digest, resolve
-from fink_k8s.adapters.rights import ensure_rights
-from fink_k8s.core.errors import InvalidRequest, NotPermitted
-from fink_k8s.core.image_request import ImageAction, ImageRequest
-from fink_k8s.core.images import Login
-from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.releases import Jar, releases_from
-from fink_k8s.core.requests import RbacMode, StreamRequest
-from fink_k8s.core.settings import load_settings
-from fink_k8s.glue.connections import docker_engine
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.image.image_build import ensure_image, labels_of, registry_digest, resolve
+from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.core.base.errors import InvalidRequest, NotPermitted
+from fink_k8s.core.config.releases import Jar, releases_from
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.image.image_plan import Login
+from fink_k8s.core.image.image_request import ImageAction, ImageRequest
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
+from fink_k8s.glue.base.connections import docker_engine
 from testbed.certificates import Authority
 from testbed.node import kubectl
 from testbed.places import ROOT, STATE

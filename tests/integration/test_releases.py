@@ -2,8 +2,8 @@
 
 import pytest
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.core.preflight import Level, check_release
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.core.preflight.prerequisites import Level, check_release
 
 pytestmark = pytest.mark.testbed
 

@@ -5,11 +5,11 @@ from uuid import uuid4
 import pytest
 from kubernetes import config
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.rights import check_rights, ensure_rights
-from fink_k8s.core.errors import NotPermitted, Refused
-from fink_k8s.core.requests import RbacMode
-from fink_k8s.core.settings import Settings
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.stream.rights import check_rights, ensure_rights
+from fink_k8s.core.base.errors import NotPermitted, Refused
+from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.stream.stream_request import RbacMode
 
 pytestmark = pytest.mark.testbed
 

@@ -13,19 +13,19 @@ from uuid import uuid4
 import pytest
 from kubernetes import config
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.rights import ensure_rights
-from fink_k8s.adapters.stopping import Witness, pursue, remains_of, streams_in
-from fink_k8s.core import stopping
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.stop.stop_pursuit import Witness, pursue, remains_of, streams_in
+from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.core.base.names import labels_of
+from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.names import labels_of
-from fink_k8s.core.requests import RbacMode, StreamRequest
-from fink_k8s.core.settings import load_settings
-from fink_k8s.core.states import _PHASES
-from fink_k8s.core.stop_request import StopManner
-from fink_k8s.core.stopping import Course
-from fink_k8s.core.watch import utc_now
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.stop import stop_course
+from fink_k8s.core.stop.stop_course import Course
+from fink_k8s.core.stop.stop_request import StopManner
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.states import _PHASES
+from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed.node import kubectl
 from tests.operator_away import away
 
@@ -209,7 +209,7 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
 def test_a_driver_that_ignores_sigterm_is_named_and_killed_at_the_limit_only_if_asked(
     cluster, namespace, streams, monkeypatch
 ):
-    monkeypatch.setattr(stopping, "RESERVE_S", 10)
+    monkeypatch.setattr(stop_course, "RESERVE_S", 10)
     patient, strict, _ = streams
     deaf = {"terminationGracePeriodSeconds": 5}
     for driver in made(*(pod_of(one, namespace, IGNORES, **deaf) for one in (patient, strict))):
@@ -254,7 +254,7 @@ def waits(pod):
 def test_a_pod_whose_node_is_away_is_named_and_struck_out_only_if_asked(
     cluster, namespace, stream, monkeypatch
 ):
-    monkeypatch.setattr(stopping, "LOST_AFTER", timedelta(seconds=4))
+    monkeypatch.setattr(stop_course, "LOST_AFTER", timedelta(seconds=4))
     made(pod_of(stream, namespace, OBEYS, nodeName="a-node-that-is-off"))
     course, step, _ = stop(cluster, namespace, stream, how="at-once")
     assert step.action == "give-up"
@@ -268,7 +268,7 @@ def test_a_pod_whose_node_is_away_is_named_and_struck_out_only_if_asked(
 def test_an_application_that_waits_for_a_finalizer_is_named_and_goes_with_it(
     cluster, namespace, settings, stream, monkeypatch
 ):
-    monkeypatch.setattr(stopping, "REST_LIMIT", timedelta(seconds=3))
+    monkeypatch.setattr(stop_course, "REST_LIMIT", timedelta(seconds=3))
     manifest = application_of(settings, stream, suspend=True)
     manifest["metadata"]["finalizers"] = ["example.org/hold"]
     made(manifest)

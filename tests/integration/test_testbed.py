@@ -2,9 +2,9 @@
 
 import pytest
 
-from fink_k8s.adapters.alerts import check_topic
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.core.errors import InvalidRequest, Unavailable
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.kafka.broker import check_topic
+from fink_k8s.core.base.errors import InvalidRequest, Unavailable
 from testbed import bed, pins
 
 pytestmark = pytest.mark.testbed

@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.gather import gather
-from fink_k8s.adapters.images import resolve
-from fink_k8s.adapters.streams import DriverLog, ensure_stream, observe
+from fink_k8s.adapters.diagnosis.evidence_sources import gather
+from fink_k8s.adapters.image.image_build import resolve
+from fink_k8s.adapters.stream.streams import DriverLog, ensure_stream, observe
+from fink_k8s.core.base.errors import FinkError
+from fink_k8s.core.config.releases import releases_from
 from fink_k8s.core.diagnosis import diagnose
-from fink_k8s.core.errors import FinkError
-from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.releases import releases_from
-from fink_k8s.core.report import report_of
-from fink_k8s.core.requests import StreamRequest
-from fink_k8s.core.watch import Goal, Watch, utc_now
+from fink_k8s.core.diagnosis.diagnosis_report import report_of
+from fink_k8s.core.health.goal_watch import Goal, Watch, utc_now
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.stream_request import StreamRequest
 from testbed.node import kubectl
 from testbed.places import ROOT
 from tests.recording import record

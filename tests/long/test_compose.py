@@ -12,7 +12,7 @@ from datetime import date, timedelta
 import httpx
 import pytest
 
-from fink_k8s.adapters.storage import NightCounts
+from fink_k8s.adapters.store.raw_store import NightCounts
 from testbed import compose, pins
 from testbed.airflow import AirflowClient
 from testbed.browser import person_at

@@ -6,10 +6,10 @@ import time
 import docker
 import pytest
 
-from fink_k8s.adapters.distribution import ensure_distribution, ensure_jars
-from fink_k8s.adapters.images import ensure_image
-from fink_k8s.core.releases import Verdict, releases_from
-from fink_k8s.core.settings import load_settings
+from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
+from fink_k8s.adapters.image.image_build import ensure_image
+from fink_k8s.core.config.releases import Verdict, releases_from
+from fink_k8s.core.config.settings import load_settings
 from testbed import bed, own_images, pins
 from testbed.places import RELEASES, ROOT
 from tests.e2e.driving import (

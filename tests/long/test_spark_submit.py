@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from fink_k8s.core.manifests import ENFORCE, RESTRICTED
-from fink_k8s.core.releases import releases_from
+from fink_k8s.core.config.releases import releases_from
+from fink_k8s.core.stream.manifests import ENFORCE, RESTRICTED
 from testbed import bed
 from testbed.places import RELEASES
 from tests.e2e.driving import DEPLOY, NAMESPACE, drivers, kubectl, unused_night

@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.images import resolve
-from fink_k8s.adapters.rights import ensure_rights
-from fink_k8s.adapters.stopping import Witness, kept_of, pursue, remains_of
-from fink_k8s.adapters.streams import ensure_stream
-from fink_k8s.core.manifests import make_spark_application
-from fink_k8s.core.releases import releases_from
-from fink_k8s.core.requests import RbacMode, StreamRequest
-from fink_k8s.core.settings import load_settings
-from fink_k8s.core.stop_outcome import outcome_of
-from fink_k8s.core.stop_request import StopManner
-from fink_k8s.core.stopping import Course
-from fink_k8s.core.watch import utc_now
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.image.image_build import resolve
+from fink_k8s.adapters.stop.stop_pursuit import Witness, kept_of, pursue, remains_of
+from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.adapters.stream.streams import ensure_stream
+from fink_k8s.core.config.releases import releases_from
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.stop.stop_course import Course
+from fink_k8s.core.stop.stop_outcome import outcome_of
+from fink_k8s.core.stop.stop_request import StopManner
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed.places import ROOT
 from tests.e2e.driving import DEPLOY, drivers, unused_night
 from tests.long.faults import freeze_pod

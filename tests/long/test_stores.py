@@ -6,16 +6,16 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from fink_k8s.adapters.cluster import Cluster
-from fink_k8s.adapters.registry import resolve
-from fink_k8s.adapters.rights import ensure_rights
-from fink_k8s.adapters.storage import NightCounts, open_store
-from fink_k8s.adapters.streams import ensure_stream
-from fink_k8s.core.manifests import make_claim, make_spark_application
-from fink_k8s.core.releases import releases_from
-from fink_k8s.core.requests import RbacMode, StreamRequest
-from fink_k8s.core.settings import load_settings
-from fink_k8s.core.stores import AccessMode
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.image.registry import resolve
+from fink_k8s.adapters.store.raw_store import NightCounts, open_store
+from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.adapters.stream.streams import ensure_stream
+from fink_k8s.core.config.releases import releases_from
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.store.store_address import AccessMode
+from fink_k8s.core.stream.manifests import make_claim, make_spark_application
+from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed.airflow import Airflow, AirflowClient
 from testbed.places import ROOT
 from tests.e2e.conftest import without_schedules

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from docs.generate import ROOT
-from fink_k8s.core.errors import OutOfSight, Unavailable
+from fink_k8s.core.base.errors import OutOfSight, Unavailable
 from tests.facts import facts_of, restart
 
 STREAM = "stream2raw-ztf-20260101"
@@ -19,8 +19,9 @@ STREAM = "stream2raw-ztf-20260101"
 
 @pytest.fixture
 def client(monkeypatch):
-    from fink_k8s.glue.web import nights, spark_ui
-    from fink_k8s.glue.web.app import ACCESS, app
+    from fink_k8s.glue.night import night_pages as nights
+    from fink_k8s.glue.pages import ACCESS, app
+    from fink_k8s.glue.stream import spark_ui
 
     class NoDriver:
         def driver_page(self, *_):
@@ -51,10 +52,10 @@ def test_the_plugin_loads_no_web_framework():
 def test_airflow_finds_the_timetable_of_nights():
     from airflow import plugins_manager
 
-    from fink_k8s.glue.timetables import NightTimetable
+    from fink_k8s.glue.night.timetable import NightTimetable
 
     found = plugins_manager.get_timetables_plugins()
-    assert found["fink_k8s.glue.timetables.NightTimetable"] is NightTimetable
+    assert found["fink_k8s.glue.night.timetable.NightTimetable"] is NightTimetable
 
 
 def test_the_first_page_leads_to_the_jobs(client):
@@ -111,13 +112,13 @@ def test_nothing_can_be_done_through_it(client, method, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_without_login_there_is_nothing_to_see(page):
-    from fink_k8s.glue.web.app import app
+    from fink_k8s.glue.pages import app
 
     assert TestClient(app).get(page).status_code == 401
 
 
 def test_no_page_lies_outside_the_login():
-    from fink_k8s.glue.web.app import app
+    from fink_k8s.glue.pages import app
 
     paths = {path.replace("{stream}", STREAM).replace("{path:path}", "jobs/")
              for path in routes_of(app)}  # fmt: skip
@@ -125,7 +126,8 @@ def test_no_page_lies_outside_the_login():
 
 
 def routes_of(app):
-    from fink_k8s.glue.web import nights, spark_ui
+    from fink_k8s.glue.night import night_pages as nights
+    from fink_k8s.glue.stream import spark_ui
 
     own = {route.path for router in (nights.router, spark_ui.router) for route in router.routes}
     others = {getattr(route, "path", None) for route in app.routes} - own - {None}
@@ -140,9 +142,9 @@ def folder(monkeypatch, tmp_path):
 
 
 def keep(facts):
-    from fink_k8s.adapters.keeping import keep_report
-    from fink_k8s.core.settings import load_settings
-    from fink_k8s.glue.web import nights
+    from fink_k8s.adapters.store.archive import keep_report
+    from fink_k8s.core.config.settings import load_settings
+    from fink_k8s.glue.night import night_pages as nights
 
     keep_report(facts, load_settings(), lambda: nights.store(None))
 

@@ -19,9 +19,9 @@ import pytest
 from confluent_kafka import Producer
 from pyarrow import fs
 
-from fink_k8s.adapters.alerts import Arrivals
-from fink_k8s.adapters.night_facts import PastNight, look_back
-from fink_k8s.adapters.storage import Store
+from fink_k8s.adapters.kafka.broker import Arrivals
+from fink_k8s.adapters.night.night_reading import PastNight, look_back
+from fink_k8s.adapters.store.raw_store import Store
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
 from testbed.places import ROOT

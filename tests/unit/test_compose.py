@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from docs.generate import ROOT
-from fink_k8s.core.settings import ENV_PREFIX, Settings
-from fink_k8s.glue import connections
+from fink_k8s.core.config.settings import ENV_PREFIX, Settings
+from fink_k8s.glue.base import connections
 from fink_k8s.heartbeat import COMPONENTS
 
 TEXT = (ROOT / "docker-compose.yaml").read_text()

@@ -10,8 +10,8 @@ from typing import Any
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.sdk import Param, dag
 
-from fink_k8s.glue.connections import ADMIN_CONNECTION
-from fink_k8s.glue.night_operators import WatchNightOperator
+from fink_k8s.glue.base.connections import ADMIN_CONNECTION
+from fink_k8s.glue.night.night_operators import WatchNightOperator
 
 COMMON: dict[str, Any] = {
     "doc_md": __doc__,

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from fink_k8s.core.releases import Verdict, releases_from
+from fink_k8s.core.config.releases import Verdict, releases_from
 from testbed import builds, pins
 from testbed.places import RELEASES
 from testbed.process import TestbedError

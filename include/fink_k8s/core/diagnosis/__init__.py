@@ -5,7 +5,7 @@ The categories are stable names: each is a section of docs/troubleshooting.md.
 
 from collections.abc import Callable
 
-from fink_k8s.core.diagnosis import numbers, pods, words
+from fink_k8s.core.diagnosis import log_checks, pod_checks, progress_checks
 from fink_k8s.core.diagnosis.causes import Category, Diagnosis, diagnosis_from
 from fink_k8s.core.diagnosis.evidence import Evidence, Position, Topic
 from fink_k8s.core.diagnosis.messages import diagnose_words
@@ -26,28 +26,28 @@ __all__ = [
 # fresh, and what numbers show. Only then comes that something failed without a cause we know, and
 # last what is worth a warning.
 _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
-    pods.check_two_writers,
-    pods.check_waiting,
-    pods.check_node,
-    pods.check_schedule,
-    pods.check_memory,
-    words.check_deleted,
-    words.check_failure,
-    words.check_running,
-    words.check_run,
-    numbers.check_pair,
-    numbers.check_offsets,
-    words.check_submission,
-    words.check_crash_loop,
-    words.check_driver,
-    pods.check_executors,
-    pods.check_operator,
-    words.check_sources,
-    numbers.check_query,
-    numbers.check_progress,
-    numbers.check_late,
-    numbers.check_topic,
-    numbers.check_share,
+    pod_checks.check_two_writers,
+    pod_checks.check_waiting,
+    pod_checks.check_node,
+    pod_checks.check_schedule,
+    pod_checks.check_memory,
+    log_checks.check_deleted,
+    log_checks.check_failure,
+    log_checks.check_running,
+    log_checks.check_run,
+    progress_checks.check_pair,
+    progress_checks.check_offsets,
+    log_checks.check_submission,
+    log_checks.check_crash_loop,
+    log_checks.check_driver,
+    pod_checks.check_executors,
+    pod_checks.check_operator,
+    log_checks.check_sources,
+    progress_checks.check_query,
+    progress_checks.check_progress,
+    progress_checks.check_late,
+    progress_checks.check_topic,
+    progress_checks.check_share,
 )
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
-from fink_k8s.core.command_line import prefix_in
-from fink_k8s.core.states import Phase, phase_of, state_of_driver
+from fink_k8s.core.stream.command_line import prefix_in
+from fink_k8s.core.stream.states import Phase, phase_of, state_of_driver
 
 Object = Mapping[str, Any]
 ALIVE = frozenset({"Pending", "Running", "Unknown"})
@@ -80,9 +80,10 @@ class Topic:
 class Evidence:
     """What the cluster says of one stream, as the API gives it.
 
-    A quick look (`adapters/streams.py`) has the first four fields. A full one
-    (`adapters/gather.py`) has them all, `seen_at` first, and only then do the checks read what
-    takes a clock, Kafka or the store to know. What did not answer is None, and in `unanswered`.
+    A quick look (`adapters/stream/streams.py`) has the first four fields. A full one
+    (`adapters/diagnosis/evidence_sources.py`) has them all, `seen_at` first, and only then do the
+    checks read what takes a clock, Kafka or the store to know. What did not answer is None, and in
+    `unanswered`.
     """
 
     application: Object | None

@@ -1,7 +1,7 @@
 """The words by which Kubernetes, the operator, Spark, Kafka and S3 name a cause; a table.
 
-Each was read in a real log of the fault (tests/unit/core/evidence), but for those of AWS, HDFS and
-of other Spark versions, which are from their sources.
+Each was read in a real log of the fault (tests/unit/core/diagnosis/evidence), but for those of AWS,
+HDFS and of other Spark versions, which are from their sources.
 """
 
 import json
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fink_k8s.core.diagnosis.causes import Category, Diagnosis
-from fink_k8s.core.diagnosis.numbers import (
+from fink_k8s.core.diagnosis.pod_checks import (
+    EXECUTOR_MEMORY,
+    EXECUTOR_MEMORY_REMEDY,
+    WRITERS_REMEDY,
+)
+from fink_k8s.core.diagnosis.progress_checks import (
     OFFSETS_REMEDY,
     PAIR_REMEDY,
     PAIR_SUMMARY,
     TOPIC_REMEDY,
-)
-from fink_k8s.core.diagnosis.pods import (
-    EXECUTOR_MEMORY,
-    EXECUTOR_MEMORY_REMEDY,
-    WRITERS_REMEDY,
 )
 
 DETAIL_LENGTH = 400

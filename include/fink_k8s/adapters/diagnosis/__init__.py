@@ -1,0 +1,1 @@
+"""From evidence to one named cause with a remedy."""

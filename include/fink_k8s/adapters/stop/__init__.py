@@ -1,0 +1,1 @@
+"""How a stream is ended without cutting a batch."""

@@ -1,0 +1,204 @@
+"""Stop streams in the cluster: look, do what `core.stopping` says, and witness the drivers' end."""
+
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.store.raw_store import Store
+from fink_k8s.adapters.stream.streams import KIND, DriverLog
+from fink_k8s.core.base.errors import FinkError
+from fink_k8s.core.base.names import parse_stream_name
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.stop.remains import Object, Remains
+from fink_k8s.core.stop.stop_course import (
+    Action,
+    Course,
+    DriverEnd,
+    Step,
+    grace_of,
+    next_step,
+)
+from fink_k8s.core.stop.stop_outcome import Kept
+from fink_k8s.core.stop.stop_request import StopHow, StopManner
+from fink_k8s.core.stream.ownership import stream_of
+
+_OTHERS = ("Service", "ConfigMap")
+
+
+def remains_of(cluster: Cluster, namespace: str, stream: str) -> Remains:
+    """Return what the cluster holds of one stream."""
+    application = cluster.find(KIND, stream, namespace)
+    return Remains(
+        {**application, "kind": KIND} if application else None,
+        [pod for pod in cluster.find_all("Pod", namespace) if stream_of(pod) == stream],
+        [
+            thing
+            for kind in _OTHERS
+            for thing in cluster.find_all(kind, namespace)
+            if stream_of(thing) == stream
+        ],
+    )
+
+
+def streams_in(cluster: Cluster, namespace: str) -> dict[str, Remains]:
+    """Return every stream that the namespace holds something of, by name."""
+    found: dict[str, dict[str, list[Object]]] = defaultdict(lambda: defaultdict(list))
+    for kind in (KIND, "Pod", *_OTHERS):
+        for thing in cluster.find_all(kind, namespace):
+            if stream := stream_of(thing):
+                found[stream][kind].append(thing)
+    return {
+        stream: Remains(
+            next(iter(parts[KIND]), None),
+            parts["Pod"],
+            [thing for kind in _OTHERS for thing in parts[kind]],
+        )
+        for stream, parts in sorted(found.items())
+    }
+
+
+class PodWatch(DriverLog):
+    """What happens to a stream's drivers, followed while they live.
+
+    A pod that ends while it is being deleted shows its exit code for a fraction of a second only:
+    who looks every other second misses it.
+    """
+
+    def _open(self, pod: str) -> Any:
+        return self._cluster.watch_pod(self._namespace, pod)
+
+    @property
+    def end(self) -> DriverEnd:
+        """Return how the driver ended, as far as it was seen."""
+        for line in reversed(self.text.splitlines()):
+            with contextlib.suppress(ValueError):
+                if end := _end_in(json.loads(line).get("object") or {}):
+                    return end
+        return DriverEnd()
+
+
+class Witness:
+    """Sees how a driver ends: its exit code, and what it says last."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._log = DriverLog(cluster, namespace)
+        self._watch = PodWatch(cluster, namespace)
+
+    def follow(self, drivers: Sequence[Object]) -> None:
+        """Look at a driver from now on, unless that is being done."""
+        for driver in drivers:
+            if driver.get("status", {}).get("phase") == "Running":
+                self._watch.follow(driver)
+                self._log.follow(driver)
+
+    @property
+    def end(self) -> DriverEnd:
+        """Return what was seen so far."""
+        return self._watch.end.model_copy(update={"said": _last_word(self._log.text)})
+
+    def close(self) -> None:
+        """Look no more."""
+        self._log.close()
+        self._watch.close()
+
+
+def pursue(
+    cluster: Cluster,
+    namespace: str,
+    course: Course,
+    manner: StopManner,
+    witness: Witness,
+    now: datetime,
+) -> tuple[Course, Step]:
+    """Look once, do what is next, and return how far the stop has come.
+
+    It may be called from several places at once, or again from an earlier course: each call does
+    only what the cluster still needs.
+    """
+    remains = remains_of(cluster, namespace, course.stream)
+    course = course.noting(remains, now)
+    witness.follow(remains.drivers)
+    step = next_step(course, manner, remains, now)
+    _act(cluster, step.action, manner, remains)
+    return course.doing(step.action, manner, now).seeing(witness.end), step
+
+
+def ask_to_end(cluster: Cluster, namespace: str, stream: str, manner: StopManner) -> None:
+    """Ask a stream to end, and do not wait for it."""
+    now = utc_now()
+    course = Course.of(stream, remains_of(cluster, namespace, stream), now)
+    witness = Witness(cluster, namespace)
+    try:
+        pursue(cluster, namespace, course, manner, witness, now)
+    finally:
+        witness.close()
+
+
+def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains) -> None:
+    def end(pods: Sequence[Object]) -> None:
+        for pod in pods:
+            cluster.end(pod, grace_of(action, manner, pod))
+
+    match action:
+        case Action.ASK:
+            # The driver first: the application's deletion would give it a grace of its own.
+            end(remains.pods if manner.how is StopHow.AT_ONCE else remains.drivers)
+            if remains.application:
+                cluster.end(remains.application)
+        case Action.KILL | Action.FORCE:
+            end(remains.pods)
+        case Action.SWEEP:
+            end(remains.pods)
+            for thing in remains.others:
+                cluster.end(thing)
+
+
+def kept_of(
+    cluster: Cluster, namespace: str, stream: str, store: Store | None, prefix: str
+) -> Kept:
+    """Return what a stopped stream leaves on purpose; what cannot be read is said, not raised.
+
+    `store` is None where the store cannot be asked.
+    """
+    _, night = parse_stream_name(stream)
+    kept = Kept.of_night(prefix, night) if prefix else Kept()
+    kept = kept.model_copy(update={"unread": "" if store else "there is no way to its store"})
+    try:
+        claims = [
+            claim["metadata"]["name"]
+            for claim in cluster.find_all("PersistentVolumeClaim", namespace)
+            if stream_of(claim) == stream and not claim["metadata"].get("ownerReferences")
+        ]
+        kept = kept.model_copy(update={"claims": tuple(claims)})
+        if store:
+            committed, planned = store.committed(night), store.planned(night)
+            read = {
+                "committed": committed[-1] if committed else None,
+                "planned": planned[-1] if planned else None,
+                "counts": store.counts(night).as_dict() if committed else None,
+            }
+            kept = kept.model_copy(update=read)
+    except (FinkError, OSError, ValueError, KeyError) as error:
+        return kept.model_copy(update={"unread": " ".join(str(error).split())[:300]})
+    return kept
+
+
+def _end_in(pod: Object) -> DriverEnd | None:
+    for status in pod.get("status", {}).get("containerStatuses") or ():
+        if ended := status.get("state", {}).get("terminated"):
+            return DriverEnd(exit_code=ended.get("exitCode"), reason=ended.get("reason") or "")
+    return None
+
+
+def _last_word(log: str) -> str:
+    """Return stream2raw's own last event, e.g. `ended: asked to`; empty for another job."""
+    for line in reversed(log.splitlines()):
+        with contextlib.suppress(ValueError, AttributeError):
+            said = json.loads(line)
+            if (event := said.get("stream2raw")) in {"ended", "failed", "refused"}:
+                return f"{event}: {said.get('reason', '')}"
+    return ""

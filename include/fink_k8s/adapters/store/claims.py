@@ -1,0 +1,33 @@
+"""The persistent volume claim of the store: made once, never changed, never deleted."""
+
+from collections.abc import Callable
+
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.core.base.errors import Conflict, InvalidRequest
+from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.preflight.claim_checks import KIND, is_smaller, too_small
+from fink_k8s.core.stream.manifests import make_claim
+
+Say = Callable[[str], None]
+
+
+def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> bool:
+    """Make the store's claim of `size`, unless it is there; tell whether that changed anything.
+
+    Raises:
+        InvalidRequest: the store is no claim, or the cluster refuses it.
+        Conflict: a smaller claim of that name is there; it is left as it is.
+    """
+    name = settings.store.claim
+    if not name:
+        raise InvalidRequest(
+            f"create_claim is set, but the store is {settings.store}, which needs no claim; leave "
+            "it out, or set FINK_STORE_PREFIX to pvc://CLAIM"
+        )
+    there = cluster.find(KIND, name, settings.namespace)
+    if there and is_smaller(there, size):
+        found = too_small(there, size)
+        raise Conflict(f"{found.text}; {found.remedy}")
+    changed = there is None and cluster.apply(make_claim(settings, size))
+    say(f"{KIND} {name}: {'applied' if changed else 'already so'}")
+    return changed

@@ -1,0 +1,253 @@
+"""Watch streams from an event loop: one list and one watch a kind of object, however many look.
+
+All that follow streams of one namespace through one connection share a `NamespaceWatch`: the
+first one starts it, the last one ends it. What `streams.observe` is for a single look of a task,
+`Follower.look` is for whoever looks again and again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import Any
+
+from fink_k8s.adapters.base.api_errors import NotThere
+from fink_k8s.adapters.base.async_api import AsyncApi
+from fink_k8s.adapters.base.cluster import Cluster, Object, path_of
+from fink_k8s.adapters.base.reflector import Mirror, Pace
+from fink_k8s.adapters.stream.driver_watch import DriverWatch, Turns
+from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.core.base.errors import NotPermitted
+from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, pod_selector
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.stream.states import is_over
+
+RIGHTS = (
+    "watching streams takes get, list and watch on pods and sparkapplications and get on pods/log "
+    "and pods/proxy: kubectl apply -f include/kubernetes/airflow-account.yaml"
+)
+# The first answer may take a while; who waits for it is told of a failure at once.
+_FIRST_SECONDS = 60
+_PROBE_SECONDS = 15
+
+_watches: dict[Any, "NamespaceWatch"] = {}
+
+
+@asynccontextmanager
+async def following(
+    key: str,
+    make_cluster: Callable[[], Cluster],
+    namespace: str,
+    stream: str,
+    pace: Pace | None = None,
+) -> AsyncIterator["Follower"]:
+    """Follow one stream, on a watch that all share who give the same `key` in this event loop.
+
+    `key` names the connection, and `make_cluster`, called in a thread, makes its client.
+
+    Raises:
+        InvalidRequest: `stream` is no stream's name.
+    """
+    pod_selector(stream)
+    pace = pace or Pace()
+    place = (asyncio.get_running_loop(), key, namespace, pace)
+    watch = _watches.get(place)
+    if watch is None or watch.is_broken:
+        watch = _watches[place] = NamespaceWatch(make_cluster, namespace, pace)
+    follower = watch.join(stream)
+    try:
+        yield follower
+    finally:
+        if watch.leave(follower) and _watches.get(place) is watch:
+            del _watches[place]
+        await watch.settle()
+
+
+class NamespaceWatch:
+    """The SparkApplications of a namespace, and the pods of its nights, while anyone follows."""
+
+    def __init__(self, make_cluster: Callable[[], Cluster], namespace: str, pace: Pace) -> None:
+        self.api = AsyncApi(make_cluster)
+        self.namespace = namespace
+        self._pace = pace
+        self._turns = Turns(pace)
+        self._streams: dict[str, _Stream] = {}
+        self._left: list[DriverWatch] = []
+        self._applications = self._mirror(KIND, "", _name_of)
+        self._pods = self._mirror("Pod", LABEL_NIGHT, _stream_of_pod)
+        self._tried = asyncio.Event()
+        # In a context of its own: what is done for all belongs to no trigger's log.
+        self._running = asyncio.get_running_loop().create_task(self._run(), context=Context())
+        self._running.add_done_callback(lambda _: self._turned())
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether it has ended by an error, which all that follow are told."""
+        return self._running.done()
+
+    def join(self, stream: str) -> "Follower":
+        """Add a follower of a stream."""
+        if stream not in self._streams:
+            driver = DriverWatch(
+                self.api, self.namespace, stream, self._pace, self._turns,
+                lambda: self._wake(stream),
+            )  # fmt: skip
+            self._streams[stream] = _Stream(driver)
+            self._turns.drivers = len(self._streams)
+        follower = Follower(self, stream)
+        self._streams[stream].followers.append(follower)
+        self._see(stream)
+        return follower
+
+    def leave(self, follower: "Follower") -> bool:
+        """Take a follower away; tell whether it was the last one, with whom all ends."""
+        followed = self._streams[follower.stream]
+        followed.followers.remove(follower)
+        if not followed.followers:
+            del self._streams[follower.stream]
+            self._turns.drivers = len(self._streams)
+            followed.driver.cancel()
+            self._left.append(followed.driver)
+        if not self._streams:
+            self._running.cancel()
+        return not self._streams
+
+    async def settle(self) -> None:
+        """Wait until what has been left has ended, and with the last follower the client."""
+        while self._left:
+            await self._left.pop().close()
+        if not self._streams:
+            await asyncio.wait({self._running})
+
+    async def ready(self) -> None:
+        """Wait for the first answer, and raise why there is none, or none any longer.
+
+        Raises:
+            Unavailable: the API server is away; says since when.
+            NotPermitted: the account may not list or watch; says what to grant.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), _FIRST_SECONDS)
+        if self._running.done():
+            self._running.result()
+        try:
+            self._applications.check()
+            self._pods.check()
+        except NotPermitted as error:
+            raise NotPermitted(f"{error}; {RIGHTS}") from error
+
+    def parts_of(self, stream: str) -> tuple[Object | None, list[Object]]:
+        """Return the stream's application and pods, as they were seen last."""
+        return next(iter(self._applications.of(stream)), None), self._pods.of(stream)
+
+    def driver_of(self, stream: str) -> DriverWatch:
+        """Return what is known of a followed stream's driver."""
+        return self._streams[stream].driver
+
+    async def _run(self) -> None:
+        async with self.api, asyncio.TaskGroup() as group:
+            for mirror in (self._applications, self._pods):
+                group.create_task(mirror.keep(self.api))
+
+    def _mirror(self, kind: str, selector: str, group_of: Callable[[Object], str]) -> Mirror:
+        path = path_of(kind, self.namespace)
+        return Mirror(path, selector, group_of, self._see, self._turned, self._pace)
+
+    def _see(self, stream: str) -> None:
+        if followed := self._streams.get(stream):
+            followed.driver.see(Evidence(*self.parts_of(stream)).driver)
+            self._wake(stream)
+
+    def _turned(self) -> None:
+        if self.is_broken or (self._applications.is_tried and self._pods.is_tried):
+            self._tried.set()
+        for stream, followed in self._streams.items():
+            followed.driver.ask_again()
+            self._wake(stream)
+
+    def _wake(self, stream: str) -> None:
+        if followed := self._streams.get(stream):
+            for follower in followed.followers:
+                follower.news.set()
+
+
+class Follower:
+    """One who follows one stream; made by `following`."""
+
+    def __init__(self, watch: NamespaceWatch, stream: str) -> None:
+        self.stream = stream
+        self.news = asyncio.Event()
+        self._watch = watch
+        self._certain: tuple[str, ...] | None = None
+
+    async def look(self) -> Evidence:
+        """Return what is known of the stream, as `streams.observe` would.
+
+        It waits for the first answer of the API server and of a driver's metrics, and for what
+        the driver said last; not where there is news meanwhile.
+
+        Raises:
+            Unavailable: the API server is away; says since when.
+            NotPermitted: the account lacks a right; says which.
+        """
+        await self._watch.ready()
+        driver = self._watch.driver_of(self.stream)
+        if driver.awaits_probe:
+            self.news.clear()
+            await self.changed(_PROBE_SECONDS)
+            await self._watch.ready()
+        # What comes from here on is news for the next look.
+        self.news.clear()
+        seen = await self._certainly(Evidence(*self._watch.parts_of(self.stream)))
+        metrics = driver.metrics() if seen.driver_phase == "Running" else None
+        said = await driver.said(seen.driver)
+        return Evidence(seen.application, seen.pods, metrics, said, probes=driver.probes)
+
+    async def changed(self, timeout_seconds: float) -> bool:
+        """Wait until something of the stream has changed since the last look; tell whether."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.news.wait(), timeout_seconds)
+        return self.news.is_set()
+
+    async def _certainly(self, seen: Evidence) -> Evidence:
+        """Have the API server itself confirm an end, once; what was mirrored may be behind.
+
+        Who has just started a stream must not be told of the end of the one before.
+        """
+        if seen.exists and not is_over(seen.state):
+            return seen
+        versions = _versions_of(seen)
+        if versions == self._certain:
+            return seen
+        api, namespace = self._watch.api, self._watch.namespace
+        try:
+            application = await api.get(f"{path_of(KIND, namespace)}/{self.stream}")
+        except NotThere:
+            application = None
+        pods = await api.get(path_of("Pod", namespace), labelSelector=pod_selector(self.stream))
+        now = Evidence(application, pods["items"])
+        if _versions_of(now) == versions:
+            self._certain = versions
+        return now
+
+
+@dataclass
+class _Stream:
+    driver: DriverWatch
+    followers: list[Follower] = field(default_factory=list)
+
+
+def _name_of(application: Object) -> str:
+    return str(application["metadata"]["name"])
+
+
+def _stream_of_pod(pod: Object) -> str:
+    """Return the stream whose `pod_selector` a pod meets, if there is such a stream."""
+    labels = pod["metadata"].get("labels") or {}
+    return f"stream2raw-{labels.get(LABEL_SURVEY, '')}-{labels.get(LABEL_NIGHT, '')}"
+
+
+def _versions_of(seen: Evidence) -> tuple[str, ...]:
+    parts = [*filter(None, [seen.application]), *seen.pods]
+    return tuple(str(part["metadata"]["resourceVersion"]) for part in parts)

@@ -1,0 +1,332 @@
+"""One night's stream in the cluster: what is seen of it, and how it comes to be exactly once."""
+
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import urllib3
+
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.core.base.errors import Conflict, FinkError, Refused, Unavailable
+from fink_k8s.core.base.names import (
+    ANNOTATION_SPEC,
+    driver_pod_name,
+    is_of_operator,
+    parse_stream_name,
+    pod_selector,
+    stream_name,
+)
+from fink_k8s.core.config.surveys import Survey, survey_from
+from fink_k8s.core.diagnosis import Evidence, diagnose_words
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.stream.manifests import differences, hash_of
+from fink_k8s.core.stream.states import is_over, state_of_driver
+from fink_k8s.core.stream.stream_request import SubmitWith
+from fink_k8s.core.stream.submit_conf import check_spark_conf
+
+KIND = "SparkApplication"
+_DELETE_SECONDS = 60
+# Longer than spark-submit takes from the driver's pod to its config map.
+_SUBMITTING = timedelta(seconds=30)
+
+
+class Way(StrEnum):
+    """How a stream came to be there."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was done, and the application (or the driver that has none) as the API server has it."""
+
+    way: Way
+    there: dict[str, Any]
+
+
+class DriverLog:
+    """The last lines of a stream's drivers, followed while they run.
+
+    The operator deletes a driver that has failed at once, and what it said last with it; so its
+    log has to be read while it is written. Subclasses follow something else of the same drivers.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._lines: deque[str] = deque(maxlen=100)
+        self._uid = ""
+        self._answer: Any = None
+
+    @property
+    def text(self) -> str:
+        """Return what was read so far."""
+        return "\n".join(self._lines)
+
+    def follow(self, driver: Any) -> None:
+        """Read a driver's log from now on, unless that is being done."""
+        if driver["metadata"]["uid"] == self._uid:
+            return
+        self.close()
+        self._lines.clear()  # one that dies without a word died of no other's cause
+        self._uid = driver["metadata"]["uid"]
+        name = driver["metadata"]["name"]
+        threading.Thread(
+            target=self._read, args=(name,), name=f"log of {name}", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Read no more; the thread that reads sees the end and closes."""
+        if self._answer is not None:
+            # Closing it here would wait for that thread, which waits for the driver.
+            with contextlib.suppress(OSError, ValueError):
+                self._answer.shutdown()
+            self._answer = None
+
+    def _open(self, pod: str) -> Any:
+        return self._cluster.follow_log(self._namespace, pod)
+
+    def _read(self, pod: str) -> None:
+        # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
+        with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
+            answer = self._answer = self._open(pod)
+            with contextlib.closing(answer):
+                for line in answer:
+                    self._lines.append(line.decode(errors="replace").rstrip())
+
+
+def observe(
+    cluster: Cluster, namespace: str, stream: str, log: DriverLog | None = None
+) -> Evidence:
+    """Return what the cluster says of `stream` at this moment.
+
+    Who looks again and again gives a `log`, which keeps what a driver said before it was deleted.
+    """
+    application = cluster.find(KIND, stream, namespace)
+    pods = cluster.pods(namespace, pod_selector(stream))
+    seen = Evidence(application, pods)
+    driver = driver_pod_name(stream)
+    metrics, text = None, log.text if log else ""
+    if seen.driver_phase == "Running":
+        metrics = cluster.driver_metrics(namespace, driver)
+        if log:
+            log.follow(seen.driver)
+    elif seen.driver_phase == "Failed":
+        text = cluster.driver_log(namespace, driver) or text
+    return Evidence(application, pods, metrics, text)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What holds a night's name: an application, or a driver that belongs to none."""
+
+    submitted_with: SubmitWith
+    kind: str
+    there: dict[str, Any]
+    state: str
+
+    @property
+    def name(self) -> str:
+        """Return the object's name."""
+        return str(self.there["metadata"]["name"])
+
+    @property
+    def evidence(self) -> Evidence:
+        """Return the object as evidence of its stream."""
+        is_application = self.kind == KIND
+        return Evidence(self.there) if is_application else Evidence(None, [self.there])
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Return the spec it was made from; empty where it does not say."""
+        if self.kind == KIND:
+            return dict(self.there["spec"])
+        annotations = self.there["metadata"].get("annotations") or {}
+        return dict(json.loads(annotations.get(ANNOTATION_SPEC, "{}")))
+
+
+def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
+    """Return whatever holds the stream's name, whichever way it was submitted.
+
+    A driver that the operator launched is the application's own matter while that one is at work.
+    """
+    found = []
+    application = cluster.find(KIND, stream, namespace)
+    if application:
+        state = Evidence(application).state
+        found.append(Holder(SubmitWith.SPARK_OPERATOR, KIND, application, state))
+    at_work = application is not None and not is_over(Evidence(application).state)
+    for pod in _drivers(cluster, namespace, stream):
+        is_operators = is_of_operator(pod)
+        if is_operators and at_work:
+            continue
+        way = SubmitWith.SPARK_OPERATOR if is_operators else SubmitWith.SPARK_SUBMIT
+        found.append(Holder(way, "Pod", pod, state_of_driver(pod["status"].get("phase", ""))))
+    return found
+
+
+def _drivers(cluster: Cluster, namespace: str, stream: str) -> list[dict[str, Any]]:
+    """Return the stream's driver pods, and whatever else has the name that its driver needs."""
+    pods = cluster.pods(namespace, f"{pod_selector(stream)},spark-role=driver")
+    name = driver_pod_name(stream)
+    if all(pod["metadata"]["name"] != name for pod in pods):
+        pods += filter(None, [cluster.find("Pod", name, namespace)])
+    return pods
+
+
+def ensure_stream(
+    cluster: Cluster,
+    manifest: dict[str, Any],
+    submit_with: SubmitWith = SubmitWith.SPARK_OPERATOR,
+    create: Callable[[], dict[str, Any]] | None = None,
+    *,
+    as_it_runs: bool = False,
+) -> Submission:
+    """Start the stream, or adopt the one of that name if it is the same.
+
+    The name is the lock of the night: whatever is called at once or again, in either way of
+    submission, one driver comes of it. `create` starts the stream where nothing holds its name,
+    and returns what does then; without it the application is created. What lives already is taken
+    with whatever spec it has where `as_it_runs`.
+
+    Raises:
+        Conflict: one is there with another spec; the message names the fields that differ.
+        Refused: it runs in the other way, a driver of an earlier application still lives, or the
+            stream of another survey writes to the same place.
+        Unavailable: one is being deleted; the same call works when it is gone.
+    """
+    check_spark_conf(manifest["spec"])
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    found = holders(cluster, namespace, name)
+    ended = [one for one in found if is_over(one.state) or _is_a_torso(cluster, one)]
+    for holder in found:
+        if holder not in ended:
+            _check_way(holder, manifest, submit_with)
+            if not as_it_runs:
+                _check_same(holder, manifest)
+    if alive := [one for one in found if one not in ended]:
+        return Submission(Way.ADOPTED, alive[0].there)
+    _check_alone(cluster, manifest)
+    for holder in ended:
+        _delete(cluster, namespace, holder)
+    try:
+        made = (create or partial(cluster.create, manifest))()
+    except Conflict:
+        # Someone else was faster; theirs is now the one to adopt, or to refuse.
+        return ensure_stream(cluster, manifest, submit_with, create, as_it_runs=as_it_runs)
+    except FinkError as error:
+        if error.diagnosis is None and (cause := diagnose_words(str(error))):
+            raise type(error)(str(cause), diagnosis=cause, retryable=error.retryable) from error
+        raise
+    return Submission(Way.REPLACED if ended else Way.CREATED, made)
+
+
+def _check_way(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWith) -> None:
+    """Check that a living holder can be the stream that is asked for."""
+    name = manifest["metadata"]["name"]
+    if holder.there["metadata"].get("deletionTimestamp"):
+        raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
+    if holder.submitted_with is not submit_with:
+        raise Refused(
+            f"stream {name} runs already, submitted with {holder.submitted_with}, and two drivers "
+            f"must not write one night; set submit_with to {holder.submitted_with} to adopt it, or "
+            f"stop it first: trigger fink_stop with streams={name}"
+        )
+    if holder.kind == "Pod" and submit_with is SubmitWith.SPARK_OPERATOR:
+        raise Refused(
+            f"driver {holder.name} of an earlier application {name} still lives, and two drivers "
+            f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
+            retryable=True,
+        )
+
+
+def _check_same(holder: Holder, manifest: dict[str, Any]) -> None:
+    """Check that a living holder was made from the spec that is asked for."""
+    name = manifest["metadata"]["name"]
+    if hash_of(holder.there) != hash_of(manifest):
+        there = holder.spec
+        changed = ", ".join(differences(there, manifest["spec"])) if there else ""
+        raise Conflict(
+            f"stream {name} already runs with another spec ({changed or 'fields set by hand'}); "
+            "trigger with the values it runs with, or stop it first: trigger fink_stop with "
+            f"streams={name}"
+        )
+
+
+def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
+    """Check that no other survey's stream writes where this one would: paths hold nights alone."""
+    namespace = manifest["metadata"]["namespace"]
+    survey, night = parse_stream_name(manifest["metadata"]["name"])
+    place = _place_of(Evidence(manifest), manifest)
+    for other in set(Survey) - {survey_from(survey)}:
+        for rival in holders(cluster, namespace, stream_name(other, night)):
+            if not is_over(rival.state) and _place_of(rival.evidence, rival.there) == place:
+                raise Refused(
+                    f"{rival.name} writes night {night} below {place[0]} already, and two streams "
+                    f"must not share their folders: give survey {survey} an Airflow with another "
+                    f"FINK_STORE_PREFIX, or trigger fink_stop with "
+                    f"streams={stream_name(other, night)} first"
+                )
+
+
+def _place_of(evidence: Evidence, there: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return where a stream writes: its prefix, which of a claim is a folder, and its claims."""
+    volumes = there["spec"].get("volumes") or ()
+    claims = [one["persistentVolumeClaim"]["claimName"] for one in volumes
+              if "persistentVolumeClaim" in one]  # fmt: skip
+    return evidence.store_prefix, claims
+
+
+def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
+    """Tell whether a driver waits in vain for config maps that its submission never made.
+
+    spark-submit makes the driver first and what it mounts right after; where it is cut off between
+    the two, the pod stays Pending for ever. A submission that may be at work is waited for.
+    """
+    pod = holder.there
+    if holder.kind != "Pod" or pod["status"].get("phase") != "Pending":
+        return False
+    namespace = pod["metadata"]["namespace"]
+    mounted = [volume["configMap"]["name"] for volume in pod["spec"].get("volumes") or ()
+               if "configMap" in volume]  # fmt: skip
+
+    def is_whole() -> bool:
+        return all(cluster.find("ConfigMap", name, namespace) for name in mounted)
+
+    if is_whole():
+        return False
+    age = utc_now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    deadline = time.monotonic() + min(_SUBMITTING, _SUBMITTING - age).total_seconds()
+    while not is_whole():
+        if time.monotonic() >= deadline or cluster.find("Pod", holder.name, namespace) is None:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:
+    # Exactly this one: another call may have put its own in its place.
+    cluster.delete(holder.kind, holder.name, namespace, uid=holder.there["metadata"]["uid"])
+    deadline = time.monotonic() + _DELETE_SECONDS
+    while _is_there(cluster, namespace, holder):
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"the ended stream's {holder.kind} {holder.name} is not gone after "
+                f"{_DELETE_SECONDS} s"
+            )
+        time.sleep(0.5)
+
+
+def _is_there(cluster: Cluster, namespace: str, holder: Holder) -> bool:
+    there = cluster.find(holder.kind, holder.name, namespace)
+    return there is not None and there["metadata"]["uid"] == holder.there["metadata"]["uid"]

@@ -1,0 +1,1 @@
+"""What every room uses: errors, names, form fields, clients."""

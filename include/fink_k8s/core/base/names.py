@@ -1,0 +1,188 @@
+"""Names of nights, streams, pods, topics and paths, and the rules that they obey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from fink_k8s.core.base.errors import InvalidRequest, shown
+from fink_k8s.core.config.surveys import Survey, survey_from
+
+LABEL_NIGHT = "fink.night"
+LABEL_SURVEY = "fink.survey"
+ANNOTATION_SPEC_HASH = "fink.spec-hash"
+ANNOTATION_SPEC = "fink.spec"
+FIELD_MANAGER = "fink-airflow"
+LABEL_OF_OPERATOR = "sparkoperator.k8s.io/launched-by-spark-operator"
+"""On each pod that the Spark Operator launched."""
+
+_NIGHT = re.compile(r"[0-9]{8}")
+_FIRST_NIGHT = date(2000, 1, 1)
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_DNS_LABEL_MAX = 63
+# kafka.common: org.apache.kafka.common.internals.Topic (legal characters, length)
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
+_TOPIC_MAX = 249
+_STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
+_DRIVER_SUFFIX = "-driver"
+
+
+def is_of_operator(pod: Mapping[str, Any]) -> bool:
+    """Tell whether the Spark Operator launched a pod; `pod` is as the API server has it."""
+    return bool(pod.get("metadata", {}).get("labels", {}).get(LABEL_OF_OPERATOR))
+
+
+def date_of(night: str) -> date:
+    """Return the date that a night's name, `YYYYMMDD` in ASCII digits, is.
+
+    Raises:
+        InvalidRequest: it has another shape, or is no date of the calendar.
+    """
+    if not isinstance(night, str) or _NIGHT.fullmatch(night) is None:
+        raise InvalidRequest(
+            f"night {shown(night)} is not of the form YYYYMMDD; give eight digits, e.g. 20260101"
+        )
+    try:
+        day = datetime.strptime(night, "%Y%m%d").date()
+    except ValueError as error:
+        raise InvalidRequest(
+            f"night {shown(night)} is no date of the calendar; give a real one, e.g. 20260101"
+        ) from error
+    if day < _FIRST_NIGHT:
+        raise InvalidRequest(
+            f"night {shown(night)} lies before {_FIRST_NIGHT:%Y%m%d}; give year, month, day"
+        )
+    return day
+
+
+def night_from(text: str, *, today: date | None = None) -> str:
+    """Check that `text` is a night, `YYYYMMDD` in ASCII digits, and return it.
+
+    A night may lie one day ahead of `today` (UTC, default the clock's): it is named by the date
+    of its own zone, which east of Greenwich begins before that of UTC.
+
+    Raises:
+        InvalidRequest: it has another shape, is no date of the calendar, or lies in the future.
+    """
+    day = date_of(text)
+    last = (today or datetime.now(UTC).date()) + timedelta(days=1)
+    if day > last:
+        raise InvalidRequest(
+            f"night {shown(text)} lies in the future; give a night up to {last:%Y%m%d}"
+        )
+    return text
+
+
+def stream_name(survey: str, night: str) -> str:
+    """Return the name of the one application that may write `night`: the name is the lock."""
+    return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")
+
+
+def parse_stream_name(stream: str) -> tuple[str, str]:
+    """Return (survey, night) of a stream's name.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    match = _STREAM.fullmatch(stream)
+    if match is None or match[1] not in set(Survey):
+        raise InvalidRequest(
+            f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
+            "give e.g. stream2raw-ztf-20260101"
+        )
+    return match[1], match[2]
+
+
+def pod_selector(stream: str) -> str:
+    """Return the label selector of a stream's pods, whichever way it was submitted.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    survey, night = parse_stream_name(stream)
+    return f"{LABEL_SURVEY}={survey},{LABEL_NIGHT}={night}"
+
+
+def driver_pod_name(stream: str) -> str:
+    """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
+    return f"{stream}{_DRIVER_SUFFIX}"
+
+
+def labels_of(survey: str, night: str) -> dict[str, str]:
+    """Return the labels that every object of one night's stream carries."""
+    return {
+        "app.kubernetes.io/name": "stream2raw",
+        "app.kubernetes.io/component": "stream",
+        "app.kubernetes.io/part-of": "fink",
+        "app.kubernetes.io/managed-by": "airflow",
+        LABEL_NIGHT: night,
+        LABEL_SURVEY: survey,
+    }
+
+
+def platform_labels() -> dict[str, str]:
+    """Return the labels of objects that serve all nights (accounts, roles)."""
+    return {
+        "app.kubernetes.io/name": "stream2raw",
+        "app.kubernetes.io/component": "access",
+        "app.kubernetes.io/part-of": "fink",
+        "app.kubernetes.io/managed-by": "airflow",
+    }
+
+
+def kubernetes_name(text: str, *, field: str) -> str:
+    """Check that `text` is a DNS label (RFC 1123, at most 63 characters) and return it."""
+    if not isinstance(text, str) or _DNS_LABEL.fullmatch(text) is None:
+        raise InvalidRequest(
+            f"{field} {shown(text)} is no Kubernetes name; use lower-case letters, digits and "
+            "'-', beginning and ending with a letter or digit"
+        )
+    if len(text) > _DNS_LABEL_MAX:
+        raise InvalidRequest(
+            f"{field} {shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
+        )
+    return text
+
+
+def topic_from(text: str) -> str:
+    """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
+    if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
+        raise InvalidRequest(
+            f"topic {shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
+            "only (patterns such as .* are not allowed)"
+        )
+    if len(text) > _TOPIC_MAX:
+        raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
+    return text
+
+
+def topic_pattern(topic: str) -> str:
+    """Return the pattern by which the job's `subscribePattern` matches this topic and no other.
+
+    Spark takes each topic in whose name the pattern is *found*, so it is tied to both ends. Of the
+    characters that a topic may hold, only the dot means something in a Java pattern.
+    """
+    return f"^{topic_from(topic).replace('.', r'[.]')}$"
+
+
+def topic_of_pattern(pattern: str) -> str:
+    """Return the topic that `topic_pattern` made `pattern` of, in its earlier form too."""
+    return pattern.strip("^$").replace("[.]", ".").replace("\\", "")
+
+
+def raw_path(prefix: str, night: str) -> str:
+    """Return where `night`'s alerts are stored."""
+    return f"{prefix.rstrip('/')}/raw/{night}"
+
+
+def checkpoint_path(prefix: str, night: str) -> str:
+    """Return where `night`'s offsets and commits are kept; it is one pair with `raw_path`."""
+    return f"{prefix.rstrip('/')}/raw_checkpoint/{night}"
+
+
+def quarantine_path(prefix: str, night: str) -> str:
+    """Return where messages of `night` that could not be decoded are set aside."""
+    return f"{prefix.rstrip('/')}/raw_quarantine/{night}"

@@ -1,0 +1,397 @@
+"""What an installation configures once: where the cluster's parts and the stores are.
+
+Everything here comes from environment variables `FINK_*`, never from a trigger form: whoever
+may choose the account, the image repository or the store chooses what the cluster runs.
+Secrets are not settings: pods take them from the Secret `store_secret`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.names import kubernetes_name
+from fink_k8s.core.config.night_windows import NightWindow, topics_from, windows_from
+from fink_k8s.core.config.sources import folder_from, places_from
+from fink_k8s.core.config.surveys import Survey, default_topic, survey_from
+from fink_k8s.core.store.store_address import (
+    AccessMode,
+    StoreAddress,
+    mount_from,
+    store_address_from,
+)
+
+ENV_PREFIX = "FINK_"
+
+_SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
+_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+# The grammar of image references: https://github.com/distribution/reference
+_REPOSITORY = re.compile(
+    r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
+    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
+_JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
+_JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
+
+
+def default_cache_dir() -> Path:
+    """Return the directory for downloads and builds that outlive a checkout."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "fink-k8s-airflow"
+
+
+class Settings(BaseSettings):
+    """The installation's configuration; a field `x` is set by the variable `FINK_X`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    namespace: str = Field("spark", description="Namespace in which the streams run.")
+    operator_namespace: str = Field(
+        "spark-operator", description="Namespace of the Spark Operator's controller and webhook."
+    )
+    service_account: str = Field("spark", description="Service account of the drivers.")
+    kafka_servers: str = Field(
+        "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
+    )
+    store_prefix: str = Field(
+        "",
+        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
+        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
+        "`hdfs://namenode[:port]/path`.",
+        examples=["s3a://fink"],
+    )
+    store_mount: str = Field(
+        "",
+        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
+        "empty where they do not: then counts come from the driver's log.",
+        examples=["/mnt/fink"],
+    )
+    claim_class: str = Field(
+        "", description="Storage class of a claim that is made; empty for the cluster's default."
+    )
+    claim_access_mode: AccessMode = Field(
+        AccessMode.READ_WRITE_MANY,
+        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
+        "where all pods of a stream run on one node.",
+    )
+    store_endpoint: str = Field(
+        "",
+        description="Address of the S3 server; empty for that of AWS.",
+        examples=["http://s3:7070"],
+    )
+    store_region: str = Field("us-east-1", description="Region of the S3 server.")
+    store_secret: str = Field(
+        "fink-store", description="Kubernetes Secret with the keys `access-key` and `secret-key`."
+    )
+    image_repository: str = Field(
+        "",
+        description="Repository of the stream's image, without tag.",
+        examples=["localhost:5000/fink/stream2raw"],
+    )
+    image_base: str = Field(
+        "",
+        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
+        "for the Java of the release.",
+        examples=["localhost:5000/fink/base:java{java}"],
+    )
+    image_pull_secret: str = Field(
+        "",
+        description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
+        "stage `rbac` makes it of the connection `docker_default`.",
+        examples=["fink-registry"],
+    )
+    image_requirements: str = Field(
+        "",
+        description="File on the worker: the Python packages that every image gets, as pip's "
+        "requirements.",
+        examples=["/opt/fink/requirements.txt"],
+    )
+    sources: str = Field(
+        "",
+        description="Where Fink's code may come from: folders of the worker (of folders and "
+        "tarballs) and git addresses, with commas between; what lies below them is allowed.",
+        examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
+    )
+    dockerfiles: str = Field(
+        "",
+        description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
+        "what that copies.",
+        examples=["/opt/fink/dockerfiles"],
+    )
+    extra_jars: str = Field(
+        "",
+        description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
+        "between.",
+    )
+    wheels: str = Field(
+        "",
+        description="Folder of the worker with wheels of Python packages that the package index "
+        "has no wheel of.",
+        examples=["/opt/fink/wheels"],
+    )
+    spark_url: str = Field(
+        "",
+        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
+        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
+    )
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir, description="Directory of downloads and build results."
+    )
+    diagnosis_dir: str = Field(
+        "",
+        description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
+        "`diagnosis/` in the store. Reports of nights go there where Airflow does not see the "
+        "store.",
+        examples=["/var/lib/fink/diagnosis"],
+    )
+
+    health_minutes: int = Field(
+        5,
+        description="How often `fink_health` looks at all streams, in minutes.",
+        ge=1,
+        le=1440,
+    )
+    nights: str = Field(
+        "",
+        description="When a survey's nights open and close, where docs/nights.md is not what you "
+        "want: `SURVEY=ZONE HH:MM-HH:MM`, commas between.",
+        examples=["ztf=Europe/Paris 00:01-20:00, lsst=America/Santiago 12:00-12:00"],
+    )
+    topics: str = Field(
+        "",
+        description="The topic of a survey's night, where it has none in docs/nights.md or another "
+        "one: `SURVEY=TOPIC` with `{night}` in it, commas between.",
+        examples=["lsst=lsst_alerts_{night}"],
+    )
+    night_survey: Survey = Field(
+        Survey.ZTF, description="Whose nights `fink_night` runs by schedule."
+    )
+    night_form: str = Field(
+        "",
+        description="What the form of `fink_night` is filled in with, by schedule and by hand, "
+        "where docs/dags.md is not what you want: its parameters, as a JSON object.",
+        examples=['{"executors": 4, "submit_with": "spark-submit"}'],
+    )
+
+    @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
+    @classmethod
+    def _check_kubernetes_name(cls, value: str) -> str:
+        return kubernetes_name(value, field="name")
+
+    @field_validator("topics")
+    @classmethod
+    def _check_topics(cls, value: str) -> str:
+        topics_from(value)
+        return value
+
+    @field_validator("night_survey")
+    @classmethod
+    def _check_survey(cls, value: Survey, info: ValidationInfo) -> Survey:
+        topics = topics_from(info.data.get("topics", ""))
+        if not topics[value]:
+            able = ", ".join(one for one in Survey if topics[one])
+            raise InvalidRequest(
+                f"{value} has no topic of its own a night, so none can be run by schedule; "
+                f"set FINK_TOPICS={value}=TOPIC with {{night}} in it, or use one of {able}"
+            )
+        return value
+
+    @field_validator("kafka_servers")
+    @classmethod
+    def _check_servers(cls, value: str) -> str:
+        return value if value == "" else kafka_servers_from(value)
+
+    @field_validator("store_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        return value if value == "" else str(store_address_from(value))
+
+    @field_validator("store_mount")
+    @classmethod
+    def _check_mount(cls, value: str) -> str:
+        return value if value == "" else mount_from(value)
+
+    @field_validator("claim_class")
+    @classmethod
+    def _check_class(cls, value: str) -> str:
+        if value and _SUBDOMAIN.fullmatch(value) is None:
+            raise ValueError("is no name of a storage class; see kubectl get storageclass")
+        return value
+
+    @field_validator("store_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        return value if value == "" else _endpoint_from(value)
+
+    @field_validator("image_repository")
+    @classmethod
+    def _check_repository(cls, value: str) -> str:
+        if value and _REPOSITORY.fullmatch(value) is None:
+            raise ValueError("is no image repository; give host[:port]/path in lower case, no tag")
+        return value
+
+    @field_validator("image_base")
+    @classmethod
+    def _check_base(cls, value: str) -> str:
+        if value and not is_image_reference(_filled_in(value, "java", "17")):
+            raise ValueError(
+                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+                "where the Java of the release belongs"
+            )
+        return value
+
+    @field_validator("spark_url")
+    @classmethod
+    def _check_spark_url(cls, value: str) -> str:
+        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
+            raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        return value
+
+    def image_base_of(self, java: int) -> str:
+        """Return the base image for a Java."""
+        return _filled_in(self.image_base, "java", str(java))
+
+    def spark_url_of(self, version: str) -> str:
+        """Return the address of a Spark's archive."""
+        return _filled_in(self.spark_url, "version", version)
+
+    @property
+    def store(self) -> StoreAddress:
+        """Return the parts of `store_prefix`, which must be configured."""
+        self.need("store_prefix")
+        try:
+            return store_address_from(self.store_prefix)
+        except ValueError as error:
+            raise InvalidRequest(f"the address of the store {error}") from error
+
+    def at_store(self, url: str) -> Settings:
+        """Return the settings for the store that a stream writes to by its own word.
+
+        `url` is what its job was given. A claim is only a folder to a job; the one that is
+        configured is known by it.
+        """
+        is_mine = bool(self.store_prefix) and url == self.store.url
+        return self if is_mine or not url else self.model_copy(update={"store_prefix": url})
+
+    @field_validator("image_pull_secret")
+    @classmethod
+    def _check_pull_secret(cls, value: str) -> str:
+        return value if value == "" else kubernetes_name(value, field="name")
+
+    @field_validator("image_requirements", "dockerfiles", "wheels")
+    @classmethod
+    def _check_path(cls, value: str) -> str:
+        return value if value == "" else str(folder_from(value))
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: str) -> str:
+        places_from(value)
+        return value
+
+    @field_validator("extra_jars")
+    @classmethod
+    def _check_extra_jars(cls, value: str) -> str:
+        if value and _JARS.fullmatch(value) is None:
+            raise ValueError(
+                "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
+            )
+        return value
+
+    @field_validator("nights")
+    @classmethod
+    def _check_nights(cls, value: str) -> str:
+        windows_from(value)
+        return value
+
+    def window_of(self, survey: str) -> NightWindow:
+        """Return the window of a survey's nights."""
+        return windows_from(self.nights)[survey_from(survey)]
+
+    def topic_of(self, survey: str, night: str) -> str:
+        """Return the topic that a survey publishes a night on."""
+        return default_topic(survey, night, topics_from(self.topics))
+
+    def need(self, *fields: str) -> None:
+        """Check that `fields` are configured.
+
+        Raises:
+            InvalidRequest: one is empty; the message names its environment variable.
+        """
+        for field in fields:
+            if not getattr(self, field):
+                meaning = type(self).model_fields[field].description
+                raise InvalidRequest(
+                    f"{ENV_PREFIX}{field.upper()} is not set ({meaning}); set it in the "
+                    "environment of every Airflow component, e.g. in .env"
+                )
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        InvalidRequest: a variable breaks its rule; the message names it, never its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = f"{ENV_PREFIX}{'_'.join(str(part) for part in first['loc'])}".upper()
+        rule = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(f"{name} {rule}") from None
+
+
+def kafka_servers_from(text: str) -> str:
+    """Check a list of brokers, `host:port` with commas between, and return it."""
+    for server in text.split(","):
+        match = _SERVER.fullmatch(server)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            raise ValueError(
+                "has an entry that is not host:port (no user, no password); "
+                "give e.g. kafka-0:9092,kafka-1:9092"
+            )
+    return text
+
+
+def is_image_reference(text: str) -> bool:
+    """Tell whether `text` is `repository:tag`, `repository@digest` or both at once."""
+    rest, at, digest = text.partition("@")
+    if at and _DIGEST.fullmatch(digest) is None:
+        return False
+    head, slash, tail = rest.rpartition("/")
+    name, colon, tag = tail.partition(":")
+    if colon and _TAG.fullmatch(tag) is None:
+        return False
+    return bool(at or colon) and _REPOSITORY.fullmatch(f"{head}{slash}{name}") is not None
+
+
+def is_image_tag(text: str) -> bool:
+    """Tell whether `text` can be an image's tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
+
+
+def _endpoint_from(text: str) -> str:
+    match = _HTTP.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) < 65536:
+        raise ValueError("must be http://host[:port] or https://host[:port], without user")
+    if (match["rest"] or "/") != "/":
+        raise ValueError("must be an address without path; the bucket belongs to the prefix")
+    return text.rstrip("/")

@@ -1,0 +1,1 @@
+"""How streams are, in a line each, and who is told."""

@@ -1,0 +1,122 @@
+"""One look at one stream, as one line: how it is, its last progress, its rate, its lag; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.diagnosis import Category, Evidence
+from fink_k8s.core.health.stream_health import Health, Verdict, assess
+
+Figure = str | int | float | None
+
+
+class Level(StrEnum):
+    """How a stream is, at one look."""
+
+    WELL = "well"
+    STARTING = "starting"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+    LATE = "late"
+    TROUBLED = "troubled"
+    STALLED = "stalled"
+    DEAD = "dead"
+
+
+_LEVELS = {
+    Verdict.HEALTHY: Level.WELL,
+    Verdict.STARTING: Level.STARTING,
+    # Right after its start a driver has no query yet; later the diagnosis calls the query dead.
+    Verdict.SILENT: Level.STARTING,
+    Verdict.NO_QUERY: Level.STARTING,
+    Verdict.ENDED: Level.ENDED,
+    Verdict.FAILED: Level.DEAD,
+    Verdict.TROUBLED: Level.TROUBLED,
+    Verdict.ABSENT: Level.UNKNOWN,
+}
+_LEVELS_OF_CAUSES = {
+    Category.LATE: Level.LATE,
+    Category.STALLED: Level.STALLED,
+    Category.QUERY_DEAD: Level.DEAD,
+}
+# Without these two nobody can tell a start from anything else.
+_NEEDED = ("application", "pods")
+
+
+@dataclass(frozen=True)
+class StreamLine:
+    """What one look says of one stream (or of what it depends on): its level, and one line.
+
+    `figures` has state, driver, batch, progress_s (seconds since the last batch ended), rate
+    (alerts a second that are stored) and lag (alerts); what nobody knows is None.
+    """
+
+    stream: str
+    level: Level
+    text: str
+    category: str = ""
+    figures: Mapping[str, Figure] | None = None
+
+
+def stream_line(stream: str, evidence: Evidence) -> StreamLine:
+    """Return the line of a full look, or of a quick one where the full one was not answered.
+
+    Whoever did not answer is named in it.
+    """
+    figures = figures_of(evidence)
+    try:
+        health = assess(evidence)
+    except InvalidRequest as error:  # a state of an operator that is newer than we are
+        return StreamLine(stream, Level.UNKNOWN, f"{stream}: unknown; {error}", "", figures)
+    level = _level_of(evidence, health)
+    parts = [f"{stream}: {level}", _in_words(figures)]
+    if level not in {Level.WELL, Level.ENDED}:
+        parts.append(health.reason)
+    if evidence.unanswered:
+        parts.append(f"no answer: {', '.join(sorted(evidence.unanswered))}")
+    category = health.diagnosis.category.value if health.diagnosis else ""
+    return StreamLine(stream, level, "; ".join(filter(None, parts)), category, figures)
+
+
+def figures_of(evidence: Evidence) -> dict[str, Figure]:
+    """Return what a look has measured, by name; see `StreamLine`."""
+    position, now = evidence.position, evidence.seen_at
+    figures: dict[str, Figure] = {
+        "state": (evidence.state or "new") if evidence.exists else "not there",
+        "driver": evidence.driver_phase,
+        "batch": None,
+        "progress_s": None,
+        "rate": None,
+        "lag": evidence.lag,
+    }
+    if position and now and position.committed_at:
+        figures["batch"] = position.committed
+        figures["progress_s"] = round((now - position.committed_at).total_seconds())
+        figures["rate"] = position.rate(now)
+    if figures["rate"] is None:
+        figures["rate"] = evidence.input_rate
+    if isinstance(figures["rate"], float):
+        figures["rate"] = round(figures["rate"], 1)
+    return figures
+
+
+def _level_of(evidence: Evidence, health: Health) -> Level:
+    if health.diagnosis and health.verdict is Verdict.TROUBLED:
+        return _LEVELS_OF_CAUSES.get(health.diagnosis.category, Level.TROUBLED)
+    level = _LEVELS[health.verdict]
+    is_blind = evidence.seen_at is None or any(
+        source.startswith(_NEEDED) for source in evidence.unanswered
+    )
+    return Level.UNKNOWN if is_blind and level is Level.STARTING else level
+
+
+def _in_words(figures: Mapping[str, Figure]) -> str:
+    """Return the figures as a person reads them."""
+    words = [f"{figures['state']}, driver {figures['driver']}"]
+    if figures["batch"] is not None:
+        words.append(f"batch {figures['batch']} ended {figures['progress_s']} s ago")
+    if figures["rate"] is not None:
+        words.append(f"{figures['rate']} alerts/s")
+    words.append("lag unknown" if figures["lag"] is None else f"lag {figures['lag']}")
+    return ", ".join(words)

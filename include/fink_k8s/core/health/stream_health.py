@@ -1,0 +1,71 @@
+"""Is a stream alive? Application state x driver pod x the query's own gauges.
+
+A Running driver is no proof: when its query ends, the gauges `spark.streaming.*` vanish within
+seconds, while application and driver stay RUNNING.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.stream.states import Phase, phase_of
+
+
+class Verdict(StrEnum):
+    """What can be said of a stream at one moment."""
+
+    ABSENT = "absent"
+    STARTING = "starting"
+    TROUBLED = "troubled"
+    SILENT = "silent"
+    NO_QUERY = "no-query"
+    HEALTHY = "healthy"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Health:
+    """A verdict, and the one line that explains it."""
+
+    verdict: Verdict
+    reason: str
+    diagnosis: Diagnosis | None = None
+
+    @property
+    def has_driver(self) -> bool:
+        """Tell whether application and driver pod run, whatever the query does."""
+        return self.verdict in {Verdict.SILENT, Verdict.NO_QUERY, Verdict.HEALTHY}
+
+
+def assess(evidence: Evidence) -> Health:
+    """Return the health that the evidence shows.
+
+    `TROUBLED` has a cause, but may heal: the operator, the kubelet or the scheduler tries again.
+    `NO_QUERY` is a driver whose metrics speak of no live query: right after its start the query
+    has not begun, later it has died. `SILENT` is a driver whose metrics do not answer. The caller,
+    who knows how long these last, decides. A quiet topic is healthy: the query lives though no
+    alert comes.
+    """
+    if not evidence.exists:
+        return Health(Verdict.ABSENT, "there is no such stream")
+    phase = phase_of(evidence.state)
+    found = diagnose(evidence)
+    if phase is Phase.DEAD:
+        return Health(Verdict.FAILED, str(found or evidence.message), found)
+    if phase is Phase.ENDED:
+        return Health(Verdict.ENDED, "the stream has ended")
+    if phase is Phase.PAUSED:
+        return Health(
+            Verdict.FAILED, f"the application is {evidence.state}: set its spec.suspend to false"
+        )
+    if found:
+        return Health(Verdict.TROUBLED, str(found), found)
+    if phase is not Phase.RUNNING or evidence.driver_phase != "Running":
+        state = evidence.state or "new"
+        return Health(Verdict.STARTING, f"application {state}, driver {evidence.driver_phase}")
+    if evidence.metrics is None:
+        return Health(Verdict.SILENT, "driver Running, its metrics do not answer")
+    if queries := evidence.live_queries:
+        return Health(Verdict.HEALTHY, f"driver Running, {queries} query alive")
+    return Health(Verdict.NO_QUERY, "driver Running, no live query")

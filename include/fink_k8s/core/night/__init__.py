@@ -1,0 +1,1 @@
+"""One night from its opening to its proof."""

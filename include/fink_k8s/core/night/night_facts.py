@@ -1,0 +1,235 @@
+"""What is known of a night that is over, and whether it is complete; pure.
+
+A night is verified if each alert that came before its end was read, and each one that was read is
+stored or set aside. Whatever speaks against that is a reason, in one line.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from fink_k8s.core.base.names import parse_stream_name
+from fink_k8s.core.night.night_counts import NightCounts
+from fink_k8s.core.night.night_lag import LagPoint
+from fink_k8s.core.stream.restarts import Restart
+
+_SHOWN = 3
+
+
+class _Fact(BaseModel):
+    """Take what other tasks tell, also where they tell more than is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Drained(_Fact):
+    """How the end of the night was waited for: the lag at last (None: unknown), and how long."""
+
+    lag: int | None = None
+    waited_s: float = Field(0, ge=0)
+    is_drained: bool = False
+
+
+class OffsetRange(_Fact):
+    """One partition: what was committed, [start, end), and what the topic holds now.
+
+    `begins` is the topic's first offset, `due` that of the first alert after the night's end,
+    `high` the one after its last alert; None where the topic no longer has the partition.
+    `expected` is where the night had to begin to read, None where nobody knows.
+    """
+
+    partition: int
+    start: int
+    end: int
+    begins: int | None = None
+    due: int | None = None
+    high: int | None = None
+    expected: int | None = None
+
+    @property
+    def unread(self) -> int:
+        """Return how many alerts of the night the topic still holds beyond the committed end."""
+        return 0 if self.due is None else max(0, self.due - max(self.end, self.begins or 0))
+
+    @property
+    def late(self) -> int:
+        """Return how many alerts came after the night's end, and were not taken."""
+        if self.due is None or self.high is None:
+            return 0
+        return max(0, self.high - max(self.due, self.end))
+
+    def __str__(self) -> str:
+        """Return what was committed, as an interval."""
+        return f"[{self.start}, {self.end})"
+
+
+class NightFacts(_Fact):
+    """One night that is over.
+
+    `until` is the moment up to which alerts belong to it: the window's end, and the time of the
+    drain. `counts` is None where nobody could count, and `unseen` says why. `broken` names files
+    that the manifest lists and that cannot be read.
+    """
+
+    stream: str
+    topic: str
+    start: AwareDatetime
+    end: AwareDatetime
+    until: AwareDatetime
+    zone: str = ""
+    address: str = ""
+    counts: NightCounts | None = None
+    unseen: str = ""
+    broken: tuple[str, ...] = ()
+    offsets: tuple[OffsetRange, ...] = ()
+    topic_is_there: bool = True
+    is_own_topic: bool = False
+    """Whether the topic is of this night alone, made by its survey with the night's first alert."""
+    curve: tuple[LagPoint, ...] = ()
+    longest_gap_s: float | None = None
+    restarts: tuple[Restart, ...] = ()
+    adopted: bool = False
+    drain: Drained = Drained()
+    stop: str = ""
+
+    @property
+    def survey(self) -> str:
+        """Return whose alerts they are."""
+        return parse_stream_name(self.stream)[0]
+
+    @property
+    def night(self) -> str:
+        """Return the night, `YYYYMMDD`."""
+        return parse_stream_name(self.stream)[1]
+
+    @property
+    def unread(self) -> int:
+        """Return the lag at the end: alerts of the night that are in the topic, and unread."""
+        return sum(one.unread for one in self.offsets)
+
+    @property
+    def late(self) -> int:
+        """Return how many alerts came after the night's end, and were not taken."""
+        return sum(one.late for one in self.offsets)
+
+    @property
+    def has_no_topic(self) -> bool:
+        """Tell whether the survey made no topic for the night: a cloudy one, without an alert."""
+        read = self.counts.read if self.counts else 0
+        return self.is_own_topic and not self.topic_is_there and read == 0
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Return all that speaks against the night's being complete, a line each."""
+        return tuple(_reasons(self))
+
+    @property
+    def is_verified(self) -> bool:
+        """Tell whether nothing speaks against it."""
+        return not self.reasons
+
+    def local(self, moment: datetime) -> datetime:
+        """Return a moment in the night's zone."""
+        return moment.astimezone(ZoneInfo(self.zone) if self.zone else self.start.tzinfo)
+
+    def told_by(
+        self,
+        watched: dict[str, Any] | None,
+        drained: dict[str, Any] | None,
+        stopped: dict[str, Any] | None,
+        *,
+        adopted: bool = False,
+    ) -> Self:
+        """Return the facts with what the tasks of the night saw, as far as they told it."""
+        # Who drained saw what the watch saw, and more; a drain that found no stream saw nothing.
+        told = [(one or {}).get("restarts") or () for one in (watched, drained)]
+        return self.model_copy(
+            update={
+                "restarts": tuple(Restart.model_validate(one) for one in max(told, key=len)),
+                "adopted": adopted,
+                "drain": Drained.model_validate(drained or {}),
+                "stop": str((stopped or {}).get("line") or ""),
+            }
+        )
+
+    def as_extra(self) -> dict[str, JsonValue]:
+        """Return what a DAG that goes on from the raw alerts has to know."""
+        counts = self.counts
+        return {
+            "survey": self.survey,
+            "night": self.night,
+            "stream": self.stream,
+            "topic": self.topic,
+            "address": self.address,
+            "offsets": {str(one.partition): [one.start, one.end] for one in self.offsets},
+            "counts": {**counts.as_dict()} if counts else None,
+            "verified": self.is_verified,
+        }
+
+
+def _reasons(facts: NightFacts) -> Iterator[str]:
+    if facts.unseen or facts.counts is None:
+        yield f"nobody counted: {facts.unseen or 'the store was not asked'}"
+        return
+    yield from _wrong_counts(facts, facts.counts)
+    for one in facts.offsets:
+        yield from _wrong_offsets(facts.topic, one)
+    if not facts.topic_is_there and not facts.has_no_topic:
+        yield (
+            f"topic {facts.topic} is not on the brokers: whether all of it was read, nobody can "
+            "say; was it deleted, or is its name another?"
+        )
+    if facts.unread:
+        drained = ", though all was said to be read" if facts.drain.is_drained else ""
+        where = ", ".join(
+            f"[{max(one.end, one.begins or 0)}, {one.due}) of partition {one.partition}"
+            for one in facts.offsets
+            if one.unread
+        )
+        yield (
+            f"{facts.unread} alerts of the night are left unread in {facts.topic}{drained}: "
+            f"{where}; start the stream of the night again, it goes on there"
+        )
+
+
+def _wrong_counts(facts: NightFacts, counts: NightCounts) -> Iterator[str]:
+    if facts.broken:
+        more = len(facts.broken) - _SHOWN
+        names = ", ".join(facts.broken[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        yield (
+            f"{len(facts.broken)} files that the manifest lists are gone or broken ({names}); "
+            "bring them back, or read the night again to a new prefix"
+        )
+    missing = counts.read - counts.stored - counts.set_aside
+    if missing > 0:
+        gone = [one for one in facts.offsets if (one.begins or 0) > one.start]
+        hint = "".join(
+            f"; the topic now begins at {one.begins} of partition {one.partition}, beyond the "
+            f"night's start {one.start}"
+            for one in gone[:1]
+        )
+        yield f"{missing} alerts that were read are neither stored nor set aside{hint}"
+    if missing < 0:
+        yield f"{-missing} more alerts are stored and set aside than were read: some are doubled"
+
+
+def _wrong_offsets(topic: str, one: OffsetRange) -> Iterator[str]:
+    where = f"partition {one.partition} of {topic}"
+    if one.expected is not None and one.start > one.expected:
+        yield (
+            f"[{one.expected}, {one.start}) of {where} was never read: the stream began late, or "
+            "the topic had lost it"
+        )
+    if one.begins is not None and one.begins > one.end:
+        yield (
+            f"[{one.end}, {one.begins}) of {where} was deleted before it was read; the topic's "
+            "retention is too short"
+        )
+    if one.high is not None and one.high < one.end:
+        yield (
+            f"{where} ends at {one.high}, though {one.end} was read up to: the topic was made "
+            "anew, and what it held is not known"
+        )

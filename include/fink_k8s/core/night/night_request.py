@@ -1,0 +1,155 @@
+"""What a person may ask of a night: one night of one survey, from its beginning to its proof."""
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue, ValidationError, field_validator
+
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.fields import PLATFORM, moment_from, refusal_of
+from fink_k8s.core.image.image_request import ImageChoice
+from fink_k8s.core.stream.stream_request import IfDiffers, StreamRequest
+
+_END: dict[str, JsonValue] = {"section": "How the night ends"}
+_TROUBLE: dict[str, JsonValue] = {"section": "When something happens"}
+
+
+class WhenKilled(StrEnum):
+    """What killing the task by hand does to the stream."""
+
+    LEAVE = "leave"
+    STOP = "stop"
+
+
+class NightRequest(ImageChoice, StreamRequest):
+    """One night of one survey, and what is to be done with it."""
+
+    ends_at: str = Field(
+        "",
+        title="Ends at",
+        description="Empty for the end of the survey's night. Else a moment with its zone, e.g. "
+        "`2026-01-01T20:00:00+01:00`.",
+        pattern=r"^[0-9TZ:.+-]*$",
+        max_length=40,
+        json_schema_extra=_END,
+    )
+    drain_quiet_s: int = Field(
+        300,
+        title="Quiet before the stop (s)",
+        description="After its end the night goes on until all alerts are stored, and none came "
+        "for so long.",
+        ge=0,
+        le=7200,
+        json_schema_extra=_END,
+    )
+    drain_grace_s: int = Field(
+        1800,
+        title="Time of grace (s)",
+        description="How long the lag may go without falling: then it is stopped in any case, and "
+        "what is unread is told.",
+        ge=0,
+        le=21_600,
+        json_schema_extra=_END,
+    )
+    stop_limit_s: int = Field(
+        300,
+        title="Time for the last batch (s)",
+        description="How long the batch in hand may take to end.",
+        ge=5,
+        le=1200,
+        json_schema_extra=_END,
+    )
+    if_differs: IfDiffers = Field(
+        IfDiffers.REFUSE,
+        title="If it runs otherwise",
+        description="Where the night's stream runs already, with another image or other "
+        "resources: `refuse`; `adopt` it as it is; `upgrade`: let its batch end, and start this "
+        "one on the same checkpoint.",
+        json_schema_extra=_TROUBLE,
+    )
+    require_proof: bool = Field(
+        True,
+        title="Fail unproved",
+        description="Whether a night fails whose rows nobody here can count: the store is out of "
+        "Airflow's sight.",
+        json_schema_extra=_END,
+    )
+    restarts: int = Field(
+        3,
+        title="Restarts in a row",
+        description="How often a stream is started anew for which the Spark Operator has given "
+        "up. One that ran for ten minutes has its whole budget again.",
+        ge=0,
+        le=20,
+        json_schema_extra=_TROUBLE,
+    )
+    when_killed: WhenKilled = Field(
+        WhenKilled.LEAVE,
+        title="If the task is killed",
+        description="What becomes of the stream where somebody kills, clears or marks the task "
+        "that watches: `leave` it, so that the next try adopts it, or `stop` it.",
+        json_schema_extra=_TROUBLE,
+    )
+    in_minikube: bool = Field(
+        False,
+        title="Image in minikube",
+        description="The image is in minikube's Docker and in no registry: `fink_image` built it "
+        "there with `build-in-minikube`.",
+        json_schema_extra=PLATFORM,
+    )
+
+    @field_validator("ends_at")
+    @classmethod
+    def _check_moment(cls, value: str) -> str:
+        if value:
+            moment_from(value)
+        return value
+
+    @property
+    def is_in_minikube(self) -> bool:
+        """Tell whether the image is in minikube's Docker, and in no registry."""
+        return self.in_minikube
+
+    @property
+    def waits_for_topic(self) -> bool:
+        """Tell whether a topic that is not there yet is no fault: it comes with its alerts."""
+        return True
+
+    def end(self, otherwise: datetime) -> datetime:
+        """Return when the night ends (UTC): as asked, else at `otherwise`."""
+        moment = datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise
+        return moment.astimezone(UTC)
+
+
+# What is each night's own, or another setting's matter.
+_OF_ONE_NIGHT = {
+    "night": "each run has its own",
+    "topic": "set FINK_TOPICS",
+    "ends_at": "set FINK_NIGHTS",
+    "survey": "set FINK_NIGHT_SURVEY",
+}
+
+
+def night_form_from(text: str) -> dict[str, JsonValue]:
+    """Return the fields that FINK_NIGHT_FORM fills in, e.g. `{"executors": 4}`; checked.
+
+    Raises:
+        InvalidRequest: it is no JSON object, or a field is unknown, another setting's matter, or
+            breaks its rule; the message names it.
+    """
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise InvalidRequest('FINK_NIGHT_FORM is no JSON object; give e.g. {"executors": 4}')
+    for name in given:
+        if name in _OF_ONE_NIGHT:
+            raise InvalidRequest(f"FINK_NIGHT_FORM names {name}: {_OF_ONE_NIGHT[name]} instead")
+    try:
+        request = NightRequest.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequest(f"FINK_NIGHT_FORM {refusal_of(error)}") from None
+    # As the form wants them: `"4"` is 4 there.
+    return request.model_dump(mode="json", include=set(given))

@@ -1,0 +1,230 @@
+"""What must hold before a stream is brought up; pure: facts in, findings out."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from fink_k8s.core.base.errors import Refused
+from fink_k8s.core.config.releases import Release, Verdict
+from fink_k8s.core.stream.manifests import ENFORCE, POD_CPU, RESTRICTED
+from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
+from fink_k8s.core.stream.submit_conf import meets_restricted
+
+Object = Mapping[str, Any]
+Room = tuple[float, int]
+"""CPU in cores, memory in bytes."""
+
+_UNITS: dict[str, float] = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
+_UNITS |= {prefix: 1000 ** (n + 1) for n, prefix in enumerate("kMGTPE")}
+_UNITS |= {f"{prefix}i": 1024 ** (n + 1) for n, prefix in enumerate("KMGTPE")}
+_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([a-zA-Z]*)")
+# Spark's: what a pod of a Python job gets over its heap, at least 384 MiB.
+# https://spark.apache.org/docs/latest/running-on-kubernetes.html#spark-properties
+_OVERHEAD, _LEAST_OVERHEAD = 0.4, 384 * 2**20
+
+
+# Sums of cores are sums of floats.
+_A_HAIR = 1e-6
+_KEEPS_OFF = {"NoSchedule", "NoExecute"}
+
+
+class Level(StrEnum):
+    """How much a finding matters: an error stops the bring-up."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the preflight, with the remedy where one is needed.
+
+    `may_pass` tells of an error that may be gone in a while, without anybody's doing.
+    """
+
+    level: Level
+    text: str
+    remedy: str = ""
+    may_pass: bool = False
+
+    def __str__(self) -> str:
+        """Return the finding in one line."""
+        return f"{self.level}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def refuse_errors(findings: Sequence[Finding]) -> None:
+    """Raise `Refused` with all errors at once; it is worth another try where each may pass."""
+    errors = [finding for finding in findings if finding.level is Level.ERROR]
+    if errors:
+        passes = all(error.may_pass for error in errors)
+        raise Refused("; ".join(map(str, errors)), retryable=passes)
+
+
+def check_release(release: Release, version: str) -> Finding:
+    """Compare the cluster's version with the compatibility matrix."""
+    verdict, sentence = release.check_kubernetes(version)
+    level = {Verdict.REFUSED: Level.ERROR, Verdict.EXPECTED: Level.WARNING}
+    return Finding(level.get(verdict, Level.OK), sentence)
+
+
+def check_security(release: Release) -> list[Finding]:
+    """Say where a release has known faults; whoever asks for it may run it."""
+    if fault := release.check_security():
+        return [Finding(Level.WARNING, fault, "run a newer release where you can")]
+    return []
+
+
+def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str) -> list[Finding]:
+    """Check that the Spark Operator is installed, and each of its deployments alive."""
+    if not has_crd:
+        return [
+            Finding(
+                Level.ERROR,
+                "the cluster knows no SparkApplication",
+                "install the Spark Operator by its Helm chart, or set submit_with to spark-submit, "
+                "which needs none",
+            )
+        ]
+    findings = []
+    for part in ("controller", "webhook"):
+        mine = [one for one in deployments if _component(one) == part]
+        if any((one.get("status") or {}).get("availableReplicas") for one in mine):
+            findings.append(Finding(Level.OK, f"the Spark Operator's {part} is alive"))
+            continue
+        state = "not available" if mine else f"not in namespace {namespace}"
+        findings.append(
+            Finding(
+                Level.ERROR,
+                f"the Spark Operator's {part} is {state}",
+                f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where; "
+                "or set submit_with to spark-submit, which needs none",
+                may_pass=bool(mine),
+            )
+        )
+    return findings
+
+
+def check_pod_security(release: Release, namespace: Object | None) -> list[Finding]:
+    """Check that pods of plain spark-submit will be admitted to the namespace.
+
+    `namespace` is the object, None for one that the stage rbac will make, with `restricted`.
+    """
+    labels = {ENFORCE: RESTRICTED} if namespace is None else namespace["metadata"].get("labels")
+    if meets_restricted(release.spark) or (labels or {}).get(ENFORCE) != RESTRICTED:
+        return []
+    return [
+        Finding(
+            Level.ERROR,
+            f"the namespace enforces Pod Security restricted, which pods of Spark {release.spark} "
+            "cannot meet by themselves: its Kubernetes client knows no seccompProfile",
+            "set submit_with to spark-operator, whose webhook adds it, use a newer release, or a "
+            "namespace that enforces baseline",
+        )
+    ]
+
+
+def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
+    """Check the streams' namespace."""
+    if exists:
+        return Finding(Level.OK, f"namespace {name} is there")
+    if will_be_made:
+        return Finding(Level.WARNING, f"namespace {name} is not there; stage rbac will make it")
+    return Finding(Level.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
+
+
+def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
+    """Check that a stream that runs already does so in the way that is asked for."""
+    if runs_with is request.submit_with:
+        return Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+    return Finding(
+        Level.ERROR,
+        f"stream {request.stream} runs already, submitted with {runs_with}",
+        f"set submit_with to {runs_with} to adopt it, or stop it first",
+    )
+
+
+def check_checkpoint(request: StreamRequest, topics: Collection[str]) -> Finding:
+    """Check that a night that was begun goes on with the topic that its checkpoint reads."""
+    if request.topic in topics:
+        return Finding(Level.OK, f"night {request.night} goes on where its checkpoint ends")
+    begun = ", ".join(sorted(topics))
+    return Finding(
+        Level.ERROR,
+        f"night {request.night} was begun with topic {begun}, and its checkpoint takes no other",
+        f"set topic to {begun}, or choose another night",
+    )
+
+
+def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
+    """Check that the driver and each executor find a node with room; the largest pods first."""
+    asked = sorted(rooms_of(request), key=lambda room: room[1], reverse=True)
+    total = f"{sum(r[0] for r in asked):.1f} CPU and {_gib(sum(r[1] for r in asked))}"
+    left = dict(free)
+    for cpu, memory in asked:
+        node = next((n for n, r in left.items() if r[0] >= cpu - _A_HAIR and r[1] >= memory), None)
+        if node is None:
+            room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
+            return Finding(
+                Level.ERROR,
+                f"the stream asks for {total} in {len(asked)} pods; free is {room or 'nothing'}",
+                "ask for less memory or fewer executors, stop another stream, or add a node",
+                may_pass=True,
+            )
+        left[node] = (left[node][0] - cpu, left[node][1] - memory)
+    return Finding(Level.OK, f"the stream asks for {total} in {len(asked)} pods: there is room")
+
+
+def rooms_of(request: StreamRequest) -> list[Room]:
+    """Return what the driver and each executor ask of a node."""
+    driver = (quantity(POD_CPU), _pod_memory(request.driver_memory))
+    executor = (quantity(POD_CPU), _pod_memory(request.executor_memory))
+    return [driver, *[executor] * request.executors]
+
+
+def free_room(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Room]:
+    """Return what each node that takes pods has left, by the requests of the pods on it."""
+    free = {}
+    for node in nodes:
+        taints = node["spec"].get("taints") or ()
+        if node["spec"].get("unschedulable") or any(t["effect"] in _KEEPS_OFF for t in taints):
+            continue
+        room = node["status"]["allocatable"]
+        free[node["metadata"]["name"]] = (quantity(room["cpu"]), int(quantity(room["memory"])))
+    for pod in pods:
+        node_name = pod["spec"].get("nodeName")
+        if node_name in free and pod["status"].get("phase") in ("Pending", "Running"):
+            cpu, memory = free[node_name]
+            for container in pod["spec"]["containers"]:
+                asks = (container.get("resources") or {}).get("requests") or {}
+                cpu -= quantity(asks.get("cpu", "0"))
+                memory -= int(quantity(asks.get("memory", "0")))
+            free[node_name] = (cpu, memory)
+    return free
+
+
+def quantity(text: str) -> float:
+    """Return a Kubernetes quantity as a number: `300m` is 0.3, `1Gi` is 2**30.
+
+    Raises:
+        ValueError: it is no quantity.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None or match[3] not in _UNITS:
+        raise ValueError(f"{text!r} is no Kubernetes quantity")
+    return float(match[1]) * 10.0 ** int(match[2] or 0) * _UNITS[match[3]]
+
+
+def _pod_memory(heap: str) -> int:
+    size = int(heap[:-1]) * {"m": 2**20, "g": 2**30}[heap[-1]]
+    return size + max(_LEAST_OVERHEAD, int(size * _OVERHEAD))
+
+
+def _component(deployment: Object) -> str:
+    return str((deployment["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

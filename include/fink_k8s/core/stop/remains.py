@@ -1,0 +1,83 @@
+"""What the cluster holds of one stream at one moment, and what its objects say of themselves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.stream.ownership import is_driver
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What the cluster holds of one stream at one moment, as the API gives it, with `kind`."""
+
+    application: Object | None = None
+    pods: Sequence[Object] = ()
+    others: Sequence[Object] = ()
+
+    @property
+    def all(self) -> list[Object]:
+        """Return every object."""
+        return [*([self.application] if self.application else []), *self.pods, *self.others]
+
+    @property
+    def drivers(self) -> list[Object]:
+        """Return the drivers' pods, alive or not."""
+        return [pod for pod in self.pods if is_driver(pod)]
+
+    @property
+    def unasked(self) -> bool:
+        """Tell whether an application or a driver is there that is not being deleted."""
+        heads = [*([self.application] if self.application else []), *self.drivers]
+        return not all(is_going(head) for head in heads)
+
+    @property
+    def store_prefix(self) -> str:
+        """Return where the stream writes, by its own arguments; empty where none tell."""
+        return Evidence(self.application, self.pods).store_prefix
+
+    @property
+    def state(self) -> str:
+        """Return the application's state, or what the driver's pod amounts to; '' where new."""
+        return Evidence(self.application, self.pods).state
+
+    def __str__(self) -> str:
+        """Name every object, with what there is to know of its state."""
+        return ", ".join(map(_described, self.all)) or "nothing"
+
+
+def is_alive(pod: Object) -> bool:
+    """Tell whether a container of the pod was started, and has not ended."""
+    return pod.get("status", {}).get("phase") in {"Running", "Unknown"}
+
+
+def is_going(thing: Object) -> bool:
+    """Tell whether an object is being deleted."""
+    return bool(thing["metadata"].get("deletionTimestamp"))
+
+
+def is_vouched_for(pod: Object) -> bool:
+    """Tell whether the pod's node says that it runs: then it does, whatever the API was told."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def grace_end_of(pod: Object) -> datetime:
+    """Return when a pod that is being deleted is killed."""
+    return datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
+
+
+def _described(thing: Object) -> str:
+    metadata = thing["metadata"]
+    words = []
+    if thing["kind"] == "SparkApplication":
+        words.append(Evidence(thing).state or "new")
+    elif thing["kind"] == "Pod":
+        words.append(str(thing.get("status", {}).get("phase", "")))
+    if is_going(thing):
+        words.append("being deleted")
+    return f"{thing['kind']} {metadata['name']}" + (f" ({', '.join(words)})" if words else "")

@@ -1,0 +1,1 @@
+"""The raw store: its address, its files, its claims."""

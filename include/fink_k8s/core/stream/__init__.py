@@ -1,0 +1,1 @@
+"""One stream on the cluster: how it is described, submitted and observed."""

@@ -1,0 +1,72 @@
+"""The command line of stream2raw: what form and settings say, in Fink's own flags; pure.
+
+Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-broker 4.0; of 2.4,
+`bin/stream2raw.py` and `fink_broker/parser.py`, which refuse each flag that they do not know.
+"""
+
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.names import topic_pattern
+from fink_k8s.core.config.releases import Flags
+from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.image.image_plan import CODE_HOME, OWN_MAIN_FILE, path_in_image
+from fink_k8s.core.stream.stream_request import StreamRequest
+
+OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"
+_UNKNOWN_BEFORE = ("max_offsets_per_trigger", "spark_log_level")
+"""Fields that have no flag in the older generation."""
+
+
+def arguments_of(
+    request: StreamRequest, settings: Settings, main_file: str, flags: Flags = Flags.PREFIX
+) -> list[str]:
+    """Return the words after the program's name; `flags` is what Fink's own code takes.
+
+    Raises:
+        InvalidRequest: this project's job does not read the alerts of that survey, or the program
+            has no flag for what is asked for; the message names the field.
+    """
+    given = {
+        "-servers": settings.kafka_servers,
+        "-topic": topic_pattern(request.topic),
+        "-schema": _schema_of(request, main_file),
+        "-startingoffsets_stream": request.starting_offsets.value,
+        "-tinterval": str(request.trigger_interval_s),
+        "-exit_after": str(request.exit_after_s),
+        "-log_level": request.log_level.value,
+    }
+    prefix = settings.store.url
+    if flags is Flags.PATHS and main_file != OWN_MAIN_FILE:
+        _check_sayable(request)
+        given["-rawdatapath"] = f"{prefix}/raw/{request.night}"
+        given["-checkpointpath_raw"] = f"{prefix}/raw_checkpoint/{request.night}"
+    else:
+        given["-online_data_prefix"] = prefix
+        given["-night"] = request.night
+        given["-producer"] = request.survey.value
+        given["-max_offsets_per_trigger"] = str(request.max_offsets_per_trigger)
+        given["-spark_log_level"] = request.spark_log_level.value
+    return [word for flag, value in given.items() if value for word in (flag, value)]
+
+
+def prefix_in(flags: dict[str, str]) -> str:
+    """Return where a stream with these flags writes, as FINK_STORE_PREFIX says it, or nothing."""
+    return flags.get("-online_data_prefix") or flags.get("-rawdatapath", "").rpartition("/raw/")[0]
+
+
+def _check_sayable(request: StreamRequest) -> None:
+    for name in _UNKNOWN_BEFORE:
+        usual = StreamRequest.model_fields[name].default
+        if getattr(request, name) != usual:
+            raise InvalidRequest(
+                f"{name}: Fink's own code of this release has no flag for it; leave it at {usual}"
+            )
+
+
+def _schema_of(request: StreamRequest, main_file: str) -> str:
+    """Return the path of the alerts' schema in the image; empty where the program has to know."""
+    is_own = main_file == OWN_MAIN_FILE
+    if is_own and request.survey.refusal:
+        raise InvalidRequest(request.survey.refusal)
+    if request.schema_file:
+        return path_in_image(request.schema_file)
+    return f"{OWN_SCHEMAS}/{request.survey.schema}" if is_own else ""

@@ -1,0 +1,301 @@
+"""Every Kubernetes object that the project makes, as plain dicts from pure functions."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
+from fink_k8s.core.config.releases import Flags
+from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.image.image_plan import OWN_MAIN_FILE, Login
+from fink_k8s.core.store.store_address import CLAIM_MOUNT
+from fink_k8s.core.stream.command_line import arguments_of
+from fink_k8s.core.stream.driver_rights import DRIVER_RULES
+from fink_k8s.core.stream.prometheus import SCRAPED, prometheus_conf
+from fink_k8s.core.stream.stream_request import StreamRequest
+
+Manifest = dict[str, Any]
+
+SPARK_UID = 185
+ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
+POD_CPU = "300m"
+ROLE = "fink-driver"
+# The batch in hand must be able to end after SIGTERM.
+GRACE_SECONDS = 120
+# Spark writes in these places only; the root file system is read-only.
+_SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
+_STORE_VOLUME = "store"
+
+
+def make_namespace(settings: Settings) -> Manifest:
+    """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
+    enforce = {ENFORCE: RESTRICTED}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": settings.namespace, "labels": {**platform_labels(), **enforce}},
+    }
+
+
+def make_service_account(settings: Settings) -> Manifest:
+    """Return the account of the drivers."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _in_namespace(settings, settings.service_account),
+    }
+
+
+def make_pull_secret(settings: Settings, login: Login) -> Manifest:
+    """Return the Secret by which kubelets log in to the registry; nothing but them reads it."""
+    token = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+    config = {"auths": {login.host: {"auth": token}}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _in_namespace(settings, settings.image_pull_secret),
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()},
+    }
+
+
+def make_role(settings: Settings) -> Manifest:
+    """Return the namespaced rights of the drivers."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _in_namespace(settings, ROLE),
+        "rules": [dict(rule) for rule in DRIVER_RULES],
+    }
+
+
+def make_role_binding(settings: Settings) -> Manifest:
+    """Return the binding of the drivers' account to their Role."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": _in_namespace(settings, ROLE),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ROLE},
+        "subjects": [_driver_subject(settings)],
+    }
+
+
+def make_cluster_edit_binding(settings: Settings) -> Manifest:
+    """Return the binding of Fink's document: ClusterRole `edit`, in every namespace."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "spark-role", "labels": platform_labels()},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [_driver_subject(settings)],
+    }
+
+
+def make_claim(settings: Settings, size: str) -> Manifest:
+    """Return the claim of a store `pvc://`; `size` is a quantity, e.g. `100Gi`.
+
+    The cluster's default storage class is asked for by naming none.
+    """
+    wanted: Manifest = {
+        "accessModes": [settings.claim_access_mode.value],
+        "resources": {"requests": {"storage": size}},
+    }
+    if settings.claim_class:
+        wanted["storageClassName"] = settings.claim_class
+    labels = platform_labels() | {"app.kubernetes.io/component": "store"}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": _in_namespace(settings, settings.store.claim) | {"labels": labels},
+        "spec": wanted,
+    }
+
+
+def make_spark_application(
+    request: StreamRequest,
+    settings: Settings,
+    image: str,
+    spark_version: str,
+    main_file: str = OWN_MAIN_FILE,
+    flags: Flags = Flags.PREFIX,
+) -> Manifest:
+    """Return the SparkApplication of one night; the same arguments give the same bytes.
+
+    An image without digest is one that was built into minikube's Docker, so nothing is pulled.
+
+    The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
+    the same name. `flags` is what Fink's own code of that release takes.
+    """
+    labels = labels_of(request.survey, request.night)
+    spec: Manifest = {
+        "type": "Python",
+        "pythonVersion": "3",
+        "mode": "cluster",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent" if "@" in image else "Never",
+        "sparkVersion": spark_version,
+        "mainApplicationFile": f"local://{main_file}",
+        "arguments": arguments_of(request, settings, main_file, flags),
+        "restartPolicy": {
+            "type": "OnFailure",
+            "onFailureRetries": 5,
+            "onFailureRetryInterval": 10,
+            "onSubmissionFailureRetries": 2,
+            "onSubmissionFailureRetryInterval": 5,
+        },
+        "sparkConf": _spark_conf(settings, spark_version) | prometheus_conf(spark_version),
+        "volumes": _volumes(settings),
+        "driver": {
+            **_pod(settings, labels),
+            "annotations": dict(SCRAPED),
+            "cores": 1,
+            "coreRequest": POD_CPU,
+            "memory": request.driver_memory,
+            "serviceAccount": settings.service_account,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+        },
+        "executor": {
+            **_pod(settings, labels),
+            "instances": request.executors,
+            "cores": request.executor_cores,
+            "coreRequest": POD_CPU,
+            "memory": request.executor_memory,
+        },
+    }
+    if settings.image_pull_secret:
+        spec["imagePullSecrets"] = [settings.image_pull_secret]
+    return {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "metadata": {
+            "name": request.stream,
+            "namespace": settings.namespace,
+            "labels": labels,
+            "annotations": {ANNOTATION_SPEC_HASH: spec_hash(spec)},
+        },
+        "spec": spec,
+    }
+
+
+def spec_hash(spec: Mapping[str, Any]) -> str:
+    """Return the sha256 of a spec's canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(spec).encode()).hexdigest()
+
+
+def canonical_json(spec: Mapping[str, Any]) -> str:
+    """Return a spec as the one JSON text that stands for it."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"))
+
+
+def hash_of(manifest: Mapping[str, Any]) -> str:
+    """Return the spec's hash that an application or a driver carries; empty for other hands'."""
+    annotations = manifest["metadata"].get("annotations") or {}
+    return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Return the names of the asked spec's fields that differ, two levels deep, sorted.
+
+    Fields that were not asked for are the cluster's own defaults and do not count.
+    """
+    found = []
+    for name, value in asked.items():
+        other = there.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            found += [f"{name}.{key}" for key in value if value[key] != other.get(key)]
+        elif name == "arguments" and isinstance(other, list):
+            found += _flags_that_differ(other, value)
+        elif value != other:
+            found.append(name)
+    return sorted(found)
+
+
+def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
+    before = dict(zip(there[::2], there[1::2], strict=False))
+    after = dict(zip(asked[::2], asked[1::2], strict=False))
+    flags = before | after
+    return [f"argument {flag}" for flag in flags if after.get(flag) != before.get(flag)]
+
+
+def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
+    conf = {
+        # The gauges spark.streaming.* tell a live query from a driver that only runs.
+        "spark.sql.streaming.metricsEnabled": "true",
+        "spark.ui.killEnabled": "false",
+        "spark.authenticate": "true",
+        "spark.network.crypto.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+    }
+    if settings.store.is_s3:
+        secure = str(not settings.store_endpoint.startswith("http:")).lower()
+        conf |= {
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": secure,
+            # Bulk deletes of directory markers hang for minutes on some S3 servers.
+            "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+            # Version 2 of the AWS SDK, from Hadoop 3.4 on, signs for a wrong region without it.
+            "spark.hadoop.fs.s3a.endpoint.region": settings.store_region,
+            "spark.hadoop.fs.s3a.aws.credentials.provider": (
+                "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
+            ),
+        }
+        if settings.store_endpoint:
+            conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
+        if spark_version.startswith("3.1."):
+            # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
+            conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
+    return conf
+
+
+def _volumes(settings: Settings) -> list[Manifest]:
+    volumes: list[Manifest] = [{"name": name, "emptyDir": {}} for name in _SCRATCH]
+    if claim := settings.store.claim:
+        volumes.append({"name": _STORE_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
+    return volumes
+
+
+def _pod(settings: Settings, labels: Mapping[str, str]) -> Manifest:
+    """Return what driver and executor have in common: Pod Security `restricted`, keys, scratch."""
+    keys = [
+        _from_secret(settings, "AWS_ACCESS_KEY_ID", "access-key"),
+        _from_secret(settings, "AWS_SECRET_ACCESS_KEY", "secret-key"),
+    ]
+    mounts = _SCRATCH | ({_STORE_VOLUME: CLAIM_MOUNT} if settings.store.claim else {})
+    return {
+        "labels": dict(labels),
+        **({"env": keys} if settings.store.is_s3 else {}),
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
+        "podSecurityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": SPARK_UID,
+            "runAsGroup": SPARK_UID,
+            "fsGroup": SPARK_UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _from_secret(settings: Settings, variable: str, key: str) -> Manifest:
+    reference = {"name": settings.store_secret, "key": key}
+    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
+
+
+def _driver_subject(settings: Settings) -> Manifest:
+    return {
+        "kind": "ServiceAccount",
+        "name": settings.service_account,
+        "namespace": settings.namespace,
+    }
+
+
+def _in_namespace(settings: Settings, name: str) -> Manifest:
+    return {"name": name, "namespace": settings.namespace, "labels": platform_labels()}

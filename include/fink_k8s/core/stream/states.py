@@ -1,0 +1,77 @@
+"""The Spark Operator's fourteen application states, and what each means for a stream.
+
+A stream without operator is given the state that its driver pod amounts to.
+
+Source: `ApplicationStateType` in the operator's API, v1beta2.
+"""
+
+from enum import StrEnum
+
+from fink_k8s.core.base.errors import InvalidRequest
+
+
+class Phase(StrEnum):
+    """What an application's state means for the one who waits for it."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    PAUSED = "paused"
+    ENDED = "ended"
+    DEAD = "dead"
+
+
+_PHASES = {
+    "": Phase.STARTING,
+    "SUBMITTED": Phase.STARTING,
+    "RUNNING": Phase.RUNNING,
+    "SUCCEEDING": Phase.ENDED,
+    "COMPLETED": Phase.ENDED,
+    # These three are tried again as long as the restart policy allows; then comes FAILED.
+    "FAILING": Phase.RESTARTING,
+    "SUBMISSION_FAILED": Phase.RESTARTING,
+    "PENDING_RERUN": Phase.RESTARTING,
+    "INVALIDATING": Phase.RESTARTING,
+    "FAILED": Phase.DEAD,
+    "SUSPENDING": Phase.PAUSED,
+    "SUSPENDED": Phase.PAUSED,
+    "RESUMING": Phase.STARTING,
+    # The operator lost sight of the driver, e.g. with its node; it may be seen again.
+    "UNKNOWN": Phase.RESTARTING,
+}
+
+
+_STATES_OF_PODS = {
+    "Pending": "SUBMITTED",
+    "Running": "RUNNING",
+    "Succeeded": "COMPLETED",
+    "Failed": "FAILED",
+    "Unknown": "UNKNOWN",
+}
+
+
+def state_of_driver(pod_phase: str) -> str:
+    """Return the application state that a driver without application stands for.
+
+    A stream that plain spark-submit started has a driver pod and nothing else; its phase says all
+    there is to know, and nobody starts it again. `pod_phase` is Kubernetes' PodPhase.
+    """
+    return _STATES_OF_PODS.get(pod_phase, "UNKNOWN")
+
+
+def phase_of(state: str) -> Phase:
+    """Return what `state` means.
+
+    Raises:
+        InvalidRequest: the operator knows no such state.
+    """
+    try:
+        return _PHASES[state]
+    except KeyError:
+        known = ", ".join(filter(None, _PHASES))
+        raise InvalidRequest(f"application state {state!r} is unknown; known are {known}") from None
+
+
+def is_over(state: str) -> bool:
+    """Tell whether the operator will do nothing more: a new application may take its place."""
+    return state in {"COMPLETED", "FAILED"}

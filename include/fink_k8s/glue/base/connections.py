@@ -1,0 +1,141 @@
+"""Clients made from Airflow connections, for the adapters."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.log import mask_secret
+
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.store.raw_store import Store, open_store
+from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
+from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.image.image_plan import Login
+
+STREAMS_CONNECTION = "kubernetes_default"
+"""The account that runs streams: no rights over roles, secrets or other namespaces."""
+ADMIN_CONNECTION = "kubernetes_admin"
+"""The account that grants rights; only the stages `preflight`, `rbac` and `store` use it."""
+STORE_CONNECTION = "fink_store"
+DOCKER_CONNECTION = "docker_default"
+NOTIFY_CONNECTION = "fink_notify"
+"""Whom to tell: Apprise's addresses in its password, with spaces or line ends between."""
+
+
+def cluster(conn_id: str = STREAMS_CONNECTION) -> Cluster:
+    """Return the cluster behind an Airflow connection."""
+    return Cluster(KubernetesHook(conn_id=conn_id).get_conn())
+
+
+def store(settings: Settings) -> Store:
+    """Return the raw store; one that speaks S3 with the keys of the connection `fink_store`.
+
+    Raises:
+        OutOfSight: Airflow has no way to it.
+    """
+    if not settings.store.is_s3:
+        return open_store(settings)
+    keys = BaseHook.get_connection(STORE_CONNECTION)
+    return open_store(settings, access_key=keys.login or "", secret_key=keys.password or "")
+
+
+def store_secrets() -> list[str]:
+    """Return the values of the store's keys, which are to be hidden wherever they turn up."""
+    try:
+        keys = BaseHook.get_connection(STORE_CONNECTION)
+    except AirflowNotFoundException:
+        return []
+    return [key for key in (keys.login, keys.password) if key]
+
+
+def notify_targets() -> list[str]:
+    """Return the addresses that news goes to, which are secrets; none without the connection."""
+    try:
+        targets = (BaseHook.get_connection(NOTIFY_CONNECTION).password or "").split()
+    except AirflowNotFoundException:
+        return []
+    # Airflow hides a password as a whole; a message might quote one address of several.
+    for target in targets:
+        mask_secret(target)
+    return targets
+
+
+def docker_client() -> Any:
+    """Return a client of the Docker API, logged in where the connection has a password.
+
+    The engine is what DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH name, the three that
+    `minikube docker-env` prints; without them the local socket.
+    """
+    from airflow.providers.docker.hooks.docker import DockerHook
+    from docker.errors import APIError
+
+    engine = docker_engine(os.environ)
+    try:
+        client = DockerHook(
+            docker_conn_id=DOCKER_CONNECTION if registry_login() else None,
+            timeout=600,
+            **engine,
+        ).api_client
+    except APIError as error:
+        raise NotPermitted(
+            f"the Docker engine or the registry refuses the login of {DOCKER_CONNECTION}: "
+            f"{error.explanation}; correct the connection's host, login and password"
+        ) from error
+    except AirflowException as error:
+        raise Unavailable(
+            f"the Docker engine {engine['base_url']} does not answer; see DOCKER_HOST, "
+            "DOCKER_TLS_VERIFY and DOCKER_CERT_PATH of this worker"
+        ) from error
+    return client
+
+
+def docker_engine(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return where the Docker engine is, by the variables that Docker's own client knows.
+
+    Raises:
+        InvalidRequest: TLS is asked for without the folder of its certificates.
+    """
+    address = environment.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not environment.get("DOCKER_TLS_VERIFY"):
+        return {"base_url": address}
+    folder = Path(environment.get("DOCKER_CERT_PATH") or "")
+    files = [folder / name for name in ("ca.pem", "cert.pem", "key.pem")]
+    for file in files:
+        if not file.is_file():
+            raise InvalidRequest(
+                f"DOCKER_TLS_VERIFY is set, but DOCKER_CERT_PATH has no {file.name}; set it to the "
+                "folder that minikube docker-env prints"
+            )
+    ca, certificate, key = map(str, files)
+    tls = _tls_config()(client_cert=(certificate, key), ca_cert=ca, verify=True)
+    return {"base_url": address.replace("tcp://", "https://", 1), "tls": tls}
+
+
+def _tls_config() -> type[Any]:
+    from docker.tls import TLSConfig
+
+    class EngineTls(TLSConfig):
+        """Trust the engine's own authority, not the one that REQUESTS_CA_BUNDLE would put first."""
+
+        def configure_client(self, client: Any) -> None:
+            super().configure_client(client)
+            client.trust_env = False
+
+    return EngineTls
+
+
+def registry_login() -> Login | None:
+    """Return the registry's login of the connection `docker_default`, if it has a password."""
+    try:
+        found = BaseHook.get_connection(DOCKER_CONNECTION)
+    except AirflowNotFoundException:
+        return None
+    if not found.password:
+        return None
+    host = (found.host or "").partition("://")[2] or found.host or ""
+    host = host.strip("/") + (f":{found.port}" if found.port else "")
+    return Login(host, found.login or "", found.password)

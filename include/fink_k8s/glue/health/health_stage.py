@@ -1,0 +1,153 @@
+"""The stage `health`: one line a stream, and a message where that is news.
+
+It fails only where it could look at nothing at all; a stream that is not well is no failure of it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from fink_k8s.adapters.health.notify import Message, Tone
+from fink_k8s.core.config.settings import Settings, load_settings
+from fink_k8s.core.diagnosis import Evidence, diagnose
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.health.health_board import Board, Change, Kind
+from fink_k8s.core.health.health_line import Level, StreamLine, stream_line
+from fink_k8s.core.health.health_request import HealthRequest
+from fink_k8s.glue.base.connections import cluster, store, store_secrets
+from fink_k8s.glue.base.steps import request_of, step
+from fink_k8s.glue.base.task_failures import failure_of
+from fink_k8s.glue.diagnosis.diagnose_stage import Look
+from fink_k8s.glue.health.health_notes import HEALTH, HealthNotes
+from fink_k8s.glue.health.notifiers import notify
+
+LIST_SECONDS, LOOK_SECONDS, BUNDLE_SECONDS = 30, 30, 10
+"""How long is waited for the list of streams, for all looks together, for all bundles together."""
+SOURCE_SECONDS = 15
+"""After how long a look asks no further source."""
+API_SERVER = "kubernetes"
+"""What stands on the board for the API server itself, without which no stream can be seen."""
+Seen = Mapping[str, Evidence]
+
+
+@step(retries=0, execution_timeout=timedelta(minutes=2), inlets=[HEALTH])
+def look_at_streams() -> list[dict[str, Any]]:
+    """Say how each stream is, and tell people of what has changed for the worse or the better."""
+    request, settings = request_of(HealthRequest), load_settings()
+    notes = HealthNotes(settings.namespace)
+    board = notes.board()
+    try:
+        seen = _look(settings)
+    except Exception as error:
+        # The API server away, no right, no connection: whatever it is, nothing can be seen.
+        line = StreamLine(API_SERVER, Level.TROUBLED, f"no stream can be looked at: {error}")
+        notes.keep(_told(board.after_blind_look(line, utc_now()), {}, settings))
+        raise failure_of(line.text, retryable=False) from error
+    there = f"{len(seen)} streams are in namespace {settings.namespace}"
+    lines = [StreamLine(API_SERVER, Level.WELL, f"the API server answers, {there}")]
+    lines += [stream_line(stream, evidence) for stream, evidence in seen.items()]
+    for line in lines:
+        print(line.text)
+    now = utc_now()
+    board = board.after_look(lines, now, notes.stopped(board.missing(lines), now))
+    notes.keep(_told(board, seen, settings))
+    if request.send_test:
+        notify(Message("Fink: a test by fink_health", "\n".join(line.text for line in lines)))
+    return [asdict(line) for line in lines[1:]]
+
+
+def _look(settings: Settings) -> Seen:
+    """Return the full look at each stream, or the glance at one that takes too long."""
+    from fink_k8s.adapters.diagnosis.evidence_sources import gather
+    from fink_k8s.adapters.stream.overview import ask_each, glance
+
+    kube = cluster()
+    listed = ask_each([API_SERVER], lambda _: glance(kube, settings.namespace), LIST_SECONDS)
+    there = listed[API_SERVER]
+    if isinstance(there, Exception):
+        raise there
+    open_store, secrets = _once(partial(store, settings)), store_secrets()
+
+    def look(stream: str) -> Evidence:
+        return gather(
+            kube, settings, stream, open_store, secrets=secrets, seconds=SOURCE_SECONDS
+        )  # fmt: skip
+
+    return {
+        stream: answer if isinstance(answer, Evidence) else _only(there[stream], answer)
+        for stream, answer in ask_each(there, look, LOOK_SECONDS).items()
+    }
+
+
+def _only(glanced: Evidence, why: Exception) -> Evidence:
+    """Return what was seen at a glance of a stream of which no more was to be had."""
+    return Evidence(glanced.application, glanced.pods, unanswered={"the full look": str(why)})
+
+
+def _told(board: Board, seen: Seen, settings: Settings) -> Board:
+    """Tell people what is news, and return the board; what was not delivered stays news."""
+    changes = board.changes()
+    for change in changes:
+        print(f"{change.kind}: {change.sentence}")
+    news = [change for change in changes if change.is_news]
+    board = board.having_told(change for change in changes if not change.is_news)
+    board = _with_bundles(board, news, seen, settings)
+    if not news or notify(_message_of(news, board)):
+        return board.having_told(news)
+    return board
+
+
+def _with_bundles(board: Board, news: Sequence[Change], seen: Seen, settings: Settings) -> Board:
+    """Keep a bundle for each stream that has become worse, unless that was done before."""
+    from fink_k8s.adapters.stream.overview import ask_each
+
+    open_store = _once(partial(store, settings))
+
+    def keep(stream: str) -> str:
+        look = Look(stream, seen[stream], diagnose(seen[stream]))
+        return look.kept(settings, open_store)
+
+    worse = [change.stream for change in news if change.kind is Kind.WORSE]
+    lacking = [name for name in worse if name in seen and not board.streams[name].bundle]
+    for stream, address in ask_each(lacking, keep, BUNDLE_SECONDS).items():
+        if isinstance(address, str):
+            board = board.having_kept(stream, address)
+        else:
+            print(f"{stream}: the bundle is not kept: {address}")
+    return board
+
+
+def _message_of(news: Sequence[Change], board: Board) -> Message:
+    """Return one message of all that is news: Kafka's absence is not twenty messages."""
+    counts = {kind: sum(change.kind is kind for change in news) for kind in Kind}
+    said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    lines = []
+    for change in news:
+        lines.append(f"{change.kind}: {change.sentence}")
+        bundle = board.streams[change.stream].bundle
+        if bundle and change.kind is Kind.WORSE:
+            lines.append(f"bundle: {bundle}")
+    tone = Tone.FAILURE if counts[Kind.WORSE] else Tone.SUCCESS
+    return Message(f"Fink: {said}", "\n".join(lines), tone)
+
+
+def _once(make: Callable[[], Any]) -> Callable[[], Any]:
+    """Return what makes a thing at its first call, or fails as that did, for several threads."""
+    made: list[Any] = []
+    lock = Lock()
+
+    def get() -> Any:
+        with lock:
+            if not made:
+                try:
+                    made.append(make())
+                except Exception as error:
+                    made.append(error)
+        if isinstance(made[0], Exception):
+            raise made[0]
+        return made[0]
+
+    return get

@@ -1,0 +1,1 @@
+"""The stream's image: what is in it, how it is built."""

@@ -1,0 +1,119 @@
+"""The stages that only a night has: its plan, submission or adoption, the watch, the drain."""
+
+from typing import Any
+
+from airflow.sdk import task_group
+
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.night.night_request import NightRequest
+from fink_k8s.glue.base.steps import night_of_run, step, stream_request
+from fink_k8s.glue.night.night_operators import (
+    DrainNightOperator,
+    EndOtherSpecOperator,
+    WatchNightOperator,
+)
+from fink_k8s.glue.night.proof_stage import verify_night
+from fink_k8s.glue.night.report_stage import report_night
+from fink_k8s.glue.stop.stop_operator import StopStreamOperator
+from fink_k8s.glue.stream.submit_stage import STREAM, render_application, ways_to_submit
+
+_IF_DIFFERS = "{{ params.if_differs or 'refuse' }}"
+_ADOPTED = (
+    "{{ 'adopted' in ti.xcom_pull(task_ids=['submit.submit_application', 'submit.spark_submit'])"
+    " | map(attribute='way', default='') }}"
+)
+# A person who marks the watch as done ends the night then.
+_WATCH_ENDED = (
+    "{{ (ti.xcom_pull(task_ids='watch_until_end') or {}).get('ended_at')"
+    " or ti.start_date.isoformat() }}"
+)
+
+
+@step()
+def plan_night() -> dict[str, str]:
+    """Say which night it is, and when it begins and ends."""
+    request = stream_request(NightRequest)
+    night = night_of_run(request.survey)
+    end = request.end(night.end)
+    print(f"{request.survey} night {night.name}: {night.start:%Y-%m-%d %H:%M} to "
+          f"{end:%Y-%m-%d %H:%M} UTC, topic {request.topic}, stream {request.stream}")  # fmt: skip
+    return {
+        "survey": request.survey.value,
+        "night": night.name,
+        "stream": request.stream,
+        "topic": request.topic,
+        "start": night.start.isoformat(),
+        "end": end.isoformat(),
+        "zone": load_settings().window_of(request.survey).zone.key,
+    }
+
+
+@task_group(group_id="submit")
+def submit_or_adopt() -> None:
+    """Render the application; let another spec's stream end where asked; submit or adopt."""
+    manifest = render_application(NightRequest)
+    ended = EndOtherSpecOperator(
+        task_id="end_other_spec",
+        stream=STREAM,
+        manner={"limit_s": "{{ params.stop_limit_s or 300 }}", "then_at_once": True},
+        manifest=manifest,
+        if_differs=_IF_DIFFERS,
+    )
+    ended >> ways_to_submit(manifest, _IF_DIFFERS)
+
+
+def watch_until_end() -> WatchNightOperator:
+    """Watch the stream until the end of the night."""
+    return WatchNightOperator(
+        task_id="watch_until_end",
+        until="{{ ti.xcom_pull(task_ids='plan_night')['end'] }}",
+        **_watched(),
+    )
+
+
+def drain_late_alerts() -> DrainNightOperator:
+    """Go on until the late alerts are stored, or the time of grace is over."""
+    return DrainNightOperator(
+        task_id="drain_late_alerts",
+        until=_WATCH_ENDED,
+        quiet_s="{{ params.drain_quiet_s }}",
+        grace_s="{{ params.drain_grace_s }}",
+        **_watched(),
+    )
+
+
+def stop_night() -> StopStreamOperator:
+    """Let the last batch end, stop the stream, and see that nothing of it is left."""
+    return StopStreamOperator(
+        task_id="stop_stream",
+        stream=STREAM,
+        manner={"limit_s": "{{ params.stop_limit_s }}", "then_at_once": True},
+    )
+
+
+def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
+    """Verify the night that `plan` names by what its tasks saw, and report it either way."""
+    verified = verify_night(
+        stream=plan["stream"],
+        topic=plan["topic"],
+        start=plan["start"],
+        end=plan["end"],
+        zone=plan["zone"],
+        adopted=_ADOPTED,
+        watched=watched.output,
+        drained=drained.output,
+        stopped=stopped.output,
+        require_proof="{{ params.require_proof }}",
+    )
+    report_night(verified)
+    return verified
+
+
+def _watched() -> dict[str, Any]:
+    return {
+        "manifest": "{{ ti.xcom_pull(task_ids='submit.render_application') | tojson }}",
+        "release": "{{ params.release or '' }}",
+        "submit_with": "{{ params.submit_with }}",
+        "restarts": "{{ params.restarts }}",
+        "when_killed": "{{ params.when_killed }}",
+    }

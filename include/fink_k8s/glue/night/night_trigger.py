@@ -1,0 +1,203 @@
+"""Watch a night's stream from the triggerer until the night is over, or somebody has to act."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.diagnosis.evidence_sources import with_data
+from fink_k8s.adapters.stop.stop_pursuit import ask_to_end
+from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.core.base.errors import FinkError
+from fink_k8s.core.base.names import ANNOTATION_SPEC
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.health.stream_health import Verdict
+from fink_k8s.core.night.drain import Drain
+from fink_k8s.core.night.night_request import WhenKilled
+from fink_k8s.core.night.night_watch import NightWatch, Seen, Sign
+from fink_k8s.core.stop.stop_request import StopManner
+from fink_k8s.core.stream.restarts import Restart, annotation_of
+from fink_k8s.glue.base.connections import cluster, store
+from fink_k8s.glue.health.health_notes import note_stop_by_trigger
+from fink_k8s.glue.stream.looks import looks
+from fink_k8s.glue.stream.stream_trigger import SETTLE_SECONDS
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+log = logging.getLogger(__name__)
+
+
+class NightTrigger(BaseTrigger):
+    """Fires once: the time is up, the night is drained, or the stream died or is gone.
+
+    Up to `until` it only looks, and notes on the application what restarts it sees; it may run
+    twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
+    night's end was at `until`: it looks at the lag as well, and fires when that has been 0 for
+    `quiet_s` seconds, or has not fallen for `grace_s` while it looked.
+
+    Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
+    """
+
+    def __init__(
+        self,
+        conn_id: str,
+        namespace: str,
+        stream: str,
+        until: str,
+        quiet_s: float | None = None,
+        grace_s: float = 0,
+        when_killed: str = WhenKilled.LEAVE,
+        poll_seconds: float = 2,
+        lag_seconds: float = 10,
+    ) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self.namespace = namespace
+        self.stream = stream
+        self.until = datetime.fromisoformat(until)
+        self.quiet_s = quiet_s
+        self.grace_s = grace_s
+        self.when_killed = WhenKilled(when_killed)
+        self.poll_seconds = poll_seconds
+        self.lag_seconds = lag_seconds
+        self._cluster: Cluster | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's address and its arguments."""
+        arguments = {
+            "conn_id": self.conn_id,
+            "namespace": self.namespace,
+            "stream": self.stream,
+            "until": self.until.isoformat(),
+            "quiet_s": self.quiet_s,
+            "grace_s": self.grace_s,
+            "when_killed": self.when_killed.value,
+            "poll_seconds": self.poll_seconds,
+            "lag_seconds": self.lag_seconds,
+        }
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch; the event is a dict of sign, reason, lived_s, holder, lag, restarts, born, spec.
+
+        `born` is when the driver that was seen last was made (ISO), `spec` what it was made from,
+        as canonical JSON, where it bears that; each is empty where nothing tells.
+        """
+        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        watch, drain = NightWatch(self.until), self._drain()
+        try:
+            seen = await self._watch(watch, drain)
+        except FinkError as error:
+            seen = Seen(Sign.UNWATCHABLE, str(error))
+        await settled
+        restarts = [one.model_dump(mode="json") for one in watch.news or watch.history]
+        lag = drain.lag if drain else None
+        driver = (watch.ran or {}).get("metadata", {})
+        born = driver.get("creationTimestamp") or ""
+        spec = (driver.get("annotations") or {}).get(ANNOTATION_SPEC, "")
+        told = {"lag": lag, "restarts": restarts, "born": born, "spec": spec}
+        yield TriggerEvent({**asdict(seen), **told})
+
+    async def on_kill(self) -> None:
+        """Leave the stream alone, or ask it to end, as the form said."""
+        if self.when_killed is WhenKilled.LEAVE:
+            log.warning("the task was killed; stream %s goes on", self.stream)
+            return
+        log.warning("the task was killed; stream %s is stopped, as the form asked", self.stream)
+        # In one thread, which goes on where Airflow cancels this a second time: it does so at its
+        # next turn, and the first call of its API in a triggerer takes seconds.
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        now = utc_now()
+        target = self._cluster or cluster(self.conn_id)
+        ask_to_end(target, self.namespace, self.stream, StopManner())
+        note_stop_by_trigger(self.namespace, self.stream, now)
+
+    async def _client(self) -> Cluster:
+        """Return a client of this trigger's own; few of a thousand triggers ever need one."""
+        if self._cluster is None:
+            self._cluster = await asyncio.to_thread(cluster, self.conn_id)
+        return self._cluster
+
+    def _drain(self) -> Drain | None:
+        if self.quiet_s is None:
+            return None
+        quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
+        # From now on: meanwhile the stream may have been down, or nobody may have looked.
+        return Drain(utc_now(), quiet, grace)
+
+    async def _watch(self, watch: NightWatch, drain: Drain | None) -> Seen:
+        said, noted = "", (0, False)
+        if drain:
+            watch.until = _NEVER
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        # The tasks before this one have looked at all of it.
+        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds, was_let_in=True)
+        async with aclosing(seen):
+            async for evidence in seen:
+                end = watch.judge(evidence, utc_now())
+                # What is refused once is not asked for at each look.
+                if watch.news and (news := _key_of(watch.news)) != noted:
+                    noted = news if await self._note(watch, evidence) else noted
+                if watch.last and watch.last.reason != said:
+                    said = watch.last.reason
+                    log.info("%s: %s", self.stream, said)
+                is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
+                if end is None and drain and is_well and clock() >= due:
+                    due = clock() + self.lag_seconds
+                    end = await self._judge_lag(drain, evidence)
+                if end is None and drain:
+                    end = drain.out_of_grace(utc_now())
+                if end:
+                    return end
+        raise AssertionError("looks end by an outcome only")
+
+    async def _note(self, watch: NightWatch, evidence: Evidence) -> bool:
+        """Write the restarts down where whoever adopts the stream finds them.
+
+        Returns whether that is done with: False where it may succeed later.
+        """
+        latest = watch.news[-1]
+        if not latest.is_over:
+            log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
+        else:
+            log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
+        if evidence.application is None:
+            return True  # a driver bears what it was started with; to change pods takes a right
+        where = (KIND, self.stream, self.namespace)
+        try:
+            client = await self._client()
+            await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
+        except FinkError as error:
+            log.warning("the restart cannot be noted: %s", error)
+            return not error.retryable
+        return True
+
+    async def _judge_lag(self, drain: Drain, evidence: Evidence) -> Seen | None:
+        settings, client = load_settings(), await self._client()
+        full = await asyncio.to_thread(
+            with_data, client, settings, self.stream, evidence, partial(store, settings)
+        )
+        for source, why in full.unanswered.items():
+            log.warning("could not look at %s: %s", source, why)
+        before = str(drain)
+        seen = drain.judge(full.lag, full.topic.ends if full.topic else {}, utc_now())
+        if str(drain) != before:
+            log.info("%s: %s", self.stream, drain)
+        return seen
+
+
+def _key_of(restarts: list[Restart]) -> tuple[int, bool]:
+    """Return what tells one piece of news from the next: how many, and whether the last is over."""
+    return len(restarts), restarts[-1].is_over

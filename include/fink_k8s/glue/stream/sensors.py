@@ -1,0 +1,98 @@
+"""Wait for what a stream does: lives, and stores."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from fink_k8s.adapters.store.row_counts import count_night
+from fink_k8s.adapters.stream.streams import observe
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.health.goal_watch import Goal
+from fink_k8s.core.health.stream_health import Verdict, assess
+from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store
+from fink_k8s.glue.base.links import SparkUiLink
+from fink_k8s.glue.base.task_failures import airflow_failures, check_outcome, failure_of
+from fink_k8s.glue.stream.stream_trigger import StreamTrigger, look
+
+
+class StreamHealthSensor(BaseSensorOperator):
+    """Succeed when the stream's query lives; fail with the cause when it cannot.
+
+    Health is application state x driver pod x the query's own gauges: a dead query under a
+    Running driver is unhealthy, a live query on a quiet topic is healthy. It waits in the
+    triggerer and holds no worker.
+    """
+
+    template_fields = ("stream", "namespace")
+    operator_extra_links = (SparkUiLink(),)
+
+    def __init__(
+        self,
+        *,
+        stream: str,
+        namespace: str = "",
+        # A sensor whose time is over is not tried again, and only who cannot look takes so long.
+        limit: timedelta = timedelta(minutes=25),
+        conn_id: str = STREAMS_CONNECTION,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.stream = stream
+        self.namespace = namespace
+        self.limit = limit
+        self.conn_id = conn_id
+
+    def execute(self, context: Any) -> str:
+        """Look; then wait in the triggerer, unless there is an outcome already."""
+        with airflow_failures():
+            where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
+            event = look(*where, Goal.HEALTHY)
+        if event is None:
+            self.defer(
+                trigger=StreamTrigger(*where, Goal.HEALTHY),
+                method_name="resume",
+                timeout=self.limit,
+            )
+        return self.resume(context, event)
+
+    def resume(self, context: Any, event: dict[str, Any]) -> str:
+        """Take up where the trigger left; return the line that says why the stream is healthy."""
+        reason = check_outcome(event)
+        self.log.info("stream %s: healthy, %s", self.stream, reason)
+        return reason
+
+
+class FirstBatchSensor(BaseSensorOperator):
+    """Succeed when the stream has committed a batch to the raw store; return its counts.
+
+    Rows are counted in the store. Where Airflow does not see it, the driver's own words have to
+    do; the log and the result's `counted_by` say which of the two it was.
+
+    Fail at once when the stream has died meanwhile. A quiet topic commits nothing, and so ends in
+    the time-out.
+    """
+
+    template_fields = ("stream",)
+
+    def __init__(self, *, stream: str, conn_id: str = STREAMS_CONNECTION, **kwargs: Any) -> None:
+        super().__init__(mode="reschedule", **kwargs)
+        self.stream = stream
+        self.conn_id = conn_id
+
+    def poke(self, context: Any) -> PokeReturnValue:
+        """Look once."""
+        with airflow_failures():
+            settings = load_settings()
+            where = (cluster(self.conn_id), settings.namespace, self.stream)
+            count = count_night(lambda: store(settings), *where)
+            health = assess(observe(*where))
+        if count.counts.batches:
+            self.log.info("%s", count)
+            return PokeReturnValue(
+                True, {**count.counts.as_dict(), "counted_by": count.source.value}
+            )
+        if health.verdict in {Verdict.FAILED, Verdict.ABSENT, Verdict.ENDED}:
+            raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
+        self.log.info("no batch is committed yet; %s", count.why or health.reason)
+        return PokeReturnValue(False)

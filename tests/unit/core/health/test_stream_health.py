@@ -1,0 +1,139 @@
+import pytest
+
+from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.diagnosis import Category, Evidence
+from fink_k8s.core.health.stream_health import Verdict, assess
+
+APP = "spark-0123.driver"
+QUERY = f"{APP}.spark.streaming.6f1e0d3c-5a1b-4e7e-9a55-0c3d2b1a0f9e"
+LIVE = {"gauges": {f"{QUERY}.latency": {"value": 0}, f"{QUERY}.inputRate-total": {"value": 0.0}}}
+DEAD = {"gauges": {f"{APP}.BlockManager.memory.memUsed_MB": {"value": 1}}}
+SILENT = None
+IMAGE_AWAY = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
+
+
+def evidence(state, phase=None, metrics=SILENT, containers=()):
+    pods = []
+    if phase:
+        status = {"phase": phase, "containerStatuses": list(containers)}
+        metadata = {"name": "s-driver", "labels": {"spark-role": "driver"}}
+        pods = [{"metadata": metadata, "spec": {"containers": [{"image": "i"}]}, "status": status}]
+    return Evidence({"status": {"applicationState": {"state": state}}}, pods, metrics)
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "metrics", "verdict"),
+    [
+        ("", None, SILENT, Verdict.STARTING),
+        ("SUBMITTED", None, SILENT, Verdict.STARTING),
+        ("SUBMITTED", "Pending", SILENT, Verdict.STARTING),
+        ("SUBMITTED", "Running", LIVE, Verdict.STARTING),
+        ("RESUMING", None, SILENT, Verdict.STARTING),
+        ("INVALIDATING", "Running", LIVE, Verdict.STARTING),
+        ("UNKNOWN", "Running", LIVE, Verdict.STARTING),
+        ("SUSPENDING", "Running", LIVE, Verdict.FAILED),
+        ("SUSPENDED", None, SILENT, Verdict.FAILED),
+        ("RUNNING", None, SILENT, Verdict.STARTING),
+        ("RUNNING", "Pending", SILENT, Verdict.STARTING),
+        ("RUNNING", "Unknown", LIVE, Verdict.STARTING),
+        ("RUNNING", "Running", SILENT, Verdict.SILENT),
+        ("RUNNING", "Running", {}, Verdict.NO_QUERY),
+        ("RUNNING", "Running", {"gauges": {}}, Verdict.NO_QUERY),
+        ("RUNNING", "Running", DEAD, Verdict.NO_QUERY),
+        ("RUNNING", "Running", LIVE, Verdict.HEALTHY),
+        ("SUBMISSION_FAILED", None, SILENT, Verdict.TROUBLED),
+        ("PENDING_RERUN", "Failed", SILENT, Verdict.TROUBLED),
+        ("FAILING", "Failed", SILENT, Verdict.TROUBLED),
+        ("FAILED", "Failed", SILENT, Verdict.FAILED),
+        ("FAILED", "Running", LIVE, Verdict.FAILED),
+        ("SUCCEEDING", "Succeeded", SILENT, Verdict.ENDED),
+        ("COMPLETED", "Succeeded", SILENT, Verdict.ENDED),
+        ("COMPLETED", "Running", LIVE, Verdict.ENDED),
+    ],
+)
+def test_state_pod_and_metrics_give_one_verdict(state, phase, metrics, verdict):
+    health = assess(evidence(state, phase, metrics))
+    assert health.verdict is verdict
+    assert health.reason
+    assert "\n" not in health.reason
+
+
+def test_without_an_application_there_is_no_stream():
+    health = assess(Evidence(None))
+    assert (health.verdict, health.reason) == (Verdict.ABSENT, "there is no such stream")
+
+
+def test_an_unknown_state_is_not_guessed_at():
+    with pytest.raises(InvalidRequest, match="application state 'DANCING' is unknown"):
+        assess(evidence("DANCING"))
+
+
+def test_the_reason_of_a_start_names_application_and_driver():
+    assert assess(evidence("")).reason == "application new, driver not there"
+    assert assess(evidence("SUBMITTED", "Pending")).reason == (
+        "application SUBMITTED, driver Pending"
+    )
+
+
+@pytest.mark.parametrize("state", ["SUBMITTED", "RUNNING"])
+def test_a_pod_with_a_fault_is_trouble_with_a_diagnosis(state):
+    health = assess(evidence(state, "Pending", containers=[IMAGE_AWAY]))
+    assert health.verdict is Verdict.TROUBLED
+    assert health.diagnosis.category is Category.IMAGE_PULL
+    assert health.reason == str(health.diagnosis)
+
+
+def test_a_dead_stream_has_its_diagnosis():
+    health = assess(evidence("FAILED", "Failed"))
+    assert health.diagnosis.category is Category.DRIVER_FAILED
+    assert health.reason == str(health.diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("state", "metrics", "runs"),
+    [
+        ("RUNNING", LIVE, True),
+        ("RUNNING", DEAD, True),
+        ("RUNNING", SILENT, True),
+        ("SUBMITTED", LIVE, False),
+        ("FAILED", LIVE, False),
+        ("COMPLETED", LIVE, False),
+    ],
+)
+def test_a_driver_is_there_whatever_its_query_does(state, metrics, runs):
+    assert assess(evidence(state, "Running", metrics)).has_driver is runs
+
+
+@pytest.mark.parametrize(
+    ("metrics", "queries"),
+    [
+        (None, 0),
+        ({}, 0),
+        (DEAD, 0),
+        (LIVE, 1),
+        ({"gauges": {**LIVE["gauges"], f"{APP}.spark.streaming.other.latency": {}}}, 2),
+        ({"gauges": {f"{APP}.spark.streaming.night.20260101.latency": {}}}, 1),
+        ({"counters": LIVE["gauges"], "gauges": {}}, 0),
+    ],
+)
+def test_a_query_counts_once_however_many_gauges_it_has(metrics, queries):
+    assert evidence("RUNNING", "Running", metrics).live_queries == queries
+
+
+@pytest.mark.parametrize(
+    ("phase", "metrics", "verdict"),
+    [
+        ("Pending", SILENT, Verdict.STARTING),
+        ("Running", LIVE, Verdict.HEALTHY),
+        ("Running", DEAD, Verdict.NO_QUERY),
+        ("Running", SILENT, Verdict.SILENT),
+        ("Succeeded", SILENT, Verdict.ENDED),
+        ("Failed", SILENT, Verdict.FAILED),
+        ("Unknown", SILENT, Verdict.STARTING),
+        ("of a later Kubernetes", SILENT, Verdict.STARTING),
+    ],
+)
+def test_a_driver_without_application_is_judged_by_its_pod(phase, metrics, verdict):
+    plain = Evidence(None, evidence("", phase).pods, metrics)
+    assert plain.exists
+    assert assess(plain).verdict is verdict

@@ -1,0 +1,315 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fink_k8s.core.base.errors import Refused
+from fink_k8s.core.config.releases import Release, Security
+from fink_k8s.core.preflight import prerequisites
+from fink_k8s.core.preflight.prerequisites import Finding, Level
+from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
+
+MIB, GIB = 2**20, 2**30
+UNITS = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
+UNITS |= {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+UNITS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
+RELEASE = Release(
+    fink="0.7.0",
+    spark="2.4.4",
+    scala="2.11",
+    java=8,
+    kubernetes=(
+        {"highest": "1.14", "lowest": "1.14", "verdict": "tested", "reason": "it ran"},
+        {"highest": "1.15", "verdict": "expected", "reason": "the document has it"},
+        {"verdict": "refused", "reason": "never above Kubernetes 1.15"},
+    ),
+)
+
+
+def deployment(part, available):
+    labels = {"app.kubernetes.io/name": "spark-operator", "app.kubernetes.io/component": part}
+    return {"metadata": {"labels": labels}, "status": available}
+
+
+def node(name, cpu="4", memory="8Gi", **spec):
+    allocatable = {"cpu": cpu, "memory": memory, "pods": "110"}
+    return {
+        "metadata": {"name": name},
+        "spec": spec,
+        "status": {"allocatable": allocatable},
+    }
+
+
+def pod(node_name, *requests, phase="Running"):
+    containers = [{"resources": {"requests": one} if one else {}} for one in requests]
+    spec = {"containers": containers, **({"nodeName": node_name} if node_name else {})}
+    return {"spec": spec, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        ("2", 2),
+        ("0.5", 0.5),
+        ("300m", 0.3),
+        ("128974848", 128974848),
+        ("128974848000m", 128974848),
+        ("129M", 129e6),
+        ("123Mi", 123 * MIB),
+        ("1.5Gi", 1.5 * GIB),
+        ("16384Ki", 16 * MIB),
+    ],
+)
+def test_a_quantity_is_a_number(text, value):
+    assert prerequisites.quantity(text) == pytest.approx(value, rel=1e-12)
+
+
+@settings(deadline=None)
+@given(st.decimals(0, 10**9, places=3, allow_nan=False), st.sampled_from(sorted(UNITS)))
+def test_a_quantity_is_its_number_times_its_unit(number, unit):
+    expected = float(number) * UNITS[unit]
+    assert prerequisites.quantity(f"{number:f}{unit}") == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Gi", "1GB", "1gi", "1K", "1 Gi", "1Gi\n", ".", "1.2.3", "-1", "one"]
+)
+def test_what_is_no_quantity_is_refused(text):
+    with pytest.raises(ValueError):
+        prerequisites.quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e3", 1000), ("1E3", 1000), ("100u", 1e-4), ("5n", 5e-9), ("1P", 1e15), ("1Pi", 2**50)],
+)
+def test_rarer_quantities_are_numbers_too(text, value):
+    assert prerequisites.quantity(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("1.14", Level.OK), ("1.15", Level.WARNING), ("1.34", Level.ERROR)],
+)
+def test_a_release_may_be_tested_untested_or_impossible(version, level):
+    finding = prerequisites.check_release(RELEASE, version)
+    assert finding.level is level
+    assert f"Kubernetes {version}" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("spark", "labels", "is_refused"),
+    [
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "restricted"}, True),
+        ("3.1.3", {"pod-security.kubernetes.io/enforce": "baseline"}, False),
+        ("3.1.3", None, False),
+        ("3.5.7", {"pod-security.kubernetes.io/enforce": "restricted"}, False),
+    ],
+)
+def test_pod_security_is_asked_before_an_old_spark_makes_pods_by_itself(spark, labels, is_refused):
+    release = RELEASE.model_copy(update={"spark": spark})
+    found = prerequisites.check_pod_security(release, {"metadata": {"labels": labels}})
+    assert [one.level for one in found] == [Level.ERROR] * is_refused
+    assert all(f"Spark {spark}" in one.text for one in found)
+
+
+def test_the_namespace_that_stage_rbac_makes_is_restricted():
+    old = RELEASE.model_copy(update={"spark": "3.1.3"})
+    assert prerequisites.check_pod_security(old, None)
+    assert not prerequisites.check_pod_security(RELEASE.model_copy(update={"spark": "3.5.7"}), None)
+
+
+def test_a_release_with_known_faults_is_warned_of_and_may_run():
+    old = RELEASE.model_copy(update={"security": Security(reason="no fixes since 2021")})
+    [finding] = prerequisites.check_security(old)
+    assert str(finding) == (
+        "warning: Spark 2.4.4: no fixes since 2021; run a newer release where you can"
+    )
+    assert prerequisites.check_security(RELEASE) == []
+
+
+def test_without_the_crd_the_operator_is_to_be_installed():
+    alive = [deployment("controller", {"availableReplicas": 1})]
+    [finding] = prerequisites.check_operator(False, alive, "spark-operator")
+    assert str(finding) == (
+        "error: the cluster knows no SparkApplication; install the Spark Operator by its Helm "
+        "chart, or set submit_with to spark-submit, which needs none"
+    )
+
+
+def test_an_operator_with_both_parts_alive_is_well():
+    parts = [
+        deployment("webhook", {"availableReplicas": 2}),
+        deployment("controller", {"availableReplicas": 1}),
+        {"metadata": {"labels": None}, "status": None},
+    ]
+    assert [str(one) for one in prerequisites.check_operator(True, parts, "spark-operator")] == [
+        "ok: the Spark Operator's controller is alive",
+        "ok: the Spark Operator's webhook is alive",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs", "level"),
+    [
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_SUBMIT, Level.OK),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_OPERATOR, Level.OK),
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_OPERATOR, Level.ERROR),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_SUBMIT, Level.ERROR),
+    ],
+)
+def test_what_runs_the_other_way_is_told_before_anything_is_made(asked, runs, level):
+    finding = prerequisites.check_way(StreamRequest(night="20250101", submit_with=asked), runs)
+    assert finding.level is level
+    assert ("will be adopted" in finding.text) is (level is Level.OK)
+    assert (f"set submit_with to {runs}" in finding.remedy) is (level is Level.ERROR)
+
+
+@pytest.mark.parametrize("dead", ["controller", "webhook"])
+@pytest.mark.parametrize("status", [None, {}, {"availableReplicas": 0}, {"unavailableReplicas": 1}])
+def test_a_dead_part_of_the_operator_is_named(dead, status):
+    [alive] = {"controller", "webhook"} - {dead}
+    parts = [deployment(dead, status), deployment(alive, {"availableReplicas": 1})]
+    findings = prerequisites.check_operator(True, parts, "ops")
+    assert [one.level for one in findings if alive in one.text] == [Level.OK]
+    [error] = [one for one in findings if one.level is Level.ERROR]
+    assert error.text == f"the Spark Operator's {dead} is not available"
+    assert "kubectl -n ops get deployments" in error.remedy
+
+
+def test_parts_that_are_not_there_may_be_in_another_namespace():
+    findings = prerequisites.check_operator(True, [], "ops")
+    assert [one.text for one in findings] == [
+        "the Spark Operator's controller is not in namespace ops",
+        "the Spark Operator's webhook is not in namespace ops",
+    ]
+    assert all("FINK_OPERATOR_NAMESPACE" in one.remedy for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("exists", "will_be_made", "line"),
+    [
+        (True, True, "ok: namespace spark is there"),
+        (True, False, "ok: namespace spark is there"),
+        (False, True, "warning: namespace spark is not there; stage rbac will make it"),
+        (False, False, "error: namespace spark is not there; do not skip stage rbac"),
+    ],
+)
+def test_a_missing_namespace_matters_where_nobody_makes_it(exists, will_be_made, line):
+    assert str(prerequisites.check_namespace("spark", exists, will_be_made)) == line
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"),
+    [
+        ("1g", GIB + int(0.4 * GIB)),
+        ("2g", 2 * GIB + int(0.8 * GIB)),
+        ("900m", 900 * MIB + 384 * MIB),
+        ("960m", 960 * MIB + 384 * MIB),
+        ("1m", MIB + 384 * MIB),
+    ],
+)
+def test_a_pod_asks_for_its_heap_and_sparks_overhead(memory, size):
+    driver, executor = prerequisites.rooms_of(StreamRequest(driver_memory=memory))
+    assert driver == (0.3, size)
+    assert executor == (0.3, GIB + int(0.4 * GIB))
+
+
+def test_each_executor_asks_for_its_own_room():
+    driver, *executors = prerequisites.rooms_of(StreamRequest(executors=3, executor_memory="2g"))
+    assert executors == [(0.3, 2 * GIB + int(0.8 * GIB))] * 3
+    assert driver != executors[0]
+
+
+def test_free_room_is_what_the_living_pods_leave():
+    pods = [
+        pod("a", {"cpu": "500m", "memory": "1Gi"}, {"cpu": "1"}),
+        pod("a", {"memory": "1Gi"}, phase="Pending"),
+        pod("a", {"cpu": "2", "memory": "4Gi"}, phase="Succeeded"),
+        pod("a", {"cpu": "2", "memory": "4Gi"}, phase="Failed"),
+        pod("a", None),
+        pod("b", {"cpu": "1", "memory": "512Mi"}),
+        pod("", {"cpu": "1", "memory": "1Gi"}, phase="Pending"),
+        pod("gone", {"cpu": "1", "memory": "1Gi"}),
+    ]
+    free = prerequisites.free_room([node("a"), node("b", "2", "1048576Ki")], pods)
+    assert free == {"a": (2.5, 6 * GIB), "b": (1.0, 512 * MIB)}
+
+
+def test_a_cordoned_node_has_no_room():
+    nodes = [node("a", unschedulable=True), node("b", unschedulable=False)]
+    assert set(prerequisites.free_room(nodes, [pod("a", {"cpu": "1"})])) == {"b"}
+
+
+def test_a_node_that_takes_no_pods_has_no_room():
+    taint = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+    assert prerequisites.free_room([node("a", taints=[taint])], []) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "free"),
+    [
+        ({}, {"a": (0.6, 3 * GIB)}),
+        ({}, {"a": (0.3, 2 * GIB), "b": (0.3, 2 * GIB)}),
+        ({}, {"full": (0.0, 0), "over": (-1.0, -GIB), "a": (4.0, 8 * GIB)}),
+        # The driver first would take the one node that holds the executor.
+        ({"executor_memory": "4g"}, {"a": (4.0, 6 * GIB), "b": (4.0, 2 * GIB)}),
+        ({"driver_memory": "4g"}, {"a": (4.0, 6 * GIB), "b": (4.0, 2 * GIB)}),
+        ({"executors": 5}, {"a": (4.0, 5 * GIB), "b": (4.0, 5 * GIB)}),
+        # In floats, 1.2 - 3 * 0.3 is less than 0.3.
+        ({"executors": 3}, {"a": (1.2, 8 * GIB)}),
+    ],
+)
+def test_there_is_room_where_each_pod_finds_a_node(fields, free):
+    before = dict(free)
+    finding = prerequisites.check_capacity(StreamRequest(**fields), free)
+    assert finding.level is Level.OK
+    assert finding.text.endswith("there is room")
+    assert free == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "free"),
+    [
+        ({}, {}),
+        ({}, {"a": (0.5, 8 * GIB)}),
+        ({}, {"a": (4.0, 2 * GIB)}),
+        # Enough in sum, but a pod is not divided among nodes.
+        ({"executor_memory": "4g"}, {"a": (4.0, 5 * GIB), "b": (4.0, 5 * GIB)}),
+        ({"executors": 6}, {"a": (4.0, 5 * GIB), "b": (4.0, 5 * GIB)}),
+        ({"executors": 100}, {"a": (4.0, 64 * GIB)}),
+    ],
+)
+def test_without_room_for_each_pod_there_is_an_error_with_remedy(fields, free):
+    finding = prerequisites.check_capacity(StreamRequest(**fields), free)
+    assert finding.level is Level.ERROR
+    assert "ask for less memory or fewer executors" in finding.remedy
+
+
+def test_the_error_says_what_is_asked_and_what_is_free():
+    request = StreamRequest(executors=2)
+    finding = prerequisites.check_capacity(request, {"a": (0.5, 2 * GIB), "b": (1.0, GIB)})
+    assert finding.text == (
+        "the stream asks for 0.9 CPU and 4.2 GiB in 3 pods; "
+        "free is a: 0.5 CPU, 2.0 GiB, b: 1.0 CPU, 1.0 GiB"
+    )
+    assert prerequisites.check_capacity(request, {}).text.endswith("free is nothing")
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+def test_all_errors_are_told_at_once_and_tried_again_where_each_may_pass(may_pass):
+    found = [
+        prerequisites.Finding(Level.WARNING, "odd"),
+        prerequisites.Finding(Level.ERROR, "Kafka is away", may_pass=True),
+        prerequisites.Finding(Level.ERROR, "broken", "glue it", may_pass=may_pass),
+    ]
+    with pytest.raises(Refused) as caught:
+        prerequisites.refuse_errors(found)
+    assert str(caught.value) == "error: Kafka is away; error: broken; glue it"
+    assert caught.value.retryable is may_pass
+    prerequisites.refuse_errors(found[:1])
+
+
+def test_a_finding_is_one_line():
+    assert str(Finding(Level.OK, "well")) == "ok: well"
+    assert str(Finding(Level.WARNING, "odd", "look")) == "warning: odd; look"
