@@ -36,7 +36,7 @@ from airflow.sdk import chain, dag
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.glue import stages
 from fink_k8s.glue.base.dag_defaults import NIGHT_DEFAULTS, Tag
-from fink_k8s.glue.night.timetable import night_form, night_schedule
+from fink_k8s.glue.config.timetable import night_form, night_schedule
 
 
 @dag(

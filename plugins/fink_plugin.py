@@ -8,7 +8,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from fink_k8s.glue.base.links import UI_PREFIX, NightReportLink, SparkUiLink, night_report_path
-from fink_k8s.glue.night.timetable import NightTimetable
+from fink_k8s.glue.config.timetable import NightTimetable
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:

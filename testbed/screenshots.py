@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from playwright.sync_api import Locator, ViewportSize
 
-from fink_k8s.core.base.names import driver_pod_name, stream_name
 from fink_k8s.core.config.surveys import Survey, default_topic
+from fink_k8s.core.stream.stream_names import driver_pod_name, stream_name
 from fink_k8s.glue.base.links import night_report_path
 from testbed.airflow import Airflow, AirflowClient
 from testbed.alerts.__main__ import make_topic

@@ -11,7 +11,8 @@ import httpx
 
 from fink_k8s.adapters.base.cluster import Access
 from fink_k8s.core.base.errors import Conflict
-from fink_k8s.core.base.names import labels_of, parse_stream_name
+from fink_k8s.core.base.names import labels_of
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 OWN_SCHEMA = str(Path(__file__).parents[1] / "include/stream2raw/schemas/ztf_3p3.avsc")
 

@@ -20,10 +20,11 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.image.image_build import ensure_image, resolve
 from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, driver_pod_name
+from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH
 from fink_k8s.core.config.releases import Release, releases_from
 from fink_k8s.core.config.settings import Settings, load_settings
 from fink_k8s.core.stream.manifests import canonical_json, make_spark_application, spec_hash
+from fink_k8s.core.stream.stream_names import driver_pod_name
 from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed import bed
 from testbed.airflow import FINISHED, Airflow, AirflowClient

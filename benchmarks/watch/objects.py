@@ -15,7 +15,8 @@ import yaml
 from kubernetes import client
 
 from fink_k8s.adapters.base.cluster import GROUP, PLURAL, VERSION, Cluster
-from fink_k8s.core.base.names import driver_pod_name, labels_of, stream_name
+from fink_k8s.core.base.names import labels_of
+from fink_k8s.core.stream.stream_names import driver_pod_name, stream_name
 from testbed import pins
 from testbed.places import ROOT
 

@@ -210,7 +210,7 @@ def test_the_diagnosis_of_a_failed_run_leaves_it_failed(bag):
     assert task.retries == 0
 
 
-@pytest.mark.parametrize("stage", [*stream_request.Stage])
+@pytest.mark.parametrize("stage", [*stream_request.DeployStage])
 def test_each_stage_can_be_skipped_from_the_form(bag, stage):
     from airflow.sdk.exceptions import AirflowSkipException
 
@@ -222,9 +222,9 @@ def test_each_stage_can_be_skipped_from_the_form(bag, stage):
         except AirflowSkipException:
             skipped.add(task.task_id.partition(".")[0])
     expected = {
-        stream_request.Stage.PREFLIGHT: "check_prerequisites",
-        stream_request.Stage.STORE: "prepare_store",
-        stream_request.Stage.HEALTHY: "wait_until_healthy",
-        stream_request.Stage.FIRST_BATCH: "wait_for_first_batch",
+        stream_request.DeployStage.PREFLIGHT: "check_prerequisites",
+        stream_request.DeployStage.STORE: "prepare_store",
+        stream_request.DeployStage.HEALTHY: "wait_until_healthy",
+        stream_request.DeployStage.FIRST_BATCH: "wait_for_first_batch",
     }
     assert skipped == {expected.get(stage, stage.value)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fink_k8s.adapters.store.raw_store import NightCounts, Store
-from fink_k8s.core.base.names import pod_selector
+from fink_k8s.core.stream.stream_names import pod_selector
 from testbed.airflow import AirflowClient
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from fink_k8s.adapters.store.raw_store import NightCounts
 from fink_k8s.adapters.stream.streams import observe
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Category
-from fink_k8s.core.health.stream_health import Verdict, assess
+from fink_k8s.core.health.stream_health import HealthVerdict, assess
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.prometheus import EXECUTORS_PATH
 from fink_k8s.core.stream.stream_request import StreamRequest
@@ -274,7 +274,7 @@ def test_prometheus_finds_the_driver_and_reads_the_query_s_gauges(deployed):
 
 
 def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):
-    assert assess(observe(Cluster(kubernetes), NAMESPACE, STREAM)).verdict is Verdict.HEALTHY
+    assert assess(observe(Cluster(kubernetes), NAMESPACE, STREAM)).verdict is HealthVerdict.HEALTHY
 
 
 @pytest.mark.parametrize("dag_id", ["fink_rbac", "fink_image"])

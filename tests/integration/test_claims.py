@@ -8,8 +8,8 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.claims import ensure_claim
 from fink_k8s.core.base.errors import Conflict
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.preflight.claim_checks import KIND, check_claim
-from fink_k8s.core.preflight.prerequisites import Level
+from fink_k8s.core.preflight.claim_checks import CLAIM_KIND, check_claim
+from fink_k8s.core.preflight.prerequisites import FindingLevel
 from fink_k8s.core.store.store_address import AccessMode
 from tests.long.claims import claim_named, delete_claim, volume
 
@@ -30,7 +30,7 @@ def settings():
 
 
 def findings(cluster, settings, size=None):
-    there = cluster.find(KIND, CLAIM, settings.namespace)
+    there = cluster.find(CLAIM_KIND, CLAIM, settings.namespace)
     return list(check_claim(settings, there, cluster.storage_classes(), 1, size))
 
 
@@ -40,12 +40,12 @@ def test_a_claim_is_made_once_bound_and_left_as_it_is(cluster, settings):
     with volume(CLAIM):
         said = []
         changed = [ensure_claim(cluster, settings, "1Gi", said.append) for _ in range(2)]
-        assert (changed, said[1]) == ([True, False], f"{KIND} {CLAIM}: already so")
+        assert (changed, said[1]) == ([True, False], f"{CLAIM_KIND} {CLAIM}: already so")
         wait_until_bound()
         before = claim_named(CLAIM)
         assert before["spec"]["accessModes"] == ["ReadWriteOnce"]
         (bound,) = findings(cluster, settings, "1Gi")
-        assert (bound.level, bound.text) == (Level.OK, f"claim {CLAIM} is bound: 2Gi")
+        assert (bound.level, bound.text) == (FindingLevel.OK, f"claim {CLAIM} is bound: 2Gi")
         with pytest.raises(Conflict, match="has 2Gi, 3Gi is asked for"):
             ensure_claim(cluster, settings, "3Gi", said.append)
         assert claim_named(CLAIM) == before
@@ -54,13 +54,13 @@ def test_a_claim_is_made_once_bound_and_left_as_it_is(cluster, settings):
 def test_a_claim_that_nobody_provides_is_named(cluster, settings):
     nobody = settings.model_copy(update={"claim_class": "nobody"})
     (unknown,) = findings(cluster, nobody, "1Gi")
-    assert unknown.level is Level.ERROR
+    assert unknown.level is FindingLevel.ERROR
     ensure_claim(cluster, nobody, "1Gi", print)
     try:
         (pending,) = findings(cluster, nobody)
     finally:
         delete_claim(CLAIM)
-    assert pending.level is Level.ERROR
+    assert pending.level is FindingLevel.ERROR
     assert "is not bound: no volume fits it, or nobody provides one of class nobody" in pending.text
 
 

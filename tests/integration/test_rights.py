@@ -6,7 +6,7 @@ import pytest
 from kubernetes import config
 
 from fink_k8s.adapters.base.cluster import Cluster
-from fink_k8s.adapters.stream.rights import check_rights, ensure_rights
+from fink_k8s.adapters.stream.rights import ensure_rights, prove_rights
 from fink_k8s.core.base.errors import NotPermitted, Refused
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.stream.stream_request import RbacMode
@@ -41,7 +41,7 @@ def test_least_privilege_is_granted_proved_and_left_alone_the_second_time(cluste
         "Role fink-driver",
         "RoleBinding fink-driver",
     ]
-    assert check_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) > 20
+    assert prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) > 20
     assert ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) == []
     namespace = cluster.find("Namespace", settings.namespace)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -52,19 +52,19 @@ def test_a_right_that_is_taken_away_is_found(cluster, settings, said):
     cluster.delete("RoleBinding", "fink-driver", settings.namespace)
     # Which one is asked for first after the authorizer has heard of it, is chance.
     with pytest.raises(NotPermitted, match=r"may not \w+ \w+ in namespace"):
-        check_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
+        prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
 
 
 def test_cluster_edit_on_request_is_too_much_for_least_privilege(cluster, settings, said):
     ensure_rights(cluster, settings, RbacMode.CLUSTER_EDIT, said.append)
     assert any("warning" in line for line in said)
-    check_rights(cluster, settings, RbacMode.CLUSTER_EDIT, said.append)
+    prove_rights(cluster, settings, RbacMode.CLUSTER_EDIT, said.append)
     with pytest.raises(Refused, match="secrets"):
-        check_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
+        prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
     assert ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) == [
         "ClusterRoleBinding spark-role"
     ]
-    check_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
+    prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
 
 
 def test_the_account_that_runs_streams_is_denied_all_else(environment, settings):

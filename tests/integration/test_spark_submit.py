@@ -16,11 +16,11 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.image.image_build import resolve
 from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.adapters.stream.streams import ensure_stream
-from fink_k8s.core.base.names import pod_selector
 from fink_k8s.core.config.releases import releases_from
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.prometheus import SCRAPED
+from fink_k8s.core.stream.stream_names import pod_selector
 from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from fink_k8s.glue.stream.spark_submit import SparkSubmitStreamOperator
 from testbed.node import kubectl

@@ -16,10 +16,10 @@ from kubernetes import config
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.stop.stop_pursuit import Witness, pursue, remains_of, streams_in
 from fink_k8s.adapters.stream.rights import ensure_rights
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.names import labels_of
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.health.goal_watch import utc_now
 from fink_k8s.core.stop import stop_course
 from fink_k8s.core.stop.stop_course import Course
 from fink_k8s.core.stop.stop_request import StopManner

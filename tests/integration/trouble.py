@@ -7,11 +7,12 @@ import pytest
 from fink_k8s.adapters.diagnosis.evidence_sources import gather
 from fink_k8s.adapters.image.image_build import resolve
 from fink_k8s.adapters.stream.streams import DriverLog, ensure_stream, observe
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.config.releases import releases_from
 from fink_k8s.core.diagnosis import diagnose
-from fink_k8s.core.diagnosis.diagnosis_report import report_of
-from fink_k8s.core.health.goal_watch import Goal, Watch, utc_now
+from fink_k8s.core.diagnosis.diagnosis_report import diagnosis_report_of
+from fink_k8s.core.health.goal_watch import Goal, Watch
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.stream_request import StreamRequest
 from testbed.node import kubectl
@@ -56,7 +57,7 @@ def category_of(bed, manifest, said="", **options):
     """Look as `fink_diagnose` does; keep what was seen under the category's name."""
     evidence = look_at(bed, manifest["metadata"]["name"], said, **options)
     found = diagnose(evidence)
-    print(report_of(manifest["metadata"]["name"], evidence, found))
+    print(diagnosis_report_of(manifest["metadata"]["name"], evidence, found))
     if found:
         record(found.category.value, evidence)
     return found.category if found else None
@@ -80,7 +81,7 @@ def wait_for_category(bed, manifest, category, seconds, name="", **options):
         evidence = look_at(bed, manifest["metadata"]["name"], **options)
         found = diagnose(evidence)
         if found and found.category == category:
-            print(report_of(manifest["metadata"]["name"], evidence, found))
+            print(diagnosis_report_of(manifest["metadata"]["name"], evidence, found))
             record(name or category.value, evidence)
             return time.monotonic() - begun
         time.sleep(1)

@@ -19,8 +19,8 @@ from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
 from fink_k8s.adapters.store.raw_store import open_store
-from fink_k8s.core.base.names import checkpoint_path
 from fink_k8s.core.diagnosis import Category, diagnose
+from fink_k8s.core.store.night_paths import checkpoint_path
 from testbed import pins
 from testbed.node import kubectl
 from tests.integration.trouble import (
@@ -342,7 +342,8 @@ def ready_node():
 
 def orphan(settings, stream):
     """Return the driver of a stream that plain spark-submit started, on the node to be lost."""
-    from fink_k8s.core.base.names import driver_pod_name, labels_of, parse_stream_name
+    from fink_k8s.core.base.names import labels_of
+    from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name
 
     manifest = manifest_of(settings, request_of(parse_stream_name(stream)[1]))
     driver = manifest["spec"]["driver"]

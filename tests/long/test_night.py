@@ -16,8 +16,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from fink_k8s.core.base.names import pod_selector
 from fink_k8s.core.stream.restarts import HEALTHY_SPAN
+from fink_k8s.core.stream.stream_names import pod_selector
 from testbed.airflow import _group_members
 from testbed.pins import KAFKA_ADDRESS, KAFKA_PORT
 from testbed.places import ROOT

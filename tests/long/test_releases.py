@@ -8,7 +8,7 @@ import pytest
 
 from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
 from fink_k8s.adapters.image.image_build import ensure_image
-from fink_k8s.core.config.releases import Verdict, releases_from
+from fink_k8s.core.config.releases import SupportVerdict, releases_from
 from fink_k8s.core.config.settings import load_settings
 from testbed import bed, own_images, pins
 from testbed.places import RELEASES, ROOT
@@ -34,7 +34,7 @@ HERE = ".".join(pins.KUBERNETES.split(".")[:2])
 RUNNABLE = [
     release
     for release in MATRIX.releases
-    if release.support_on(HERE).verdict is not Verdict.REFUSED
+    if release.support_on(HERE).verdict is not SupportVerdict.REFUSED
 ]
 OLD = MATRIX.get("0.7.0_2.4.4")
 SENT, DAMAGED = 400, 8
@@ -62,7 +62,7 @@ def test_a_release_stores_every_alert(fink, store, ended, release, record_proper
 
 def test_nothing_is_called_tested_on_a_version_that_is_not_run_here():
     for release in MATRIX.releases:
-        tested = [s.versions for s in release.kubernetes if s.verdict is Verdict.TESTED]
+        tested = [s.versions for s in release.kubernetes if s.verdict is SupportVerdict.TESTED]
         assert set(tested) <= {HERE}
 
 

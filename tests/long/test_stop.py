@@ -14,9 +14,9 @@ from fink_k8s.adapters.image.image_build import resolve
 from fink_k8s.adapters.stop.stop_pursuit import Witness, kept_of, pursue, remains_of
 from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.adapters.stream.streams import ensure_stream
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.config.releases import releases_from
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.health.goal_watch import utc_now
 from fink_k8s.core.stop.stop_course import Course
 from fink_k8s.core.stop.stop_outcome import outcome_of
 from fink_k8s.core.stop.stop_request import StopManner

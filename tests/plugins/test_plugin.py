@@ -52,10 +52,10 @@ def test_the_plugin_loads_no_web_framework():
 def test_airflow_finds_the_timetable_of_nights():
     from airflow import plugins_manager
 
-    from fink_k8s.glue.night.timetable import NightTimetable
+    from fink_k8s.glue.config.timetable import NightTimetable
 
     found = plugins_manager.get_timetables_plugins()
-    assert found["fink_k8s.glue.night.timetable.NightTimetable"] is NightTimetable
+    assert found["fink_k8s.glue.config.timetable.NightTimetable"] is NightTimetable
 
 
 def test_the_first_page_leads_to_the_jobs(client):

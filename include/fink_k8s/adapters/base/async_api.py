@@ -13,8 +13,9 @@ from typing import Any, Self
 import aiohttp
 
 from fink_k8s.adapters.base.api_errors import Away, away, error_of
-from fink_k8s.adapters.base.cluster import Access, Cluster, Object
+from fink_k8s.adapters.base.cluster import Access, Cluster
 from fink_k8s.core.base.errors import Unavailable
+from fink_k8s.core.base.kubernetes import Manifest
 
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
@@ -52,7 +53,7 @@ class AsyncApi:
         """Close every connection."""
         await self._session.close()
 
-    async def get(self, path: str, seconds: float = _ANSWER_SECONDS, **query: str) -> Object:
+    async def get(self, path: str, seconds: float = _ANSWER_SECONDS, **query: str) -> Manifest:
         """Return an answer that is a JSON object; also see `text` for its errors.
 
         Raises:

@@ -12,6 +12,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from fink_k8s.adapters.base.api_errors import BUSY, NotThere, away, error_of
 from fink_k8s.core.base.errors import Conflict, FinkError, InvalidRequest, Unavailable
+from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import FIELD_MANAGER
 
 GROUP, VERSION, PLURAL = "sparkoperator.k8s.io", "v1beta2", "sparkapplications"
@@ -31,8 +32,6 @@ _PATHS = {
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "SparkApplication": f"/apis/{GROUP}/{VERSION}/namespaces/{{ns}}/{PLURAL}",
 }
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,11 +69,11 @@ class Cluster:
         answer = self._get("/version")
         return f"{answer['major']}.{answer['minor'].rstrip('+')}"
 
-    def find(self, kind: str, name: str, namespace: str = "") -> Object | None:
+    def find(self, kind: str, name: str, namespace: str = "") -> Manifest | None:
         """Return an object, or None where there is none of that name."""
         return self._find(f"{path_of(kind, namespace)}/{name}")
 
-    def find_all(self, kind: str, namespace: str) -> list[Object]:
+    def find_all(self, kind: str, namespace: str) -> list[Manifest]:
         """Return the objects of a kind in a namespace, each with its `kind`.
 
         Of a kind that the cluster does not know, as SparkApplication without operator, it has none.
@@ -87,28 +86,28 @@ class Cluster:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}"
         return self._find(path) is not None
 
-    def deployments(self, namespace: str) -> list[Object]:
+    def deployments(self, namespace: str) -> list[Manifest]:
         """Return the deployments of a namespace."""
         return list(self._get(f"/apis/apps/v1/namespaces/{namespace}/deployments")["items"])
 
-    def nodes(self) -> list[Object]:
+    def nodes(self) -> list[Manifest]:
         """Return the nodes."""
         return list(self._get("/api/v1/nodes")["items"])
 
-    def storage_classes(self) -> list[Object]:
+    def storage_classes(self) -> list[Manifest]:
         """Return the storage classes."""
         return list(self._get("/apis/storage.k8s.io/v1/storageclasses")["items"])
 
-    def pods(self, namespace: str = "", selector: str = "") -> list[Object]:
+    def pods(self, namespace: str = "", selector: str = "") -> list[Manifest]:
         """Return the pods of a namespace, or of all."""
         where = f"/namespaces/{namespace}" if namespace else ""
         return list(self._get(f"/api/v1{where}/pods", labelSelector=selector)["items"])
 
-    def events(self, namespace: str) -> list[Object]:
+    def events(self, namespace: str) -> list[Manifest]:
         """Return the events of a namespace."""
         return list(self._get(f"/api/v1/namespaces/{namespace}/events")["items"])
 
-    def apply(self, manifest: Object) -> bool:
+    def apply(self, manifest: Manifest) -> bool:
         """Make an object as `manifest` says (server-side apply); tell whether that changed it.
 
         A binding whose role differs is deleted and made anew: `roleRef` cannot be changed.
@@ -132,7 +131,7 @@ class Cluster:
         body = {"metadata": {"annotations": dict(annotations)}}
         self._call("PATCH", path, {}, body, content_type="application/merge-patch+json")
 
-    def create(self, manifest: Object) -> Object:
+    def create(self, manifest: Manifest) -> Manifest:
         """Make a new object.
 
         Raises:
@@ -147,7 +146,7 @@ class Cluster:
 
         With `uid` it is exactly that one: another that has taken its name meanwhile is left alone.
         """
-        options: Object = {"propagationPolicy": "Foreground"}
+        options: Manifest = {"propagationPolicy": "Foreground"}
         if uid:
             options["preconditions"] = {"uid": uid}
         return self._delete(kind, name, namespace, options)
@@ -159,7 +158,7 @@ class Cluster:
         pod is given to end by itself: 0 strikes it out without asking its node.
         """
         metadata = there["metadata"]
-        options: Object = {
+        options: Manifest = {
             "propagationPolicy": "Background",
             "preconditions": {"uid": metadata["uid"]},
         }
@@ -167,7 +166,7 @@ class Cluster:
             options["gracePeriodSeconds"] = grace_seconds
         return self._delete(there["kind"], metadata["name"], metadata["namespace"], options)
 
-    def _delete(self, kind: str, name: str, namespace: str, options: Object) -> bool:
+    def _delete(self, kind: str, name: str, namespace: str, options: Manifest) -> bool:
         path = f"{path_of(kind, namespace)}/{name}"
         body = {"kind": "DeleteOptions", "apiVersion": "v1", **options}
         try:
@@ -214,7 +213,7 @@ class Cluster:
             server_name=settings.tls_server_name or "",
         )
 
-    def driver_metrics(self, namespace: str, pod: str) -> Object | None:
+    def driver_metrics(self, namespace: str, pod: str) -> Manifest | None:
         """Return the driver's metrics through the API server's proxy; None while there are none."""
         try:
             answer = self._call("GET", ui_of(namespace, pod) + "/metrics/json/", {}, tries=1)
@@ -262,13 +261,13 @@ class Cluster:
         path = path_of("Pod", namespace)
         return self._raw(path, query, {}, timeout=(5, None))
 
-    def _find(self, path: str) -> Object | None:
+    def _find(self, path: str) -> Manifest | None:
         try:
             return self._get(path)
         except NotThere:
             return None
 
-    def _get(self, path: str, **query: str) -> Object:
+    def _get(self, path: str, **query: str) -> Manifest:
         return dict(self._call("GET", path, {key: value for key, value in query.items() if value}))
 
     def _call(
@@ -276,7 +275,7 @@ class Cluster:
         method: str,
         path: str,
         query: dict[str, str],
-        body: Object | None = None,
+        body: Manifest | None = None,
         content_type: str = "application/json",
         tries: int = 4,
     ) -> Any:
@@ -347,7 +346,7 @@ def log_of(namespace: str, pod: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
 
 
-def _version_of(there: Object) -> str:
+def _version_of(there: Manifest) -> str:
     return str(there["metadata"]["resourceVersion"])
 
 

@@ -15,9 +15,9 @@ from datetime import datetime
 
 from fink_k8s.adapters.base.api_errors import Away, NotThere, error_of
 from fink_k8s.adapters.base.async_api import AsyncApi, Backoff
-from fink_k8s.adapters.base.cluster import Object
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError, Unavailable
-from fink_k8s.core.health.goal_watch import utc_now
+from fink_k8s.core.base.kubernetes import Manifest
 
 _PAGE = 250
 _LIST_SECONDS = 30
@@ -43,7 +43,7 @@ class Pace:
     backoff: Backoff = field(default_factory=Backoff)
 
 
-class Mirror:
+class Reflector:
     """The objects at `path`, in groups: `group_of` names an object's group.
 
     `changed` is called with a group of which something has changed, `turned` whenever the mirror
@@ -54,7 +54,7 @@ class Mirror:
         self,
         path: str,
         selector: str,
-        group_of: Callable[[Object], str],
+        group_of: Callable[[Manifest], str],
         changed: Callable[[str], None],
         turned: Callable[[], None],
         pace: Pace,
@@ -67,7 +67,7 @@ class Mirror:
         self._changed = changed
         self._turned = turned
         self._pace = pace
-        self._groups: dict[str, dict[str, Object]] = defaultdict(dict)
+        self._groups: dict[str, dict[str, Manifest]] = defaultdict(dict)
         self._group: dict[str, str] = {}
         self._version = ""
         self._is_listed = False
@@ -75,7 +75,7 @@ class Mirror:
         self._lost_at: datetime | None = None
         self._waits = pace.backoff.seconds()
 
-    def of(self, group: str) -> list[Object]:
+    def of(self, group: str) -> list[Manifest]:
         """Return a group's objects in the order of their names, which is the API server's."""
         there = self._groups.get(group, {})
         return [there[name] for name in sorted(there)]
@@ -125,7 +125,7 @@ class Mirror:
 
     async def _list(self, api: AsyncApi) -> None:
         # Without a resource version the answer is current, not what some server remembers.
-        found: dict[str, Object] = {}
+        found: dict[str, Manifest] = {}
         query = {"labelSelector": self._selector, "limit": str(_PAGE)}
         while True:
             page = await api.get(self._path, _LIST_SECONDS, **query)
@@ -164,7 +164,7 @@ class Mirror:
             self._put(_name_of(there), None if kind == "DELETED" else _trimmed(there))
         self._version = version
 
-    def _replace(self, found: dict[str, Object]) -> None:
+    def _replace(self, found: dict[str, Manifest]) -> None:
         for name in self._group.keys() - found.keys():
             self._put(name, None)
         for name, there in found.items():
@@ -173,7 +173,7 @@ class Mirror:
                 self._put(name, there)
         self._is_listed = True
 
-    def _put(self, name: str, there: Object | None) -> None:
+    def _put(self, name: str, there: Manifest | None) -> None:
         """Note what an object is now; None: it is gone."""
         before = self._group.pop(name, None)
         if before is not None:
@@ -204,15 +204,15 @@ class Mirror:
             self._turned()
 
 
-def _name_of(there: Object) -> str:
+def _name_of(there: Manifest) -> str:
     return str(there["metadata"]["name"])
 
 
-def _version_of(there: Object) -> str:
+def _version_of(there: Manifest) -> str:
     return str(there["metadata"]["resourceVersion"])
 
 
-def _trimmed(there: Object) -> Object:
+def _trimmed(there: Manifest) -> Manifest:
     """Return an object without what only the API server needs, a third of its size."""
     there["metadata"].pop("managedFields", None)
     return there

@@ -15,24 +15,20 @@ from typing import Any, TypeVar
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.kafka.broker import topic_offsets
 from fink_k8s.adapters.store.raw_store import Store
-from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import FinkError, Unavailable
-from fink_k8s.core.base.names import (
-    driver_pod_name,
-    parse_stream_name,
-    pod_selector,
-    topic_of_pattern,
-)
 from fink_k8s.core.base.redaction import redact, redacted
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
+from fink_k8s.core.kafka.topics import topic_of_pattern
+from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name, pod_selector
 
 LOG_LINES, LOG_BYTES = 400, 64_000
 MOST_PODS = 6
 MOST_EVENTS = 200
 OVERDUE = timedelta(minutes=5)
 
-Answer = TypeVar("Answer")
+SourceAnswer = TypeVar("SourceAnswer")
 
 
 def gather(
@@ -86,7 +82,9 @@ class _Look:
     def at_cluster(self, evidence: Evidence) -> Evidence:
         """Add what the API server knows."""
         ask, cluster, namespace = self._ask, self._cluster, self._namespace
-        application = ask("application", lambda: cluster.find(KIND, self._stream, namespace), None)
+        application = ask(
+            "application", lambda: cluster.find(APPLICATION_KIND, self._stream, namespace), None
+        )
         if "application" in self.unanswered and "does not answer" in self.unanswered["application"]:
             # Each further question would wait as long for the same.
             return evidence
@@ -155,7 +153,9 @@ class _Look:
         lines = (line.rpartition("\r")[2] for line in text[-LOG_BYTES:].splitlines())
         return "\n".join(line for line in lines if line.strip() and "[Stage " not in line)
 
-    def _ask(self, source: str, question: Callable[[], Answer], otherwise: Answer) -> Answer:
+    def _ask(
+        self, source: str, question: Callable[[], SourceAnswer], otherwise: SourceAnswer
+    ) -> SourceAnswer:
         if time.monotonic() > self._deadline:
             self.unanswered[f"{source} (out of time)"] = "those before it took too long"
             return otherwise

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -12,10 +12,10 @@ import httpx
 from backports import tarfile
 
 from fink_k8s.core.base.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.releases import Jar, Release
 from fink_k8s.core.config.settings import Settings
 
-Say = Callable[[str], None]
 _CHUNK = 1 << 20
 _TRIES = 4
 # What an image needs of the archive; examples, data and Spark's own cluster stay out.

@@ -11,7 +11,7 @@ import os
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,10 +22,9 @@ from docker.errors import APIError, DockerException
 
 from fink_k8s.adapters.image.registry import parts_of, registry_digest
 from fink_k8s.core.base.errors import FinkError, InvalidRequest, Unavailable
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.image.image_plan import Login
 from fink_k8s.core.image.image_request import ImageAction
-
-Say = Callable[[str], None]
 
 # What an engine says of each layer in turn, and says again.
 _NOISE = frozenset({"Preparing", "Waiting", "Layer already exists", "Pushed", "Pushing"})
@@ -37,7 +36,7 @@ class BuildFailed(FinkError):
 
 
 @dataclass(frozen=True)
-class Stage:
+class ImageStage:
     """One image of the chain: a Dockerfile and what it copies, by their names in the context."""
 
     name: str
@@ -86,7 +85,7 @@ class Engine:
     built: list[str] = field(default_factory=list)
     """The names of the stages that had to be built."""
 
-    def ensure(self, stages: Sequence[Stage], action: ImageAction) -> None:
+    def ensure(self, stages: Sequence[ImageStage], action: ImageAction) -> None:
         """Have the last of `stages` where `action` wants it.
 
         Raises:
@@ -116,7 +115,7 @@ class Engine:
             for stage in stages:
                 self.push(stage.tag)
 
-    def ensure_local(self, stage: Stage, action: ImageAction) -> str:
+    def ensure_local(self, stage: ImageStage, action: ImageAction) -> str:
         """Have a stage in the engine; return its name there."""
         image = f"{self.repository}:{stage.tag}"
         if not self.has(image):
@@ -140,7 +139,7 @@ class Engine:
         """Tell whether the engine has an image."""
         return bool(self.docker.images(name=image, quiet=True))
 
-    def tag(self, stage: Stage, tag: str) -> None:
+    def tag(self, stage: ImageStage, tag: str) -> None:
         """Give a stage's image one more tag."""
         image = f"{self.repository}:{stage.tag}"
         self._pull_if_missing(image)  # another worker may have built it
@@ -173,7 +172,7 @@ class Engine:
             raise BuildFailed(f"{command[0]} in {image} ended with {status}: {text[-200:]}")
         return str(text)
 
-    def _ensure_pushed(self, stage: Stage) -> None:
+    def _ensure_pushed(self, stage: ImageStage) -> None:
         image = f"{self.repository}:{stage.tag}"
         if registry_digest(image, self.login):
             self.say(f"already so: {image}")
@@ -182,7 +181,7 @@ class Engine:
         self._ensure_built(stage)
         self.push(stage.tag)
 
-    def _ensure_built(self, stage: Stage) -> None:
+    def _ensure_built(self, stage: ImageStage) -> None:
         image = f"{self.repository}:{stage.tag}"
         if self.has(image):
             self.say(f"already so: {image} is in the Docker engine")
@@ -215,7 +214,7 @@ class Engine:
             _follow(self.docker.pull(repository, tag=tag, stream=True, decode=True), self.say)
 
 
-def context_of(stage: Stage) -> Any:
+def context_of(stage: ImageStage) -> Any:
     """Return the build context as an open tar file; the same inputs give the same bytes.
 
     Symbolic links stay links: followed here, one could bring any file of the worker along.

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fink_k8s.adapters.image.distribution import Say, ensure_jars_of
-from fink_k8s.adapters.image.docker_engine import BuildFailed, Engine, Stage
-from fink_k8s.adapters.image.image_sources import Source, ensure_source, requirements_of
+from fink_k8s.adapters.image.distribution import ensure_jars_of
+from fink_k8s.adapters.image.docker_engine import BuildFailed, Engine, ImageStage
+from fink_k8s.adapters.image.image_sources import CodeSource, ensure_source, requirements_of
 from fink_k8s.adapters.image.python_packages import Target, ensure_packages, target_from
-from fink_k8s.adapters.image.registry import labels_of, registry_digest, resolve
+from fink_k8s.adapters.image.registry import registry_digest, resolve
 from fink_k8s.core.base.errors import InvalidRequest, Unavailable
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.releases import Release
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.config.sources import inside
@@ -31,7 +32,13 @@ from fink_k8s.core.image.image_plan import (
 )
 from fink_k8s.core.image.image_request import ImageAction, ImageRequest
 
-__all__ = ["BuildFailed", "ImageResult", "ensure_image", "labels_of", "registry_digest", "resolve"]
+__all__ = [
+    "BuildFailed",
+    "ImageResult",
+    "ensure_image",
+    "registry_digest",
+    "resolve",
+]
 
 _PACKAGES = f"{CODE_HOME}-packages"
 
@@ -131,8 +138,8 @@ def _spark_stage(
     jars: Path,
     include: Path,
     action: ImageAction,
-) -> Stage:
-    return Stage(
+) -> ImageStage:
+    return ImageStage(
         "spark",
         include / "image/spark/Dockerfile",
         {"spark": home, "jars": jars, "entrypoint.sh": include / "image/entrypoint.sh"},
@@ -148,8 +155,8 @@ def _additions(
     settings: Settings,
     release: Release,
     request: ImageRequest,
-    source: Source | None,
-    spark: Stage,
+    source: CodeSource | None,
+    spark: ImageStage,
     say: Say,
 ) -> dict[str, Path]:
     """Return what the stage `base` adds to Spark's; nothing where it is not needed."""
@@ -172,10 +179,10 @@ def _code_stage(
     settings: Settings,
     release: Release,
     request: ImageRequest,
-    source: Source | None,
-    parent: Stage,
+    source: CodeSource | None,
+    parent: ImageStage,
     include: Path,
-) -> Stage:
+) -> ImageStage:
     name = "fink" if source else "job"
     inputs = {"stream2raw": include / "stream2raw"}
     labels = {**_labels(release, name), LABEL_MAIN_FILE: main_file_of(request)}
@@ -194,18 +201,18 @@ def _code_stage(
 
 def _on(
     engine: Engine,
-    parent: Stage,
+    parent: ImageStage,
     name: str,
     dockerfile: Path,
     inputs: dict[str, Path],
     labels: dict[str, str] | None = None,
-) -> Stage:
+) -> ImageStage:
     """Return a stage on another of ours."""
     image = f"{engine.repository}:{parent.tag}"
-    return Stage(name, dockerfile, inputs, "SPARK_IMAGE", image, parent.key, labels or {})
+    return ImageStage(name, dockerfile, inputs, "SPARK_IMAGE", image, parent.key, labels or {})
 
 
-def _target(engine: Engine, settings: Settings, spark: Stage, action: ImageAction) -> Target:
+def _target(engine: Engine, settings: Settings, spark: ImageStage, action: ImageAction) -> Target:
     """Return which Python the image has: asked of the image once, then kept."""
     note = settings.cache_dir / "python" / spark.key
     if not note.exists():

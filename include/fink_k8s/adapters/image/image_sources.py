@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fink_k8s.adapters.image.distribution import keep, unpack
 from fink_k8s.core.base.errors import InvalidRequest, Refused, Unavailable
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.config.sources import (
     check_address,
@@ -23,12 +24,11 @@ from fink_k8s.core.config.sources import (
 from fink_k8s.core.image.image_plan import FINK_MAIN_FILE
 from fink_k8s.core.image.image_request import ImageRequest, Requirements
 
-Say = Callable[[str], None]
 _GIT_SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Source:
+class CodeSource:
     """Fink's code as it goes into an image: where it lies, and what it is exactly."""
 
     folder: Path
@@ -36,7 +36,7 @@ class Source:
     revision: str
 
 
-def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> Source:
+def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> CodeSource:
     """Return the code that the request names; fetched and unpacked where it is not in the cache.
 
     The revision is the full commit id of a git address, the sha256 of a tarball, and empty for a
@@ -56,7 +56,7 @@ def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> Source
     else:
         path = inside(name, places.folders, "fink_source", "FINK_SOURCES")
         if path.is_dir():
-            source = Source(path, name, "")
+            source = CodeSource(path, name, "")
         elif is_archive(name):
             source = _from_archive(settings.cache_dir, path, name, say)
         else:
@@ -68,7 +68,7 @@ def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> Source
     return source
 
 
-def requirements_of(source: Source, request: ImageRequest) -> list[Path]:
+def requirements_of(source: CodeSource, request: ImageRequest) -> list[Path]:
     """Return the files of Fink's requirements that the request asks for; the last may be `no-deps`.
 
     Raises:
@@ -94,7 +94,7 @@ def requirements_of(source: Source, request: ImageRequest) -> list[Path]:
     return files
 
 
-def _check_main_file(source: Source, name: str) -> None:
+def _check_main_file(source: CodeSource, name: str) -> None:
     if not name.startswith("/") and not (source.folder / name).is_file():
         known = sorted(
             str(path.relative_to(source.folder)) for path in source.folder.rglob("stream2raw*.py")
@@ -103,22 +103,22 @@ def _check_main_file(source: Source, name: str) -> None:
         raise InvalidRequest(f"main_file {name} is not in {source.origin}; {hint}: set main_file")
 
 
-def _check_inside(source: Source, file: Path) -> None:
+def _check_inside(source: CodeSource, file: Path) -> None:
     if not file.resolve().is_relative_to(source.folder.resolve()):
         raise Refused(f"{file.name} of {source.origin} leads out of it by a link; put a file there")
 
 
-def _from_archive(cache: Path, archive: Path, name: str, say: Say) -> Source:
+def _from_archive(cache: Path, archive: Path, name: str, say: Say) -> CodeSource:
     with archive.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     def make(folder: Path) -> None:
         unpack(archive, folder, what=f"fink_source {name}")
 
-    return Source(_cached(cache, digest, make, say, name), name, f"sha256:{digest}")
+    return CodeSource(_cached(cache, digest, make, say, name), name, f"sha256:{digest}")
 
 
-def _from_git(cache: Path, address: str, revision: str, say: Say) -> Source:
+def _from_git(cache: Path, address: str, revision: str, say: Say) -> CodeSource:
     key = hashlib.sha256(address.encode()).hexdigest()[:16]
     repository = cache / "git" / key
     with _one_at_a_time(repository.with_name(f"{key}.lock")):
@@ -148,7 +148,7 @@ def _from_git(cache: Path, address: str, revision: str, say: Say) -> Source:
         _git(f"--git-dir={repository}", "archive", f"--output={archive}", commit)
         unpack(archive, folder, what=f"commit {commit} of {address}")
 
-    return Source(_cached(cache, f"{key}-{commit}", make, say, address), address, commit)
+    return CodeSource(_cached(cache, f"{key}-{commit}", make, say, address), address, commit)
 
 
 def _cached(cache: Path, key: str, make: Callable[[Path], None], say: Say, name: str) -> Path:

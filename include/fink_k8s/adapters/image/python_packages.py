@@ -17,9 +17,9 @@ from pathlib import Path
 
 from fink_k8s.adapters.image.distribution import keep
 from fink_k8s.core.base.errors import InvalidRequest, Unavailable
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
 
-Say = Callable[[str], None]
 NO_DEPENDENCIES = "requirements-science-no-deps.txt"
 _SECONDS = 1500
 _OLDEST_GLIBC = 17

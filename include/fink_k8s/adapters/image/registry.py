@@ -54,7 +54,7 @@ def resolve(repository: str, tag: str, login: Login | None = None) -> str:
     return f"{repository}@{digest}"
 
 
-def labels_of(image: str, login: Login | None = None) -> dict[str, str]:
+def image_labels(image: str, login: Login | None = None) -> dict[str, str]:
     """Return the labels of an image in the registry; none for one of many platforms.
 
     Raises:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fink_k8s.adapters.kafka.broker import Arrivals
-from fink_k8s.adapters.store.footers import Say
 from fink_k8s.adapters.store.raw_store import Spans, Store, Written, alerts_in
 from fink_k8s.core.base.errors import OutOfSight
-from fink_k8s.core.base.names import raw_path
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.night.night_facts import NightFacts, OffsetRange
 from fink_k8s.core.night.night_lag import Intake, lag_curve, longest_gap, moments_of
+from fink_k8s.core.store.night_paths import raw_path
 
 _LONGEST = timedelta(hours=36)
 

@@ -14,12 +14,12 @@ from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import Login, plan_of
 from fink_k8s.core.image.image_request import ImageRequest
 from fink_k8s.core.preflight import claim_checks, prerequisites
-from fink_k8s.core.preflight.prerequisites import Finding, Level
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.core.stream.states import is_over
 from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
 
 
-def inspect(
+def check_facts(
     cluster: Cluster,
     open_store: Callable[[], Store],
     settings: Settings,
@@ -38,7 +38,7 @@ def inspect(
         yield prerequisites.check_release(release, cluster.version())
         yield from prerequisites.check_security(release)
         if request.submit_with is SubmitWith.SPARK_OPERATOR:
-            yield from prerequisites.check_operator(
+            yield from prerequisites.check_operator_ready(
                 cluster.crd_exists(),
                 cluster.deployments(settings.operator_namespace),
                 settings.operator_namespace,
@@ -62,15 +62,15 @@ def inspect(
         except InvalidRequest as error:
             if not request.waits_for_topic:
                 raise
-            yield Finding(Level.WARNING, str(error), "or wait: it is taken up when it comes")
+            yield Finding(FindingLevel.WARNING, str(error), "or wait: it is taken up when it comes")
             return
-        yield Finding(Level.OK, f"topic {request.topic} has {partitions} partitions")
+        yield Finding(FindingLevel.OK, f"topic {request.topic} has {partitions} partitions")
 
     def on_store() -> Iterator[Finding]:
         if settings.store.claim:
             yield from claim_checks.check_claim(
                 settings,
-                cluster.find(claim_checks.KIND, settings.store.claim, settings.namespace),
+                cluster.find(claim_checks.CLAIM_KIND, settings.store.claim, settings.namespace),
                 cluster.storage_classes(),
                 len(prerequisites.free_room(cluster.nodes(), ())),
                 claim_size,
@@ -80,9 +80,9 @@ def inspect(
             store.check()
         except OutOfSight as error:
             unseen = f"Airflow cannot read store {settings.store}; the driver's own counts are used"
-            yield Finding(Level.WARNING, unseen, str(error))
+            yield Finding(FindingLevel.WARNING, unseen, str(error))
         else:
-            yield Finding(Level.OK, f"store {settings.store} can be read")
+            yield Finding(FindingLevel.OK, f"store {settings.store} can be read")
             if topics := store.topics(request.night):
                 yield prerequisites.check_checkpoint(request, topics)
 
@@ -97,19 +97,19 @@ def inspect_image(
 
     def on_plan() -> Iterator[Finding]:
         for sentence in plan_of(request, settings, release):
-            yield Finding(Level.OK, sentence)
+            yield Finding(FindingLevel.OK, sentence)
         if request.fink_source:
             source = ensure_source(settings, request, say=lambda line: None)
             at = f" at {source.revision}" if source.revision else ", a folder as it is now"
-            yield Finding(Level.OK, f"Fink's code: {source.origin}{at}")
+            yield Finding(FindingLevel.OK, f"Fink's code: {source.origin}{at}")
         if request.dockerfile:
-            yield Finding(Level.OK, f"Dockerfile: {own_dockerfile(settings, request)}")
+            yield Finding(FindingLevel.OK, f"Dockerfile: {own_dockerfile(settings, request)}")
 
     def on_login() -> Iterator[Finding]:
         host = settings.image_repository.partition("/")[0]
         if login and login.host == host and not settings.image_pull_secret:
             yield Finding(
-                Level.WARNING,
+                FindingLevel.WARNING,
                 f"registry {host} has a login, and the cluster has none for it",
                 "set FINK_IMAGE_PULL_SECRET; stage rbac makes that Secret",
             )
@@ -122,4 +122,4 @@ def _findings_of(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
     except FinkError as error:
-        yield Finding(Level.ERROR, str(error), may_pass=error.retryable)
+        yield Finding(FindingLevel.ERROR, str(error), may_pass=error.retryable)

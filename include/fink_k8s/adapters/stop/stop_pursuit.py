@@ -9,11 +9,11 @@ from typing import Any
 
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.raw_store import Store
-from fink_k8s.adapters.stream.streams import KIND, DriverLog
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND, DriverLog
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.base.names import parse_stream_name
-from fink_k8s.core.health.goal_watch import utc_now
-from fink_k8s.core.stop.remains import Object, Remains
+from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.stop.remains import Remains
 from fink_k8s.core.stop.stop_course import (
     Action,
     Course,
@@ -25,15 +25,16 @@ from fink_k8s.core.stop.stop_course import (
 from fink_k8s.core.stop.stop_outcome import Kept
 from fink_k8s.core.stop.stop_request import StopHow, StopManner
 from fink_k8s.core.stream.ownership import stream_of
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 _OTHERS = ("Service", "ConfigMap")
 
 
 def remains_of(cluster: Cluster, namespace: str, stream: str) -> Remains:
     """Return what the cluster holds of one stream."""
-    application = cluster.find(KIND, stream, namespace)
+    application = cluster.find(APPLICATION_KIND, stream, namespace)
     return Remains(
-        {**application, "kind": KIND} if application else None,
+        {**application, "kind": APPLICATION_KIND} if application else None,
         [pod for pod in cluster.find_all("Pod", namespace) if stream_of(pod) == stream],
         [
             thing
@@ -46,14 +47,14 @@ def remains_of(cluster: Cluster, namespace: str, stream: str) -> Remains:
 
 def streams_in(cluster: Cluster, namespace: str) -> dict[str, Remains]:
     """Return every stream that the namespace holds something of, by name."""
-    found: dict[str, dict[str, list[Object]]] = defaultdict(lambda: defaultdict(list))
-    for kind in (KIND, "Pod", *_OTHERS):
+    found: dict[str, dict[str, list[KubernetesObject]]] = defaultdict(lambda: defaultdict(list))
+    for kind in (APPLICATION_KIND, "Pod", *_OTHERS):
         for thing in cluster.find_all(kind, namespace):
             if stream := stream_of(thing):
                 found[stream][kind].append(thing)
     return {
         stream: Remains(
-            next(iter(parts[KIND]), None),
+            next(iter(parts[APPLICATION_KIND]), None),
             parts["Pod"],
             [thing for kind in _OTHERS for thing in parts[kind]],
         )
@@ -88,7 +89,7 @@ class Witness:
         self._log = DriverLog(cluster, namespace)
         self._watch = PodWatch(cluster, namespace)
 
-    def follow(self, drivers: Sequence[Object]) -> None:
+    def follow(self, drivers: Sequence[KubernetesObject]) -> None:
         """Look at a driver from now on, unless that is being done."""
         for driver in drivers:
             if driver.get("status", {}).get("phase") == "Running":
@@ -139,7 +140,7 @@ def ask_to_end(cluster: Cluster, namespace: str, stream: str, manner: StopManner
 
 
 def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains) -> None:
-    def end(pods: Sequence[Object]) -> None:
+    def end(pods: Sequence[KubernetesObject]) -> None:
         for pod in pods:
             cluster.end(pod, grace_of(action, manner, pod))
 
@@ -187,7 +188,7 @@ def kept_of(
     return kept
 
 
-def _end_in(pod: Object) -> DriverEnd | None:
+def _end_in(pod: KubernetesObject) -> DriverEnd | None:
     for status in pod.get("status", {}).get("containerStatuses") or ():
         if ended := status.get("state", {}).get("terminated"):
             return DriverEnd(exit_code=ended.get("exitCode"), reason=ended.get("reason") or "")

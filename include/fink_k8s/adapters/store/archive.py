@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from fink_k8s.adapters.store.raw_store import Store
 from fink_k8s.core.base.errors import InvalidRequest, OutOfSight, Unavailable
-from fink_k8s.core.base.names import parse_stream_name
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.night.night_facts import NightFacts
 from fink_k8s.core.night.night_report import FACTS, files_of
 from fink_k8s.core.stream.ownership import stream_named
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 _REPORTS = "reports"
 OpenStore = Callable[[], Store]

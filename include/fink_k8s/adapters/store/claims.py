@@ -1,14 +1,11 @@
 """The persistent volume claim of the store: made once, never changed, never deleted."""
 
-from collections.abc import Callable
-
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.core.base.errors import Conflict, InvalidRequest
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.preflight.claim_checks import KIND, is_smaller, too_small
+from fink_k8s.core.preflight.claim_checks import CLAIM_KIND, is_smaller, too_small
 from fink_k8s.core.stream.manifests import make_claim
-
-Say = Callable[[str], None]
 
 
 def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> bool:
@@ -24,10 +21,10 @@ def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> b
             f"create_claim is set, but the store is {settings.store}, which needs no claim; leave "
             "it out, or set FINK_STORE_PREFIX to pvc://CLAIM"
         )
-    there = cluster.find(KIND, name, settings.namespace)
+    there = cluster.find(CLAIM_KIND, name, settings.namespace)
     if there and is_smaller(there, size):
         found = too_small(there, size)
         raise Conflict(f"{found.text}; {found.remedy}")
     changed = there is None and cluster.apply(make_claim(settings, size))
-    say(f"{KIND} {name}: {'applied' if changed else 'already so'}")
+    say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'already so'}")
     return changed

@@ -1,6 +1,6 @@
 """Rows of many parquet files, by their footers alone, several files at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from fink_k8s.core.base.errors import Unavailable
+from fink_k8s.core.base.progress import Say
 
-Say = Callable[[str], None]
 # What is waited for is the store; the threads hold no core meanwhile.
 _AT_ONCE = 16
 _EACH = 1000

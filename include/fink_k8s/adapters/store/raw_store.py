@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from pyarrow import fs
 
-from fink_k8s.adapters.store.footers import Footer, Say, footers_of
+from fink_k8s.adapters.store.footers import Footer, footers_of
 from fink_k8s.adapters.store.store_files import StoreFiles
 from fink_k8s.core.base.errors import OutOfSight, Unavailable
-from fink_k8s.core.base.names import checkpoint_path, quarantine_path, raw_path
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.night.night_counts import NightCounts
+from fink_k8s.core.store.night_paths import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.store.store_address import Scheme, StoreAddress
 
 PACE_TIME = timedelta(minutes=5)
@@ -77,7 +78,7 @@ def _hdfs_files(address: StoreAddress) -> fs.FileSystem:
         ) from error
 
 
-Offsets = dict[tuple[str, str], int]
+TopicOffsets = dict[tuple[str, str], int]
 """Offsets by (topic, partition)."""
 Spans = Mapping[tuple[str, str], tuple[int, int]]
 """By (topic, partition): [start, end)."""
@@ -231,7 +232,7 @@ class Store(StoreFiles):
             _check(footer)
         return sum(footer.rows for footer in footers)
 
-    def _offsets(self, path: str) -> Offsets:
+    def _offsets(self, path: str) -> TopicOffsets:
         text = self._read(path)
         loaded = json.loads(text[text.rindex("\n{") if "\n{" in text else text.index("{") :])
         return {(topic, p): int(o) for topic, parts in loaded.items() for p, o in parts.items()}
@@ -249,7 +250,7 @@ class Store(StoreFiles):
         }
 
     def _read_until(
-        self, checkpoint: str, batch: int, start: Offsets, ended: Mapping[int, datetime]
+        self, checkpoint: str, batch: int, start: TopicOffsets, ended: Mapping[int, datetime]
     ) -> dict[str, Any]:
         """Return the fields of a position that tell of an earlier batch, where there is one."""
         if batch not in ended:
@@ -271,7 +272,7 @@ def _check(footer: Footer) -> None:
         raise Unavailable(f"{footer.path} cannot be read: {footer.broken}")
 
 
-def _between(start: Offsets, end: Offsets) -> Spans:
+def _between(start: TopicOffsets, end: TopicOffsets) -> Spans:
     """Return the spans that end at `end`; a partition that was not there at first begins at 0."""
     return {where: (start.get(where, 0), offset) for where, offset in end.items()}
 

@@ -7,8 +7,8 @@ from enum import StrEnum
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.raw_store import Store
 from fink_k8s.core.base.errors import OutOfSight
-from fink_k8s.core.base.names import driver_pod_name, parse_stream_name
 from fink_k8s.core.night.night_counts import NightCounts, counts_said
+from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name
 
 # A line of a batch has some 250 characters: half a megabyte at most.
 _LINES = 2000
@@ -18,7 +18,7 @@ _ELSEWHERE = (
 )
 
 
-class Source(StrEnum):
+class CountSource(StrEnum):
     """Who counted."""
 
     STORE = "store"
@@ -30,7 +30,7 @@ class Count:
     """The counts, who gave them, and why they may not be what one expects."""
 
     counts: NightCounts
-    source: Source
+    source: CountSource
     why: str = ""
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Count:
             f"{counts.batches} batches committed: {counts.read} alerts read = {counts.stored} "
             f"stored + {counts.set_aside} set aside"
         )
-        if self.source is Source.STORE:
+        if self.source is CountSource.STORE:
             return f"{numbers}; counted in the store"
         return f"{numbers}; the driver says so, no row was counted: {self.why}"
 
@@ -61,7 +61,7 @@ def count_night(
     try:
         counts = open_store().counts(night)
     except OutOfSight as error:
-        return Count(said(), Source.DRIVER, str(error))
+        return Count(said(), CountSource.DRIVER, str(error))
     if counts.batches == 0 and (batches := said().batches):
-        return Count(counts, Source.STORE, _ELSEWHERE.format(batches))
-    return Count(counts, Source.STORE)
+        return Count(counts, CountSource.STORE, _ELSEWHERE.format(batches))
+    return Count(counts, CountSource.STORE)

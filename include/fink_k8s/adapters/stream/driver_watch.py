@@ -11,11 +11,12 @@ from typing import Any
 
 from fink_k8s.adapters.base.api_errors import NotThere
 from fink_k8s.adapters.base.async_api import AsyncApi
-from fink_k8s.adapters.base.cluster import Object, log_of, path_of, ui_of
+from fink_k8s.adapters.base.cluster import log_of, path_of, ui_of
 from fink_k8s.adapters.base.reflector import Pace
 from fink_k8s.core.base.errors import FinkError, InvalidRequest, Unavailable
-from fink_k8s.core.base.names import driver_pod_name
+from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.diagnosis.evidence import QUERY_GAUGE
+from fink_k8s.core.stream.stream_names import driver_pod_name
 
 _LOG_LINES = 100
 _LINE_LENGTH = 4000
@@ -83,7 +84,7 @@ class DriverWatch:
         self._uid = ""
         self._runs = False
         self._ended_at = -math.inf
-        self._metrics: Object | None = None
+        self._metrics: Manifest | None = None
         self._failure: FinkError | None = None
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
         self._is_read = asyncio.Event()
@@ -117,7 +118,7 @@ class DriverWatch:
         if self._runs and self._metrics is None and not self.awaits_probe:
             self._probe_anew()
 
-    def metrics(self) -> Object | None:
+    def metrics(self) -> Manifest | None:
         """Return the gauges as last probed; None where the driver does not give any.
 
         Raises:
@@ -192,7 +193,7 @@ class DriverWatch:
             self._metrics, self._failure, self.awaits_probe = metrics, failure, False
             self._changed()
 
-    async def _ask(self) -> Object | None:
+    async def _ask(self) -> Manifest | None:
         """Return the gauges, None where the driver has none."""
         path = ui_of(self._namespace, self._pod) + "/metrics/json/"
         try:

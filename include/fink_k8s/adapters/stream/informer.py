@@ -14,16 +14,18 @@ from typing import Any
 
 from fink_k8s.adapters.base.api_errors import NotThere
 from fink_k8s.adapters.base.async_api import AsyncApi
-from fink_k8s.adapters.base.cluster import Cluster, Object, path_of
-from fink_k8s.adapters.base.reflector import Mirror, Pace
+from fink_k8s.adapters.base.cluster import Cluster, path_of
+from fink_k8s.adapters.base.reflector import Pace, Reflector
 from fink_k8s.adapters.stream.driver_watch import DriverWatch, Turns
-from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import NotPermitted
-from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, pod_selector
+from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.stream.states import is_over
+from fink_k8s.core.stream.stream_names import pod_selector
 
-RIGHTS = (
+WATCH_RIGHTS = (
     "watching streams takes get, list and watch on pods and sparkapplications and get on pods/log "
     "and pods/proxy: kubectl apply -f include/kubernetes/airflow-account.yaml"
 )
@@ -74,7 +76,7 @@ class NamespaceWatch:
         self._turns = Turns(pace)
         self._streams: dict[str, _Stream] = {}
         self._left: list[DriverWatch] = []
-        self._applications = self._mirror(KIND, "", _name_of)
+        self._applications = self._mirror(APPLICATION_KIND, "", _name_of)
         self._pods = self._mirror("Pod", LABEL_NIGHT, _stream_of_pod)
         self._tried = asyncio.Event()
         # In a context of its own: what is done for all belongs to no trigger's log.
@@ -135,9 +137,9 @@ class NamespaceWatch:
             self._applications.check()
             self._pods.check()
         except NotPermitted as error:
-            raise NotPermitted(f"{error}; {RIGHTS}") from error
+            raise NotPermitted(f"{error}; {WATCH_RIGHTS}") from error
 
-    def parts_of(self, stream: str) -> tuple[Object | None, list[Object]]:
+    def parts_of(self, stream: str) -> tuple[Manifest | None, list[Manifest]]:
         """Return the stream's application and pods, as they were seen last."""
         return next(iter(self._applications.of(stream)), None), self._pods.of(stream)
 
@@ -150,9 +152,9 @@ class NamespaceWatch:
             for mirror in (self._applications, self._pods):
                 group.create_task(mirror.keep(self.api))
 
-    def _mirror(self, kind: str, selector: str, group_of: Callable[[Object], str]) -> Mirror:
+    def _mirror(self, kind: str, selector: str, group_of: Callable[[Manifest], str]) -> Reflector:
         path = path_of(kind, self.namespace)
-        return Mirror(path, selector, group_of, self._see, self._turned, self._pace)
+        return Reflector(path, selector, group_of, self._see, self._turned, self._pace)
 
     def _see(self, stream: str) -> None:
         if followed := self._streams.get(stream):
@@ -222,7 +224,7 @@ class Follower:
             return seen
         api, namespace = self._watch.api, self._watch.namespace
         try:
-            application = await api.get(f"{path_of(KIND, namespace)}/{self.stream}")
+            application = await api.get(f"{path_of(APPLICATION_KIND, namespace)}/{self.stream}")
         except NotThere:
             application = None
         pods = await api.get(path_of("Pod", namespace), labelSelector=pod_selector(self.stream))
@@ -238,11 +240,11 @@ class _Stream:
     followers: list[Follower] = field(default_factory=list)
 
 
-def _name_of(application: Object) -> str:
+def _name_of(application: Manifest) -> str:
     return str(application["metadata"]["name"])
 
 
-def _stream_of_pod(pod: Object) -> str:
+def _stream_of_pod(pod: Manifest) -> str:
     """Return the stream whose `pod_selector` a pod meets, if there is such a stream."""
     labels = pod["metadata"].get("labels") or {}
     return f"stream2raw-{labels.get(LABEL_SURVEY, '')}-{labels.get(LABEL_NIGHT, '')}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from fink_k8s.adapters.base.cluster import Cluster
-from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import Unavailable
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.stream.ownership import stream_of
@@ -22,7 +22,7 @@ def glance(cluster: Cluster, namespace: str) -> dict[str, Evidence]:
         FinkError: the API server does not answer, or the account may not list.
     """
     applications: dict[str, Any] = {}
-    for application in cluster.find_all(KIND, namespace):
+    for application in cluster.find_all(APPLICATION_KIND, namespace):
         applications[stream_of(application)] = application
     drivers = defaultdict(list)
     for pod in cluster.pods(namespace, "spark-role=driver"):

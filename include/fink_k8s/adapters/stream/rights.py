@@ -1,18 +1,18 @@
 """Grant the drivers' rights, and have the API server say what they amount to."""
 
 import time
-from collections.abc import Callable
 
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Refused
+from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import Login
 from fink_k8s.core.stream import manifests
 from fink_k8s.core.stream.driver_rights import DENIED_TO_DRIVER, EDIT_IN_CLUSTER, allowed_to_driver
 from fink_k8s.core.stream.stream_request import RbacMode
 
-Say = Callable[[str], None]
-SETTLE_SECONDS = 5.0
+GRANT_SECONDS = 5.0
 
 
 def ensure_rights(
@@ -57,7 +57,7 @@ def ensure_rights(
     return changed
 
 
-def check_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> int:
+def prove_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> int:
     """Ask the API server for each right, granted and denied; return how many were asked.
 
     Raises:
@@ -90,7 +90,7 @@ def check_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
 
 def _is_so(cluster: Cluster, user: str, verb: str, what: str, where: str, due: bool) -> bool:
     """Ask once more for a while: what was granted a moment ago reaches the authorizer later."""
-    deadline = time.monotonic() + SETTLE_SECONDS
+    deadline = time.monotonic() + GRANT_SECONDS
     while cluster.may(user, verb, what, where) != due:
         if time.monotonic() >= deadline:
             return False
@@ -98,11 +98,11 @@ def _is_so(cluster: Cluster, user: str, verb: str, what: str, where: str, due: b
     return True
 
 
-def _is_ours(cluster: Cluster, manifest: manifests.Manifest) -> bool:
+def _is_ours(cluster: Cluster, manifest: Manifest) -> bool:
     found = cluster.find(manifest["kind"], manifest["metadata"]["name"])
     mine = manifest["metadata"]["labels"]
     return found is not None and mine.items() <= (found["metadata"].get("labels") or {}).items()
 
 
-def _title(manifest: manifests.Manifest) -> str:
+def _title(manifest: Manifest) -> str:
     return f"{manifest['kind']} {manifest['metadata']['name']}"

@@ -15,24 +15,23 @@ from typing import Any
 import urllib3
 
 from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import Conflict, FinkError, Refused, Unavailable
-from fink_k8s.core.base.names import (
-    ANNOTATION_SPEC,
+from fink_k8s.core.base.names import ANNOTATION_SPEC, is_of_operator
+from fink_k8s.core.config.surveys import Survey, survey_from
+from fink_k8s.core.diagnosis import Evidence, diagnose_words, diagnosis_from
+from fink_k8s.core.stream.manifests import differences, hash_of
+from fink_k8s.core.stream.states import is_over, state_of_driver
+from fink_k8s.core.stream.stream_names import (
     driver_pod_name,
-    is_of_operator,
     parse_stream_name,
     pod_selector,
     stream_name,
 )
-from fink_k8s.core.config.surveys import Survey, survey_from
-from fink_k8s.core.diagnosis import Evidence, diagnose_words
-from fink_k8s.core.health.goal_watch import utc_now
-from fink_k8s.core.stream.manifests import differences, hash_of
-from fink_k8s.core.stream.states import is_over, state_of_driver
 from fink_k8s.core.stream.stream_request import SubmitWith
 from fink_k8s.core.stream.submit_conf import check_spark_conf
 
-KIND = "SparkApplication"
+APPLICATION_KIND = "SparkApplication"
 _DELETE_SECONDS = 60
 # Longer than spark-submit takes from the driver's pod to its config map.
 _SUBMITTING = timedelta(seconds=30)
@@ -112,7 +111,7 @@ def observe(
 
     Who looks again and again gives a `log`, which keeps what a driver said before it was deleted.
     """
-    application = cluster.find(KIND, stream, namespace)
+    application = cluster.find(APPLICATION_KIND, stream, namespace)
     pods = cluster.pods(namespace, pod_selector(stream))
     seen = Evidence(application, pods)
     driver = driver_pod_name(stream)
@@ -143,13 +142,13 @@ class Holder:
     @property
     def evidence(self) -> Evidence:
         """Return the object as evidence of its stream."""
-        is_application = self.kind == KIND
+        is_application = self.kind == APPLICATION_KIND
         return Evidence(self.there) if is_application else Evidence(None, [self.there])
 
     @property
     def spec(self) -> dict[str, Any]:
         """Return the spec it was made from; empty where it does not say."""
-        if self.kind == KIND:
+        if self.kind == APPLICATION_KIND:
             return dict(self.there["spec"])
         annotations = self.there["metadata"].get("annotations") or {}
         return dict(json.loads(annotations.get(ANNOTATION_SPEC, "{}")))
@@ -161,10 +160,10 @@ def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
     A driver that the operator launched is the application's own matter while that one is at work.
     """
     found = []
-    application = cluster.find(KIND, stream, namespace)
+    application = cluster.find(APPLICATION_KIND, stream, namespace)
     if application:
         state = Evidence(application).state
-        found.append(Holder(SubmitWith.SPARK_OPERATOR, KIND, application, state))
+        found.append(Holder(SubmitWith.SPARK_OPERATOR, APPLICATION_KIND, application, state))
     at_work = application is not None and not is_over(Evidence(application).state)
     for pod in _drivers(cluster, namespace, stream):
         is_operators = is_of_operator(pod)
@@ -225,8 +224,8 @@ def ensure_stream(
         # Someone else was faster; theirs is now the one to adopt, or to refuse.
         return ensure_stream(cluster, manifest, submit_with, create, as_it_runs=as_it_runs)
     except FinkError as error:
-        if error.diagnosis is None and (cause := diagnose_words(str(error))):
-            raise type(error)(str(cause), diagnosis=cause, retryable=error.retryable) from error
+        if diagnosis_from(str(error)) is None and (cause := diagnose_words(str(error))):
+            raise type(error)(str(cause), retryable=error.retryable) from error
         raise
     return Submission(Way.REPLACED if ended else Way.CREATED, made)
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from fink_k8s.adapters.base.cluster import Access, Cluster
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.preflight.prerequisites import Finding, Level
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.core.stream.submit_conf import SparkSubmit
 
 RIGHTS_FILE = "include/kubernetes/airflow-spark-submit.yaml"
 # All that include/kubernetes/airflow-spark-submit.yaml grants.
-RIGHTS = (
+SUBMIT_RIGHTS = (
     ("create", "pods"),
     ("create", "services"),
     ("patch", "services"),
@@ -60,33 +60,33 @@ class Prepared:
     environment: Mapping[str, str]
 
 
-def inspect(streams: Cluster, namespace: str) -> Iterator[Finding]:
+def check_submit(streams: Cluster, namespace: str) -> Iterator[Finding]:
     """Yield what the preflight finds of this way: Java, Airflow's own credentials and rights."""
     try:
         make_kubeconfig(streams.access())
     except InvalidRequest as error:
-        yield Finding(Level.ERROR, str(error))
+        yield Finding(FindingLevel.ERROR, str(error))
     java = find_java(os.environ)
     yield (
-        Finding(Level.OK, f"spark-submit has Java: {java}")
+        Finding(FindingLevel.OK, f"spark-submit has Java: {java}")
         if java
         else Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             "spark-submit needs Java, and this worker has none",
             "install a JRE (17 for Spark 3.5), set JAVA_HOME, or set submit_with to spark-operator",
         )
     )
     missing = [
-        f"{verb} {what}" for verb, what in RIGHTS if not streams.may_i(verb, what, namespace)
+        f"{verb} {what}" for verb, what in SUBMIT_RIGHTS if not streams.may_i(verb, what, namespace)
     ]
     yield (
         Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"Airflow's account may not {', '.join(missing)} in {namespace}",
             f"kubectl apply -f {RIGHTS_FILE}",
         )
         if missing
-        else Finding(Level.OK, "Airflow's account may do what spark-submit does with it")
+        else Finding(FindingLevel.OK, "Airflow's account may do what spark-submit does with it")
     )
 
 

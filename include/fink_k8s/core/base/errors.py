@@ -1,15 +1,10 @@
 """The errors that cross a boundary of this library.
 
-Each one says whether doing the same again can help (`retryable`) and may carry the diagnosis
-that explains it. `str(error)` is one line that names the cause and the remedy.
+Each one says whether doing the same again can help (`retryable`). `str(error)` is one line that
+names the cause and the remedy.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from fink_k8s.core.diagnosis import Diagnosis
+from typing import ClassVar
 
 
 class FinkError(Exception):
@@ -21,16 +16,9 @@ class FinkError(Exception):
 
     default_retryable: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        diagnosis: Diagnosis | None = None,
-        retryable: bool | None = None,
-    ) -> None:
+    def __init__(self, message: str, *, retryable: bool | None = None) -> None:
         # A log viewer shows the last line only, so the message must never be more than one.
         super().__init__(" ".join(message.split()))
-        self.diagnosis = diagnosis
         self.retryable = self.default_retryable if retryable is None else retryable
 
 

@@ -1,4 +1,4 @@
-"""Names of nights, streams, pods, topics and paths, and the rules that they obey."""
+"""Names of nights and of Kubernetes objects, their labels, and the rules that they obey."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
-from fink_k8s.core.config.surveys import Survey, survey_from
 
 LABEL_NIGHT = "fink.night"
 LABEL_SURVEY = "fink.survey"
@@ -23,11 +22,6 @@ _FIRST_NIGHT = date(2000, 1, 1)
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DNS_LABEL_MAX = 63
-# kafka.common: org.apache.kafka.common.internals.Topic (legal characters, length)
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
-_TOPIC_MAX = 249
-_STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
-_DRIVER_SUFFIX = "-driver"
 
 
 def is_of_operator(pod: Mapping[str, Any]) -> bool:
@@ -76,41 +70,6 @@ def night_from(text: str, *, today: date | None = None) -> str:
     return text
 
 
-def stream_name(survey: str, night: str) -> str:
-    """Return the name of the one application that may write `night`: the name is the lock."""
-    return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")
-
-
-def parse_stream_name(stream: str) -> tuple[str, str]:
-    """Return (survey, night) of a stream's name.
-
-    Raises:
-        InvalidRequest: the name is not one that `stream_name` makes.
-    """
-    match = _STREAM.fullmatch(stream)
-    if match is None or match[1] not in set(Survey):
-        raise InvalidRequest(
-            f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
-            "give e.g. stream2raw-ztf-20260101"
-        )
-    return match[1], match[2]
-
-
-def pod_selector(stream: str) -> str:
-    """Return the label selector of a stream's pods, whichever way it was submitted.
-
-    Raises:
-        InvalidRequest: the name is not one that `stream_name` makes.
-    """
-    survey, night = parse_stream_name(stream)
-    return f"{LABEL_SURVEY}={survey},{LABEL_NIGHT}={night}"
-
-
-def driver_pod_name(stream: str) -> str:
-    """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
-    return f"{stream}{_DRIVER_SUFFIX}"
-
-
 def labels_of(survey: str, night: str) -> dict[str, str]:
     """Return the labels that every object of one night's stream carries."""
     return {
@@ -145,44 +104,3 @@ def kubernetes_name(text: str, *, field: str) -> str:
             f"{field} {shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
         )
     return text
-
-
-def topic_from(text: str) -> str:
-    """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
-    if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
-        raise InvalidRequest(
-            f"topic {shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
-            "only (patterns such as .* are not allowed)"
-        )
-    if len(text) > _TOPIC_MAX:
-        raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
-    return text
-
-
-def topic_pattern(topic: str) -> str:
-    """Return the pattern by which the job's `subscribePattern` matches this topic and no other.
-
-    Spark takes each topic in whose name the pattern is *found*, so it is tied to both ends. Of the
-    characters that a topic may hold, only the dot means something in a Java pattern.
-    """
-    return f"^{topic_from(topic).replace('.', r'[.]')}$"
-
-
-def topic_of_pattern(pattern: str) -> str:
-    """Return the topic that `topic_pattern` made `pattern` of, in its earlier form too."""
-    return pattern.strip("^$").replace("[.]", ".").replace("\\", "")
-
-
-def raw_path(prefix: str, night: str) -> str:
-    """Return where `night`'s alerts are stored."""
-    return f"{prefix.rstrip('/')}/raw/{night}"
-
-
-def checkpoint_path(prefix: str, night: str) -> str:
-    """Return where `night`'s offsets and commits are kept; it is one pair with `raw_path`."""
-    return f"{prefix.rstrip('/')}/raw_checkpoint/{night}"
-
-
-def quarantine_path(prefix: str, night: str) -> str:
-    """Return where messages of `night` that could not be decoded are set aside."""
-    return f"{prefix.rstrip('/')}/raw_quarantine/{night}"

@@ -14,8 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
-from fink_k8s.core.base.names import date_of, topic_from
+from fink_k8s.core.base.names import date_of
 from fink_k8s.core.config.surveys import Survey, by_survey
+from fink_k8s.core.kafka.topics import topic_from
 
 _WINDOW = re.compile(r"(?P<zone>\S+) +(?P<opens>[0-9:]+)-(?P<closes>[0-9:]+)")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from fink_k8s.core.base.errors import InvalidRequest
 
 
-class Verdict(StrEnum):
+class SupportVerdict(StrEnum):
     """What is known of a release on a version of Kubernetes."""
 
     TESTED = "tested"
@@ -18,9 +18,9 @@ class Verdict(StrEnum):
 
 
 _IN_WORDS = {
-    Verdict.TESTED: "tested",
-    Verdict.EXPECTED: "not tested, expected to work",
-    Verdict.REFUSED: "refused",
+    SupportVerdict.TESTED: "tested",
+    SupportVerdict.EXPECTED: "not tested, expected to work",
+    SupportVerdict.REFUSED: "refused",
 }
 
 
@@ -40,7 +40,7 @@ class Support(BaseModel):
 
     lowest: str = ""
     highest: str = ""
-    verdict: Verdict
+    verdict: SupportVerdict
     reason: str = Field(min_length=1)
 
     @property
@@ -124,12 +124,12 @@ class Release(BaseModel):
         """
         return next(support for support in self.kubernetes if support.covers(version))
 
-    def check_kubernetes(self, version: str) -> tuple[Verdict, str]:
+    def check_kubernetes(self, version: str) -> tuple[SupportVerdict, str]:
         """Return what is known of this release on `version`, and the sentence that says it."""
         support = self.support_on(version)
         what = f"Fink {self.fink} with Spark {self.spark} on Kubernetes {version}"
         sentence = f"{what}: {_IN_WORDS[support.verdict]}: {support.reason}"
-        if support.verdict is Verdict.REFUSED:
+        if support.verdict is SupportVerdict.REFUSED:
             sentence += "; use another release, or a cluster that this one runs on"
         return support.verdict, sentence
 

@@ -15,10 +15,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.image_references import is_image_reference, is_image_repository
 from fink_k8s.core.base.names import kubernetes_name
 from fink_k8s.core.config.night_windows import NightWindow, topics_from, windows_from
 from fink_k8s.core.config.sources import folder_from, places_from
 from fink_k8s.core.config.surveys import Survey, default_topic, survey_from
+from fink_k8s.core.kafka.servers import kafka_servers_from
 from fink_k8s.core.store.store_address import (
     AccessMode,
     StoreAddress,
@@ -28,18 +30,10 @@ from fink_k8s.core.store.store_address import (
 
 ENV_PREFIX = "FINK_"
 
-_SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-# The grammar of image references: https://github.com/distribution/reference
-_REPOSITORY = re.compile(
-    r"([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*(:[0-9]{1,5})?/)?"
-    r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*"
-)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DIGEST = re.compile(r"sha256:[a-f0-9]{64}")
 _JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
 _JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
@@ -239,7 +233,7 @@ class Settings(BaseSettings):
     @field_validator("image_repository")
     @classmethod
     def _check_repository(cls, value: str) -> str:
-        if value and _REPOSITORY.fullmatch(value) is None:
+        if value and not is_image_repository(value):
             raise ValueError("is no image repository; give host[:port]/path in lower case, no tag")
         return value
 
@@ -353,35 +347,6 @@ def load_settings() -> Settings:
         name = f"{ENV_PREFIX}{'_'.join(str(part) for part in first['loc'])}".upper()
         rule = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{name} {rule}") from None
-
-
-def kafka_servers_from(text: str) -> str:
-    """Check a list of brokers, `host:port` with commas between, and return it."""
-    for server in text.split(","):
-        match = _SERVER.fullmatch(server)
-        if match is None or not 0 < int(match["port"]) < 65536:
-            raise ValueError(
-                "has an entry that is not host:port (no user, no password); "
-                "give e.g. kafka-0:9092,kafka-1:9092"
-            )
-    return text
-
-
-def is_image_reference(text: str) -> bool:
-    """Tell whether `text` is `repository:tag`, `repository@digest` or both at once."""
-    rest, at, digest = text.partition("@")
-    if at and _DIGEST.fullmatch(digest) is None:
-        return False
-    head, slash, tail = rest.rpartition("/")
-    name, colon, tag = tail.partition(":")
-    if colon and _TAG.fullmatch(tag) is None:
-        return False
-    return bool(at or colon) and _REPOSITORY.fullmatch(f"{head}{slash}{name}") is not None
-
-
-def is_image_tag(text: str) -> bool:
-    """Tell whether `text` can be an image's tag."""
-    return _TAG.fullmatch(text) is not None
 
 
 def _filled_in(text: str, placeholder: str, value: str) -> str:

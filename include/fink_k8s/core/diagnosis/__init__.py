@@ -35,7 +35,7 @@ _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     log_checks.check_failure,
     log_checks.check_running,
     log_checks.check_run,
-    progress_checks.check_pair,
+    progress_checks.check_paths_match,
     progress_checks.check_offsets,
     log_checks.check_submission,
     log_checks.check_crash_loop,
@@ -46,7 +46,7 @@ _CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     progress_checks.check_query,
     progress_checks.check_progress,
     progress_checks.check_late,
-    progress_checks.check_topic,
+    progress_checks.check_topic_exists,
     progress_checks.check_share,
 )
 

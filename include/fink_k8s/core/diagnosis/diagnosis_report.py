@@ -38,7 +38,7 @@ def bundle_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> dict[
         "unanswered": dict(evidence.unanswered),
     }
     files = {
-        "report.md": report_of(stream, evidence, found),
+        "report.md": diagnosis_report_of(stream, evidence, found),
         "facts.json": _json(facts),
         "application.json": _json(evidence.application),
         "pods.json": _json(evidence.pods),
@@ -48,7 +48,7 @@ def bundle_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> dict[
     return files | {f"logs/{pod}.log": text for pod, text in evidence.logs.items()}
 
 
-def report_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
+def diagnosis_report_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
     """Return the report, in Markdown."""
     lines = [f"# {stream}", "", line_of(stream, evidence, found), ""]
     if found:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import isfinite
-from typing import Any
 
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.stream.command_line import prefix_in
 from fink_k8s.core.stream.states import Phase, phase_of, state_of_driver
 
-Object = Mapping[str, Any]
 ALIVE = frozenset({"Pending", "Running", "Unknown"})
 """Pod phases in which a driver may still write."""
 QUERY_GAUGE = ".spark.streaming."
@@ -86,12 +85,12 @@ class Evidence:
     `unanswered`.
     """
 
-    application: Object | None
-    pods: Sequence[Object] = ()
-    metrics: Object | None = None
+    application: KubernetesObject | None
+    pods: Sequence[KubernetesObject] = ()
+    metrics: KubernetesObject | None = None
     driver_log: str = ""
     seen_at: datetime | None = None
-    events: Sequence[Object] = ()
+    events: Sequence[KubernetesObject] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
     """By pod; of an earlier container of a pod by `<pod>.previous`."""
     position: Position | None = None
@@ -109,7 +108,7 @@ class Evidence:
         return self.application is not None or self.driver is not None
 
     @property
-    def status(self) -> Object:
+    def status(self) -> KubernetesObject:
         """Return the application's status; empty where there is none yet."""
         return (self.application or {}).get("status") or {}
 
@@ -156,7 +155,7 @@ class Evidence:
         return prefix_in(self.flags)
 
     @property
-    def drivers(self) -> list[Object]:
+    def drivers(self) -> list[KubernetesObject]:
         """Return the driver pods; more than one only where something is wrong."""
         return [
             pod
@@ -165,7 +164,7 @@ class Evidence:
         ]
 
     @property
-    def driver(self) -> Object | None:
+    def driver(self) -> KubernetesObject | None:
         """Return the driver pod: the one that lives, where an earlier one is still listed."""
         return max(self.drivers, key=lambda pod: pod["status"].get("phase") in ALIVE, default=None)
 

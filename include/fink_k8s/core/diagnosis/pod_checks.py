@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.diagnosis.causes import Category, Diagnosis
-from fink_k8s.core.diagnosis.evidence import ALIVE, Evidence, Object
+from fink_k8s.core.diagnosis.evidence import ALIVE, Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 
 OPERATOR_TIME = timedelta(seconds=30)
@@ -161,7 +162,7 @@ def operator_away(waited: timedelta) -> Diagnosis:
     )
 
 
-def _why_lost(pod: Object, events: Sequence[Object]) -> str:
+def _why_lost(pod: KubernetesObject, events: Sequence[KubernetesObject]) -> str:
     status = pod.get("status", {})
     if status.get("reason") == "NodeLost":
         return str(status.get("message") or "NodeLost")
@@ -180,22 +181,24 @@ def _why_lost(pod: Object, events: Sequence[Object]) -> str:
     return ""
 
 
-def _uid(pod: Object) -> str:
+def _uid(pod: KubernetesObject) -> str:
     return str(pod["metadata"].get("uid", ""))
 
 
-def _conditions(pod: Object) -> Sequence[Object]:
+def _conditions(pod: KubernetesObject) -> Sequence[KubernetesObject]:
     return pod.get("status", {}).get("conditions") or ()
 
 
-def _waiting(pods: Sequence[Object]) -> Iterator[tuple[Object, Object]]:
+def _waiting(
+    pods: Sequence[KubernetesObject],
+) -> Iterator[tuple[KubernetesObject, KubernetesObject]]:
     for pod in pods:
         for status in pod.get("status", {}).get("containerStatuses") or ():
             if waiting := status.get("state", {}).get("waiting"):
                 yield pod, waiting
 
 
-def _terminated(pod: Object | None) -> Iterator[Object]:
+def _terminated(pod: KubernetesObject | None) -> Iterator[KubernetesObject]:
     for status in (pod or {}).get("status", {}).get("containerStatuses") or ():
         for state in (status.get("state", {}), status.get("lastState", {})):
             if ended := state.get("terminated"):

@@ -37,7 +37,7 @@ def check_offsets(evidence: Evidence) -> Diagnosis | None:
     )
 
 
-def check_pair(evidence: Evidence) -> Diagnosis | None:
+def check_paths_match(evidence: Evidence) -> Diagnosis | None:
     """Name an output and a checkpoint of which one has a past and the other has none."""
     position = evidence.position
     if position is None:
@@ -51,7 +51,7 @@ def check_pair(evidence: Evidence) -> Diagnosis | None:
     return Diagnosis(Category.PAIR_BROKEN, PAIR_SUMMARY, detail, PAIR_REMEDY)
 
 
-def check_topic(evidence: Evidence) -> Diagnosis | None:
+def check_topic_exists(evidence: Evidence) -> Diagnosis | None:
     """Name a topic that the broker does not know: a stream waits for it without a word."""
     if not evidence.exists or evidence.topic is None or evidence.topic.ends:
         return None

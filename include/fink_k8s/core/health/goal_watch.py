@@ -4,16 +4,16 @@ A single look cannot tell a start from a death, or a hiccup from a fault; only t
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.diagnosis.pod_checks import OPERATOR_TIME, operator_away
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
-from fink_k8s.core.health.stream_health import Health, Verdict, assess
+from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 
 # A driver without query may answer now and then: it is one and the same death.
-_CLOCKS = {Verdict.SILENT: Verdict.NO_QUERY}
+_CLOCKS = {HealthVerdict.SILENT: HealthVerdict.NO_QUERY}
 
 
 class Goal(StrEnum):
@@ -45,7 +45,7 @@ class Watch:
     start_time: timedelta = START_TIME
     operator_time: timedelta = OPERATOR_TIME
     last: Health | None = None
-    _since: dict[Verdict, datetime] = field(default_factory=dict)
+    _since: dict[HealthVerdict, datetime] = field(default_factory=dict)
 
     def judge(self, evidence: Evidence, now: datetime) -> Outcome | None:
         """Return the outcome, or None as long as there is none. `now` is aware."""
@@ -53,44 +53,43 @@ class Watch:
         self.last = health
         self._note(health.verdict, now)
         match health.verdict:
-            case Verdict.HEALTHY:
+            case HealthVerdict.HEALTHY:
                 return Outcome(True, health.reason)
-            case Verdict.FAILED | Verdict.ABSENT | Verdict.ENDED:
+            case HealthVerdict.FAILED | HealthVerdict.ABSENT | HealthVerdict.ENDED:
                 return Outcome(False, health.reason)
-            case Verdict.TROUBLED if self._lasted(Verdict.TROUBLED, now) >= self.patience:
+            case HealthVerdict.TROUBLED if (
+                self._lasted(HealthVerdict.TROUBLED, now) >= self.patience
+            ):
                 return Outcome(False, health.reason, retryable=True)
-            case Verdict.NO_QUERY | Verdict.SILENT:
+            case HealthVerdict.NO_QUERY | HealthVerdict.SILENT:
                 if self.goal is Goal.RUNNING:
                     return Outcome(True, "the driver runs")
                 return self._judge_query(health.verdict, evidence, now)
-            case Verdict.STARTING if evidence.state == "":
+            case HealthVerdict.STARTING if evidence.state == "":
                 return self._judge_operator(now)
         return None
 
     def _judge_operator(self, now: datetime) -> Outcome | None:
-        waited = self._lasted(Verdict.STARTING, now)
+        waited = self._lasted(HealthVerdict.STARTING, now)
         if waited < self.operator_time:
             return None
         return Outcome(False, str(operator_away(waited)), retryable=True)
 
-    def _judge_query(self, verdict: Verdict, evidence: Evidence, now: datetime) -> Outcome | None:
+    def _judge_query(
+        self, verdict: HealthVerdict, evidence: Evidence, now: datetime
+    ) -> Outcome | None:
         started = evidence.driver_started
         age = now - started if started else timedelta(0)
         if age < self.start_time or self._lasted(verdict, now) < self.patience:
             return None
-        return Outcome(False, str(query_dead(age, answers=verdict is Verdict.NO_QUERY)))
+        return Outcome(False, str(query_dead(age, answers=verdict is HealthVerdict.NO_QUERY)))
 
-    def _note(self, verdict: Verdict, now: datetime) -> None:
+    def _note(self, verdict: HealthVerdict, now: datetime) -> None:
         """Remember since when a verdict holds; a trouble is over only when the stream is well."""
         clock = _CLOCKS.get(verdict, verdict)
-        kept = {clock} if verdict is Verdict.HEALTHY else {clock, Verdict.TROUBLED}
+        kept = {clock} if verdict is HealthVerdict.HEALTHY else {clock, HealthVerdict.TROUBLED}
         self._since = {known: since for known, since in self._since.items() if known in kept}
         self._since.setdefault(clock, now)
 
-    def _lasted(self, verdict: Verdict, now: datetime) -> timedelta:
+    def _lasted(self, verdict: HealthVerdict, now: datetime) -> timedelta:
         return now - self._since[_CLOCKS.get(verdict, verdict)]
-
-
-def utc_now() -> datetime:
-    """Return the present moment."""
-    return datetime.now(UTC)

@@ -13,10 +13,16 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fink_k8s.core.health.health_line import Level, StreamLine
+from fink_k8s.core.health.health_line import HealthLevel, StreamLine
 
 # In the order of their weight: how many looks in a row must be as bad as that before it is told.
-LOOKS = {Level.UNKNOWN: 3, Level.LATE: 2, Level.TROUBLED: 2, Level.STALLED: 1, Level.DEAD: 1}
+LOOKS = {
+    HealthLevel.UNKNOWN: 3,
+    HealthLevel.LATE: 2,
+    HealthLevel.TROUBLED: 2,
+    HealthLevel.STALLED: 1,
+    HealthLevel.DEAD: 1,
+}
 WELL_LOOKS = 2
 START_LIMIT = timedelta(minutes=15)
 """A start that takes longer is a trouble, whatever its cause."""
@@ -58,18 +64,18 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    seen: Level
+    seen: HealthLevel
     since: datetime
-    recent: tuple[Level, ...]
+    recent: tuple[HealthLevel, ...]
     text: str
-    told: Level | None = None
+    told: HealthLevel | None = None
     is_known: bool = False
     is_gone: bool = False
     has_vanished: bool = False
     bundle: str = ""
 
     @property
-    def worse(self) -> Level | None:
+    def worse(self) -> HealthLevel | None:
         """Return the level that is to be told as worse, if there is one."""
         for level in reversed(LOOKS):
             looks = self.recent[-LOOKS[level] :]
@@ -82,7 +88,9 @@ class Standing(BaseModel):
     @property
     def is_well_again(self) -> bool:
         """Tell whether a trouble that was told is over."""
-        return self.told is not None and self.recent[-WELL_LOOKS:] == (Level.WELL,) * WELL_LOOKS
+        return (
+            self.told is not None and self.recent[-WELL_LOOKS:] == (HealthLevel.WELL,) * WELL_LOOKS
+        )
 
 
 class Board(BaseModel):
@@ -142,8 +150,8 @@ def _after(before: Standing | None, line: StreamLine, now: datetime) -> Standing
     goes_on = before is not None and before.seen is line.level and not before.has_vanished
     since = before.since if before and goes_on else now
     level, text = line.level, line.text
-    if level is Level.STARTING and now - since > START_LIMIT:
-        level = Level.TROUBLED
+    if level is HealthLevel.STARTING and now - since > START_LIMIT:
+        level = HealthLevel.TROUBLED
         text = f"{text}; it has been starting for {(now - since).total_seconds() / 60:.0f} min"
     if before is None:
         return Standing(seen=line.level, since=since, recent=(level,), text=text)
@@ -160,10 +168,10 @@ def _without(name: str, before: Standing, now: datetime, was_stopped: bool) -> S
         return before.model_copy(update={"is_gone": True, "text": f"{name}: gone, as asked"})
     if before.has_vanished:
         return before if now - before.since < FORGOTTEN_AFTER else None
-    if before.seen in {Level.ENDED, Level.DEAD}:
+    if before.seen in {HealthLevel.ENDED, HealthLevel.DEAD}:
         text = f"{name}: gone, it had been {before.seen}"
         return before.model_copy(update={"is_gone": True, "text": text})
-    vanished = StreamLine(name, Level.DEAD, f"{name}: dead; {_VANISHED}")
+    vanished = StreamLine(name, HealthLevel.DEAD, f"{name}: dead; {_VANISHED}")
     return _after(before, vanished, now).model_copy(update={"has_vanished": True})
 
 
@@ -175,7 +183,7 @@ def _change(name: str, standing: Standing) -> Change | None:
         return Change(Kind.WORSE, name, standing.text, is_news=True)
     if standing.is_well_again:
         return Change(Kind.BETTER, name, f"{standing.text}; it was {standing.told}", is_news=True)
-    if was_told and standing.seen is Level.ENDED:
+    if was_told and standing.seen is HealthLevel.ENDED:
         return Change(Kind.GONE, name, f"{standing.text}; it was {standing.told}", is_news=True)
     if not standing.is_known:
         return Change(Kind.NEW, name, standing.text, is_news=False)
@@ -190,5 +198,5 @@ def _told(standing: Standing, kind: Kind) -> Standing:
     return standing.model_copy(update={"told": None, "bundle": ""})
 
 
-def _weight(level: Level | None) -> int:
+def _weight(level: HealthLevel | None) -> int:
     return _WEIGHTS.get(level, 0) if level else 0

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.diagnosis import Category, Evidence
-from fink_k8s.core.health.stream_health import Health, Verdict, assess
+from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 
 Figure = str | int | float | None
 
 
-class Level(StrEnum):
+class HealthLevel(StrEnum):
     """How a stream is, at one look."""
 
     WELL = "well"
@@ -25,20 +25,20 @@ class Level(StrEnum):
 
 
 _LEVELS = {
-    Verdict.HEALTHY: Level.WELL,
-    Verdict.STARTING: Level.STARTING,
+    HealthVerdict.HEALTHY: HealthLevel.WELL,
+    HealthVerdict.STARTING: HealthLevel.STARTING,
     # Right after its start a driver has no query yet; later the diagnosis calls the query dead.
-    Verdict.SILENT: Level.STARTING,
-    Verdict.NO_QUERY: Level.STARTING,
-    Verdict.ENDED: Level.ENDED,
-    Verdict.FAILED: Level.DEAD,
-    Verdict.TROUBLED: Level.TROUBLED,
-    Verdict.ABSENT: Level.UNKNOWN,
+    HealthVerdict.SILENT: HealthLevel.STARTING,
+    HealthVerdict.NO_QUERY: HealthLevel.STARTING,
+    HealthVerdict.ENDED: HealthLevel.ENDED,
+    HealthVerdict.FAILED: HealthLevel.DEAD,
+    HealthVerdict.TROUBLED: HealthLevel.TROUBLED,
+    HealthVerdict.ABSENT: HealthLevel.UNKNOWN,
 }
 _LEVELS_OF_CAUSES = {
-    Category.LATE: Level.LATE,
-    Category.STALLED: Level.STALLED,
-    Category.QUERY_DEAD: Level.DEAD,
+    Category.LATE: HealthLevel.LATE,
+    Category.STALLED: HealthLevel.STALLED,
+    Category.QUERY_DEAD: HealthLevel.DEAD,
 }
 # Without these two nobody can tell a start from anything else.
 _NEEDED = ("application", "pods")
@@ -53,7 +53,7 @@ class StreamLine:
     """
 
     stream: str
-    level: Level
+    level: HealthLevel
     text: str
     category: str = ""
     figures: Mapping[str, Figure] | None = None
@@ -68,10 +68,10 @@ def stream_line(stream: str, evidence: Evidence) -> StreamLine:
     try:
         health = assess(evidence)
     except InvalidRequest as error:  # a state of an operator that is newer than we are
-        return StreamLine(stream, Level.UNKNOWN, f"{stream}: unknown; {error}", "", figures)
+        return StreamLine(stream, HealthLevel.UNKNOWN, f"{stream}: unknown; {error}", "", figures)
     level = _level_of(evidence, health)
     parts = [f"{stream}: {level}", _in_words(figures)]
-    if level not in {Level.WELL, Level.ENDED}:
+    if level not in {HealthLevel.WELL, HealthLevel.ENDED}:
         parts.append(health.reason)
     if evidence.unanswered:
         parts.append(f"no answer: {', '.join(sorted(evidence.unanswered))}")
@@ -101,14 +101,14 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
     return figures
 
 
-def _level_of(evidence: Evidence, health: Health) -> Level:
-    if health.diagnosis and health.verdict is Verdict.TROUBLED:
-        return _LEVELS_OF_CAUSES.get(health.diagnosis.category, Level.TROUBLED)
+def _level_of(evidence: Evidence, health: Health) -> HealthLevel:
+    if health.diagnosis and health.verdict is HealthVerdict.TROUBLED:
+        return _LEVELS_OF_CAUSES.get(health.diagnosis.category, HealthLevel.TROUBLED)
     level = _LEVELS[health.verdict]
     is_blind = evidence.seen_at is None or any(
         source.startswith(_NEEDED) for source in evidence.unanswered
     )
-    return Level.UNKNOWN if is_blind and level is Level.STARTING else level
+    return HealthLevel.UNKNOWN if is_blind and level is HealthLevel.STARTING else level
 
 
 def _in_words(figures: Mapping[str, Figure]) -> str:

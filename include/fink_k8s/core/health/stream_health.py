@@ -11,7 +11,7 @@ from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
 from fink_k8s.core.stream.states import Phase, phase_of
 
 
-class Verdict(StrEnum):
+class HealthVerdict(StrEnum):
     """What can be said of a stream at one moment."""
 
     ABSENT = "absent"
@@ -28,14 +28,14 @@ class Verdict(StrEnum):
 class Health:
     """A verdict, and the one line that explains it."""
 
-    verdict: Verdict
+    verdict: HealthVerdict
     reason: str
     diagnosis: Diagnosis | None = None
 
     @property
     def has_driver(self) -> bool:
         """Tell whether application and driver pod run, whatever the query does."""
-        return self.verdict in {Verdict.SILENT, Verdict.NO_QUERY, Verdict.HEALTHY}
+        return self.verdict in {HealthVerdict.SILENT, HealthVerdict.NO_QUERY, HealthVerdict.HEALTHY}
 
 
 def assess(evidence: Evidence) -> Health:
@@ -48,24 +48,27 @@ def assess(evidence: Evidence) -> Health:
     alert comes.
     """
     if not evidence.exists:
-        return Health(Verdict.ABSENT, "there is no such stream")
+        return Health(HealthVerdict.ABSENT, "there is no such stream")
     phase = phase_of(evidence.state)
     found = diagnose(evidence)
     if phase is Phase.DEAD:
-        return Health(Verdict.FAILED, str(found or evidence.message), found)
+        return Health(HealthVerdict.FAILED, str(found or evidence.message), found)
     if phase is Phase.ENDED:
-        return Health(Verdict.ENDED, "the stream has ended")
+        return Health(HealthVerdict.ENDED, "the stream has ended")
     if phase is Phase.PAUSED:
         return Health(
-            Verdict.FAILED, f"the application is {evidence.state}: set its spec.suspend to false"
+            HealthVerdict.FAILED,
+            f"the application is {evidence.state}: set its spec.suspend to false",
         )
     if found:
-        return Health(Verdict.TROUBLED, str(found), found)
+        return Health(HealthVerdict.TROUBLED, str(found), found)
     if phase is not Phase.RUNNING or evidence.driver_phase != "Running":
         state = evidence.state or "new"
-        return Health(Verdict.STARTING, f"application {state}, driver {evidence.driver_phase}")
+        return Health(
+            HealthVerdict.STARTING, f"application {state}, driver {evidence.driver_phase}"
+        )
     if evidence.metrics is None:
-        return Health(Verdict.SILENT, "driver Running, its metrics do not answer")
+        return Health(HealthVerdict.SILENT, "driver Running, its metrics do not answer")
     if queries := evidence.live_queries:
-        return Health(Verdict.HEALTHY, f"driver Running, {queries} query alive")
-    return Health(Verdict.NO_QUERY, "driver Running, no live query")
+        return Health(HealthVerdict.HEALTHY, f"driver Running, {queries} query alive")
+    return Health(HealthVerdict.NO_QUERY, "driver Running, no live query")

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.base.fields import PLATFORM, Request, checked
-from fink_k8s.core.config.settings import is_image_tag
+from fink_k8s.core.base.image_references import is_image_tag
 from fink_k8s.core.config.sources import (
     image_path_from,
     is_git_address,

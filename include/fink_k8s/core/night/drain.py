@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fink_k8s.core.night.night_watch import Seen, Sign
+from fink_k8s.core.night.night_watch import Sign, WatchEnd
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Drain:
     _ends: Mapping[int, int] = field(default_factory=dict)
     _since: datetime | None = None
 
-    def judge(self, lag: int | None, ends: Mapping[int, int], now: datetime) -> Seen | None:
+    def judge(self, lag: int | None, ends: Mapping[int, int], now: datetime) -> WatchEnd | None:
         """Return how the drain ended, or None as long as it goes on.
 
         Args:
@@ -50,17 +50,17 @@ class Drain:
         elif self._since is None or ends != self._ends:
             self._ends, self._since = dict(ends), now
         if self._since and now - self._since >= self.quiet:
-            return Seen(
+            return WatchEnd(
                 Sign.DRAINED,
                 f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
             )
         return self.out_of_grace(now)
 
-    def out_of_grace(self, now: datetime) -> Seen | None:
+    def out_of_grace(self, now: datetime) -> WatchEnd | None:
         """Return how the drain ended where the time of grace is over, however the stream is."""
         if now - max(filter(None, (self.began, self._least_at))) < self.grace:
             return None
-        return Seen(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
+        return WatchEnd(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
 
     def __str__(self) -> str:
         """Return how far it has come."""

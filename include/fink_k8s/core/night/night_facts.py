@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
-from fink_k8s.core.base.names import parse_stream_name
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.night.night_lag import LagPoint
 from fink_k8s.core.stream.restarts import Restart
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 _SHOWN = 3
 

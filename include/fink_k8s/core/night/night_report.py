@@ -30,7 +30,7 @@ def sentence_of(facts: NightFacts) -> str:
     return f"{name}: {_course(facts)}."
 
 
-def report_of(facts: NightFacts) -> str:
+def night_report_of(facts: NightFacts) -> str:
     """Return the report, in Markdown."""
     lines = [f"# {facts.survey} night {facts.night}", "", _plain(sentence_of(facts)), ""]
     lines += [f"- NOT VERIFIED: {_plain(reason)}" for reason in facts.reasons]
@@ -49,7 +49,7 @@ def report_of(facts: NightFacts) -> str:
 def files_of(facts: NightFacts) -> dict[str, str]:
     """Return the files of a report, by name."""
     return {
-        REPORT: report_of(facts),
+        REPORT: night_report_of(facts),
         PICTURE: picture_of(facts),
         FACTS: json.dumps(
             {

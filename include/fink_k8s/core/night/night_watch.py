@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.base.names import is_of_operator
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.diagnosis.evidence import Object
 from fink_k8s.core.diagnosis.log_checks import DELETED
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
-from fink_k8s.core.health.stream_health import Health, Verdict, assess
+from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, is_told, restarts_of
 
 GONE_FOR = timedelta(seconds=60)
@@ -38,7 +38,7 @@ class Sign(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class WatchEnd:
     """How a watch ended.
 
     `lived_s` is how long the driver that died had run. `holder` is the uid of what still holds the
@@ -69,7 +69,7 @@ class NightWatch:
     """The stream's restarts, as its application told them last."""
     news: list[Restart] = field(default_factory=list)
     """The same, where the last look has something new to tell of them."""
-    ran: Object | None = None
+    ran: KubernetesObject | None = None
     """The driver that was seen last, alive or not."""
     _started: datetime | None = None
     _was_alive: bool = False
@@ -85,7 +85,7 @@ class NightWatch:
     _dead_since: datetime | None = None
     _looked_at: datetime | None = None
 
-    def judge(self, evidence: Evidence, now: datetime) -> Seen | None:
+    def judge(self, evidence: Evidence, now: datetime) -> WatchEnd | None:
         """Return how the watch ended, or None as long as it goes on. `now` is aware."""
         health = self.last = assess(evidence)
         was_down = self._down_since is not None
@@ -101,29 +101,29 @@ class NightWatch:
         if evidence.exists:
             self._hear(evidence, health, now, was_down=was_down)
         if _is_being_ended(evidence):
-            health = Health(Verdict.ABSENT, "somebody ends the stream")
+            health = Health(HealthVerdict.ABSENT, "somebody ends the stream")
         if taken and not evidence.exists:
-            health = Health(Verdict.FAILED, self._cause)
+            health = Health(HealthVerdict.FAILED, self._cause)
         died = self._died(health, evidence, now)
         if died is None and now >= self.until:
-            return Seen(Sign.TIME_IS_UP, health.reason)
+            return WatchEnd(Sign.TIME_IS_UP, health.reason)
         return died
 
-    def _died(self, health: Health, evidence: Evidence, now: datetime) -> Seen | None:
+    def _died(self, health: Health, evidence: Evidence, now: datetime) -> WatchEnd | None:
         self._gone_since = None if evidence.exists else self._gone_since or now
         if self._gone_since and now - self._gone_since >= self.gone_for:
-            return Seen(Sign.GONE, ENDED_BY_SOMEBODY)
+            return WatchEnd(Sign.GONE, ENDED_BY_SOMEBODY)
         cause = ""
-        if health.verdict in {Verdict.FAILED, Verdict.ENDED}:
+        if health.verdict in {HealthVerdict.FAILED, HealthVerdict.ENDED}:
             cause = self._cause if self._was_deleted else health.reason
         if self._has_no_query(health, evidence, now):
             age = now - (evidence.driver_started or now)
             if self._was_alive or age >= self.start_time:
-                cause = str(query_dead(age, answers=health.verdict is Verdict.NO_QUERY))
+                cause = str(query_dead(age, answers=health.verdict is HealthVerdict.NO_QUERY))
         if not cause:
             return None
         holder = _uid_of(evidence.application or evidence.driver)
-        return Seen(Sign.DIED, cause, self._lived or self._lived_unseen(evidence), holder)
+        return WatchEnd(Sign.DIED, cause, self._lived or self._lived_unseen(evidence), holder)
 
     def _lived_unseen(self, evidence: Evidence) -> float:
         """Return how long a driver had run that was dead before this watch began."""
@@ -135,14 +135,16 @@ class NightWatch:
 
         A driver without query may answer now and then: it is one and the same death.
         """
-        if health.verdict not in {Verdict.NO_QUERY, Verdict.SILENT}:
+        if health.verdict not in {HealthVerdict.NO_QUERY, HealthVerdict.SILENT}:
             self._dead_at, self._dead_since = 0, None
             return False
         if not evidence.probes:
             return False
         self._dead_at = self._dead_at or evidence.probes
         self._dead_since = self._dead_since or now
-        is_long = health.verdict is Verdict.NO_QUERY or now - self._dead_since >= self.silent_for
+        is_long = (
+            health.verdict is HealthVerdict.NO_QUERY or now - self._dead_since >= self.silent_for
+        )
         return is_long and evidence.probes > self._dead_at
 
     def _follow_driver(self, evidence: Evidence, health: Health, now: datetime) -> None:
@@ -151,7 +153,7 @@ class NightWatch:
         if started and started != self._started:
             self._before, self._lived = self._lived, 0
             self._started, self._was_alive = started, False
-        if health.verdict is Verdict.HEALTHY:
+        if health.verdict is HealthVerdict.HEALTHY:
             self._was_alive, self._down_since, self._cause = True, None, ""
             self._lived = (now - (self._started or now)).total_seconds()
             return
@@ -187,7 +189,7 @@ class NightWatch:
                 application=application,
             )
             return [*history, restart]
-        is_back = health.verdict is Verdict.HEALTHY and history and not history[-1].is_over
+        is_back = health.verdict is HealthVerdict.HEALTHY and history and not history[-1].is_over
         # Only an application can be told; of a driver's return this watch knows what it saw.
         if is_back and (was_down or evidence.application is not None):
             last = history[-1]
@@ -233,5 +235,5 @@ def _is_taken_away(before: Evidence, now: Evidence) -> bool:
     return now.driver is None or "deletionTimestamp" in now.driver["metadata"]
 
 
-def _uid_of(thing: Object | None) -> str:
+def _uid_of(thing: KubernetesObject | None) -> str:
     return str((thing or {}).get("metadata", {}).get("uid", ""))

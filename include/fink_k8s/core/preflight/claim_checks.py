@@ -1,22 +1,21 @@
 """Whether a persistent volume claim serves a stream; pure: facts in, findings out."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.preflight.prerequisites import Finding, Level, quantity
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel, quantity
 from fink_k8s.core.store.store_address import AccessMode
 
-Object = Mapping[str, Any]
-KIND = "PersistentVolumeClaim"
+CLAIM_KIND = "PersistentVolumeClaim"
 _IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 _WAITS = "WaitForFirstConsumer"
 
 
 def check_claim(
     settings: Settings,
-    claim: Object | None,
-    classes: Sequence[Object],
+    claim: KubernetesObject | None,
+    classes: Sequence[KubernetesObject],
     nodes: int,
     size: str | None,
 ) -> Iterator[Finding]:
@@ -36,11 +35,11 @@ def check_claim(
     yield from _check_modes(settings.store.claim, modes, nodes)
 
 
-def too_small(claim: Object, size: str) -> Finding:
+def too_small(claim: KubernetesObject, size: str) -> Finding:
     """Return the finding of a claim that holds less than is asked for."""
     name = claim["metadata"]["name"]
     return Finding(
-        Level.ERROR,
+        FindingLevel.ERROR,
         f"claim {name} has {_words_of(claim)}, {size} is asked for, and a claim that is there is "
         "left as it is",
         f"ask for no more, or grow it where its class allows that: kubectl -n "
@@ -48,18 +47,18 @@ def too_small(claim: Object, size: str) -> Finding:
     )
 
 
-def is_smaller(claim: Object, size: str) -> bool:
+def is_smaller(claim: KubernetesObject, size: str) -> bool:
     """Tell whether a claim holds less than `size`."""
     return quantity(_words_of(claim)) < quantity(size)
 
 
 def _check_missing(
-    settings: Settings, classes: Sequence[Object], size: str | None
+    settings: Settings, classes: Sequence[KubernetesObject], size: str | None
 ) -> Iterator[Finding]:
     name, wanted = settings.store.claim, settings.claim_class
     if size is None:
         yield Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"claim {name} is not in namespace {settings.namespace}",
             "make it, or trigger with create_claim; FINK_STORE_PREFIX names it",
         )
@@ -68,44 +67,50 @@ def _check_missing(
     default = next((one for one in known if _is_default(known[one])), "")
     if wanted and wanted not in known:
         yield Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"claim {name} is to be of storage class {wanted}, which the cluster does not know",
             f"set FINK_CLAIM_CLASS to one of {', '.join(known) or 'those that an admin makes'}",
         )
     elif not (wanted or default):
         yield Finding(
-            Level.WARNING,
+            FindingLevel.WARNING,
             f"claim {name} will be made ({size}), but the cluster has no default storage class",
             "set FINK_CLAIM_CLASS, or have an administrator make a volume that fits",
         )
     else:
-        yield Finding(Level.OK, f"claim {name} will be made: {size} of class {wanted or default}")
+        yield Finding(
+            FindingLevel.OK, f"claim {name} will be made: {size} of class {wanted or default}"
+        )
 
 
-def _check_phase(settings: Settings, claim: Object, classes: Sequence[Object]) -> Finding:
+def _check_phase(
+    settings: Settings, claim: KubernetesObject, classes: Sequence[KubernetesObject]
+) -> Finding:
     name = claim["metadata"]["name"]
     see = f"see kubectl -n {settings.namespace} describe pvc {name}"
     if claim["metadata"].get("deletionTimestamp"):
         return Finding(
-            Level.ERROR, f"claim {name} is being deleted", "wait until it is gone, or use another"
+            FindingLevel.ERROR,
+            f"claim {name} is being deleted",
+            "wait until it is gone, or use another",
         )
     phase = (claim.get("status") or {}).get("phase", "Pending")
     if phase == "Bound":
-        return Finding(Level.OK, f"claim {name} is bound: {_words_of(claim)}")
+        return Finding(FindingLevel.OK, f"claim {name} is bound: {_words_of(claim)}")
     class_name = claim["spec"].get("storageClassName", "")
     mode = next(
         (c.get("volumeBindingMode") for c in classes if c["metadata"]["name"] == class_name), ""
     )
     if phase == "Pending" and mode == _WAITS:
-        return Finding(Level.OK, f"claim {name} will be bound when the first pod uses it")
+        return Finding(FindingLevel.OK, f"claim {name} will be bound when the first pod uses it")
     if phase == "Pending":
         return Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"claim {name} is not bound: no volume fits it, or nobody provides one of class "
             f"{class_name or '(none)'}",
             see,
         )
-    return Finding(Level.ERROR, f"claim {name} is {phase}: its volume is gone", see)
+    return Finding(FindingLevel.ERROR, f"claim {name} is {phase}: its volume is gone", see)
 
 
 def _check_modes(name: str, modes: Sequence[str], nodes: int) -> Iterator[Finding]:
@@ -114,25 +119,25 @@ def _check_modes(name: str, modes: Sequence[str], nodes: int) -> Iterator[Findin
     shown = ", ".join(modes)
     if AccessMode.READ_WRITE_ONCE not in modes:
         yield Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"claim {name} is {shown}, but driver and executors all write to it",
             "use a claim that is ReadWriteMany, or ReadWriteOnce on a cluster of one node",
         )
     elif nodes > 1:
         yield Finding(
-            Level.WARNING,
+            FindingLevel.WARNING,
             f"claim {name} is {shown}: one node at a time may use it, and {nodes} nodes take pods; "
             "a pod on another node than the first waits for ever (Multi-Attach)",
             "use a claim that is ReadWriteMany, e.g. NFS or CephFS, or keep all pods on one node",
         )
 
 
-def _words_of(claim: Object) -> str:
+def _words_of(claim: KubernetesObject) -> str:
     """Return what the volume holds or, before there is one, what the claim asks for."""
     capacity = (claim.get("status") or {}).get("capacity") or {}
     asked = claim["spec"]["resources"]["requests"]["storage"]
     return str(capacity.get("storage", asked))
 
 
-def _is_default(storage_class: Object) -> bool:
+def _is_default(storage_class: KubernetesObject) -> bool:
     return (storage_class["metadata"].get("annotations") or {}).get(_IS_DEFAULT) == "true"

@@ -4,15 +4,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from fink_k8s.core.base.errors import Refused
-from fink_k8s.core.config.releases import Release, Verdict
+from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.config.releases import Release, SupportVerdict
 from fink_k8s.core.stream.manifests import ENFORCE, POD_CPU, RESTRICTED
 from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
 from fink_k8s.core.stream.submit_conf import meets_restricted
 
-Object = Mapping[str, Any]
 Room = tuple[float, int]
 """CPU in cores, memory in bytes."""
 
@@ -30,7 +29,7 @@ _A_HAIR = 1e-6
 _KEEPS_OFF = {"NoSchedule", "NoExecute"}
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """How much a finding matters: an error stops the bring-up."""
 
     OK = "ok"
@@ -45,7 +44,7 @@ class Finding:
     `may_pass` tells of an error that may be gone in a while, without anybody's doing.
     """
 
-    level: Level
+    level: FindingLevel
     text: str
     remedy: str = ""
     may_pass: bool = False
@@ -57,7 +56,7 @@ class Finding:
 
 def refuse_errors(findings: Sequence[Finding]) -> None:
     """Raise `Refused` with all errors at once; it is worth another try where each may pass."""
-    errors = [finding for finding in findings if finding.level is Level.ERROR]
+    errors = [finding for finding in findings if finding.level is FindingLevel.ERROR]
     if errors:
         passes = all(error.may_pass for error in errors)
         raise Refused("; ".join(map(str, errors)), retryable=passes)
@@ -66,23 +65,28 @@ def refuse_errors(findings: Sequence[Finding]) -> None:
 def check_release(release: Release, version: str) -> Finding:
     """Compare the cluster's version with the compatibility matrix."""
     verdict, sentence = release.check_kubernetes(version)
-    level = {Verdict.REFUSED: Level.ERROR, Verdict.EXPECTED: Level.WARNING}
-    return Finding(level.get(verdict, Level.OK), sentence)
+    level = {
+        SupportVerdict.REFUSED: FindingLevel.ERROR,
+        SupportVerdict.EXPECTED: FindingLevel.WARNING,
+    }
+    return Finding(level.get(verdict, FindingLevel.OK), sentence)
 
 
 def check_security(release: Release) -> list[Finding]:
     """Say where a release has known faults; whoever asks for it may run it."""
     if fault := release.check_security():
-        return [Finding(Level.WARNING, fault, "run a newer release where you can")]
+        return [Finding(FindingLevel.WARNING, fault, "run a newer release where you can")]
     return []
 
 
-def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str) -> list[Finding]:
+def check_operator_ready(
+    has_crd: bool, deployments: Sequence[KubernetesObject], namespace: str
+) -> list[Finding]:
     """Check that the Spark Operator is installed, and each of its deployments alive."""
     if not has_crd:
         return [
             Finding(
-                Level.ERROR,
+                FindingLevel.ERROR,
                 "the cluster knows no SparkApplication",
                 "install the Spark Operator by its Helm chart, or set submit_with to spark-submit, "
                 "which needs none",
@@ -92,12 +96,12 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
     for part in ("controller", "webhook"):
         mine = [one for one in deployments if _component(one) == part]
         if any((one.get("status") or {}).get("availableReplicas") for one in mine):
-            findings.append(Finding(Level.OK, f"the Spark Operator's {part} is alive"))
+            findings.append(Finding(FindingLevel.OK, f"the Spark Operator's {part} is alive"))
             continue
         state = "not available" if mine else f"not in namespace {namespace}"
         findings.append(
             Finding(
-                Level.ERROR,
+                FindingLevel.ERROR,
                 f"the Spark Operator's {part} is {state}",
                 f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where; "
                 "or set submit_with to spark-submit, which needs none",
@@ -107,7 +111,7 @@ def check_operator(has_crd: bool, deployments: Sequence[Object], namespace: str)
     return findings
 
 
-def check_pod_security(release: Release, namespace: Object | None) -> list[Finding]:
+def check_pod_security(release: Release, namespace: KubernetesObject | None) -> list[Finding]:
     """Check that pods of plain spark-submit will be admitted to the namespace.
 
     `namespace` is the object, None for one that the stage rbac will make, with `restricted`.
@@ -117,7 +121,7 @@ def check_pod_security(release: Release, namespace: Object | None) -> list[Findi
         return []
     return [
         Finding(
-            Level.ERROR,
+            FindingLevel.ERROR,
             f"the namespace enforces Pod Security restricted, which pods of Spark {release.spark} "
             "cannot meet by themselves: its Kubernetes client knows no seccompProfile",
             "set submit_with to spark-operator, whose webhook adds it, use a newer release, or a "
@@ -129,18 +133,20 @@ def check_pod_security(release: Release, namespace: Object | None) -> list[Findi
 def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
     """Check the streams' namespace."""
     if exists:
-        return Finding(Level.OK, f"namespace {name} is there")
+        return Finding(FindingLevel.OK, f"namespace {name} is there")
     if will_be_made:
-        return Finding(Level.WARNING, f"namespace {name} is not there; stage rbac will make it")
-    return Finding(Level.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
+        return Finding(
+            FindingLevel.WARNING, f"namespace {name} is not there; stage rbac will make it"
+        )
+    return Finding(FindingLevel.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
 
 
 def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
     """Check that a stream that runs already does so in the way that is asked for."""
     if runs_with is request.submit_with:
-        return Finding(Level.OK, f"stream {request.stream} is there and will be adopted")
+        return Finding(FindingLevel.OK, f"stream {request.stream} is there and will be adopted")
     return Finding(
-        Level.ERROR,
+        FindingLevel.ERROR,
         f"stream {request.stream} runs already, submitted with {runs_with}",
         f"set submit_with to {runs_with} to adopt it, or stop it first",
     )
@@ -149,10 +155,10 @@ def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
 def check_checkpoint(request: StreamRequest, topics: Collection[str]) -> Finding:
     """Check that a night that was begun goes on with the topic that its checkpoint reads."""
     if request.topic in topics:
-        return Finding(Level.OK, f"night {request.night} goes on where its checkpoint ends")
+        return Finding(FindingLevel.OK, f"night {request.night} goes on where its checkpoint ends")
     begun = ", ".join(sorted(topics))
     return Finding(
-        Level.ERROR,
+        FindingLevel.ERROR,
         f"night {request.night} was begun with topic {begun}, and its checkpoint takes no other",
         f"set topic to {begun}, or choose another night",
     )
@@ -168,13 +174,15 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
         if node is None:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(
-                Level.ERROR,
+                FindingLevel.ERROR,
                 f"the stream asks for {total} in {len(asked)} pods; free is {room or 'nothing'}",
                 "ask for less memory or fewer executors, stop another stream, or add a node",
                 may_pass=True,
             )
         left[node] = (left[node][0] - cpu, left[node][1] - memory)
-    return Finding(Level.OK, f"the stream asks for {total} in {len(asked)} pods: there is room")
+    return Finding(
+        FindingLevel.OK, f"the stream asks for {total} in {len(asked)} pods: there is room"
+    )
 
 
 def rooms_of(request: StreamRequest) -> list[Room]:
@@ -184,7 +192,9 @@ def rooms_of(request: StreamRequest) -> list[Room]:
     return [driver, *[executor] * request.executors]
 
 
-def free_room(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Room]:
+def free_room(
+    nodes: Sequence[KubernetesObject], pods: Sequence[KubernetesObject]
+) -> dict[str, Room]:
     """Return what each node that takes pods has left, by the requests of the pods on it."""
     free = {}
     for node in nodes:
@@ -222,7 +232,7 @@ def _pod_memory(heap: str) -> int:
     return size + max(_LEAST_OVERHEAD, int(size * _OVERHEAD))
 
 
-def _component(deployment: Object) -> str:
+def _component(deployment: KubernetesObject) -> str:
     return str((deployment["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
 
 

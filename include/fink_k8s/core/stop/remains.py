@@ -1,31 +1,29 @@
 """What the cluster holds of one stream at one moment, and what its objects say of themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.stream.ownership import is_driver
-
-Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Remains:
     """What the cluster holds of one stream at one moment, as the API gives it, with `kind`."""
 
-    application: Object | None = None
-    pods: Sequence[Object] = ()
-    others: Sequence[Object] = ()
+    application: KubernetesObject | None = None
+    pods: Sequence[KubernetesObject] = ()
+    others: Sequence[KubernetesObject] = ()
 
     @property
-    def all(self) -> list[Object]:
+    def all(self) -> list[KubernetesObject]:
         """Return every object."""
         return [*([self.application] if self.application else []), *self.pods, *self.others]
 
     @property
-    def drivers(self) -> list[Object]:
+    def drivers(self) -> list[KubernetesObject]:
         """Return the drivers' pods, alive or not."""
         return [pod for pod in self.pods if is_driver(pod)]
 
@@ -50,28 +48,28 @@ class Remains:
         return ", ".join(map(_described, self.all)) or "nothing"
 
 
-def is_alive(pod: Object) -> bool:
+def is_alive(pod: KubernetesObject) -> bool:
     """Tell whether a container of the pod was started, and has not ended."""
     return pod.get("status", {}).get("phase") in {"Running", "Unknown"}
 
 
-def is_going(thing: Object) -> bool:
+def is_going(thing: KubernetesObject) -> bool:
     """Tell whether an object is being deleted."""
     return bool(thing["metadata"].get("deletionTimestamp"))
 
 
-def is_vouched_for(pod: Object) -> bool:
+def is_vouched_for(pod: KubernetesObject) -> bool:
     """Tell whether the pod's node says that it runs: then it does, whatever the API was told."""
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def grace_end_of(pod: Object) -> datetime:
+def grace_end_of(pod: KubernetesObject) -> datetime:
     """Return when a pod that is being deleted is killed."""
     return datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
 
 
-def _described(thing: Object) -> str:
+def _described(thing: KubernetesObject) -> str:
     metadata = thing["metadata"]
     words = []
     if thing["kind"] == "SparkApplication":

@@ -14,14 +14,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.stop.remains import (
-    Object,
-    Remains,
-    grace_end_of,
-    is_alive,
-    is_going,
-    is_vouched_for,
-)
+from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.stop.remains import Remains, grace_end_of, is_alive, is_going, is_vouched_for
 from fink_k8s.core.stop.stop_request import StopHow, StopManner
 from fink_k8s.core.stream.states import Phase, phase_of
 
@@ -167,7 +161,7 @@ def next_step(course: Course, manner: StopManner, remains: Remains, now: datetim
     return _step_without_driver(course, manner, remains, now)
 
 
-def grace_of(action: Action, manner: StopManner, pod: Object) -> int:
+def grace_of(action: Action, manner: StopManner, pod: KubernetesObject) -> int:
     """Return the seconds after which Kubernetes kills `pod`, when `action` is done to it.
 
     Where the limit is to be kept by force, Kubernetes itself keeps it, whatever becomes of us.
@@ -262,7 +256,7 @@ def _may_still_be_submitted(course: Course, now: datetime) -> bool:
     return is_submitting and now - max(since, course.asked) < SUBMISSION_TIME
 
 
-def _is_another(course: Course, application: Object | None) -> bool:
+def _is_another(course: Course, application: KubernetesObject | None) -> bool:
     if application is None or _uid_of(application) == course.application_uid:
         return False
     # A driver without application may be joined by the one that it belongs to.
@@ -282,5 +276,5 @@ def _clock(moment: datetime | None) -> str:
     return f"{moment:%H:%M:%S} UTC" if moment else "the end of its period of grace"
 
 
-def _uid_of(thing: Object | None) -> str:
+def _uid_of(thing: KubernetesObject | None) -> str:
     return str(thing["metadata"].get("uid", "")) if thing else ""

@@ -9,8 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fink_k8s.core.base.names import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.stop.stop_course import Course
+from fink_k8s.core.store.night_paths import checkpoint_path, quarantine_path, raw_path
 
 
 class Ending(StrEnum):

@@ -7,8 +7,9 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.fields import Request
-from fink_k8s.core.base.names import night_from, parse_stream_name
+from fink_k8s.core.base.names import night_from
 from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 _HOW: dict[str, JsonValue] = {"section": "How"}
 

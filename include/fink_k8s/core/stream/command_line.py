@@ -5,10 +5,10 @@ Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-brok
 """
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.names import topic_pattern
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import CODE_HOME, OWN_MAIN_FILE, path_in_image
+from fink_k8s.core.kafka.topics import topic_pattern
 from fink_k8s.core.stream.stream_request import StreamRequest
 
 OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
@@ -15,8 +16,6 @@ from fink_k8s.core.stream.command_line import arguments_of
 from fink_k8s.core.stream.driver_rights import DRIVER_RULES
 from fink_k8s.core.stream.prometheus import SCRAPED, prometheus_conf
 from fink_k8s.core.stream.stream_request import StreamRequest
-
-Manifest = dict[str, Any]
 
 SPARK_UID = 185
 ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"

@@ -1,22 +1,16 @@
 """Which stream an object of the cluster belongs to: by its labels, its name, or its owner."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.names import (
-    LABEL_NIGHT,
-    LABEL_SURVEY,
-    driver_pod_name,
-    parse_stream_name,
-    stream_name,
-)
+from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY
+from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name, stream_name
 
-Object = Mapping[str, Any]
 _DRIVER_SUFFIX = driver_pod_name("")
 
 
-def stream_of(thing: Object) -> str:
+def stream_of(thing: KubernetesObject) -> str:
     """Return the name of the stream that `thing` is a part of; empty for everything else.
 
     An application is known by its name, which is the lock of the night; pods by the project's
@@ -33,7 +27,7 @@ def stream_of(thing: Object) -> str:
     )
 
 
-def is_driver(thing: Object) -> bool:
+def is_driver(thing: KubernetesObject) -> bool:
     """Tell whether an object is a driver's pod."""
     if thing["kind"] != "Pod":
         return False
@@ -41,7 +35,7 @@ def is_driver(thing: Object) -> bool:
     return role == "driver" or bool(_stream_driven_by(thing["metadata"]["name"]))
 
 
-def _stream_labelled(labels: Object) -> str:
+def _stream_labelled(labels: KubernetesObject) -> str:
     try:
         return stream_named(stream_name(labels.get(LABEL_SURVEY, ""), labels.get(LABEL_NIGHT, "")))
     except InvalidRequest:

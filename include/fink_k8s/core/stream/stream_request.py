@@ -12,10 +12,12 @@ from typing import Annotated, Self
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from fink_k8s.core.base.fields import PLATFORM, Request, checked
-from fink_k8s.core.base.names import night_from, parse_stream_name, stream_name, topic_from
+from fink_k8s.core.base.names import night_from
 from fink_k8s.core.config.sources import image_path_from
 from fink_k8s.core.config.surveys import Survey, default_topic
 from fink_k8s.core.image.image_request import ImageAction, ImageRequest
+from fink_k8s.core.kafka.topics import topic_from
+from fink_k8s.core.stream.stream_names import parse_stream_name, stream_name
 
 _CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
 _MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
@@ -28,7 +30,7 @@ _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
 _PROGRAM: dict[str, JsonValue] = {"section": "The program's schema and logs"}
 
 
-class Stage(StrEnum):
+class DeployStage(StrEnum):
     """The stages of a bring-up, each of which can be skipped."""
 
     PREFLIGHT = "preflight"
@@ -301,23 +303,23 @@ class DiagnoseRequest(Request):
 class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     """The whole bring-up."""
 
-    skip: list[Stage] = Field(
+    skip: list[DeployStage] = Field(
         default_factory=list,
         title="Stages to skip",
         description="What is there already: rights that someone else granted, an image, ...",
-        max_length=len(Stage),
+        max_length=len(DeployStage),
         json_schema_extra=PLATFORM,
     )
 
     @property
     def builds_image(self) -> bool:
         """Tell whether the stage `image` runs."""
-        return Stage.IMAGE not in self.skip
+        return DeployStage.IMAGE not in self.skip
 
     @property
     def makes_namespace(self) -> bool:
         """Tell whether the run makes the streams' namespace where there is none."""
-        return Stage.RBAC not in self.skip
+        return DeployStage.RBAC not in self.skip
 
     @property
     def new_claim_size(self) -> str | None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH, driver_pod_name
+from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH
 from fink_k8s.core.stream import spark_properties as fields
-from fink_k8s.core.stream.manifests import Manifest, canonical_json, hash_of
+from fink_k8s.core.stream.manifests import canonical_json, hash_of
 from fink_k8s.core.stream.restarts import ANNOTATION_RESTARTS
+from fink_k8s.core.stream.stream_names import driver_pod_name
 
 # Who the stream is and who submits it: the project's own to say, in either way of submission.
 _RESERVED = (

@@ -3,24 +3,20 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fink_k8s.core.config.night_windows import Night
 from fink_k8s.core.config.releases import Release, releases_from
-from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.stream.stream_request import Stage, StreamRequest
+from fink_k8s.core.stream.stream_request import DeployStage
 from fink_k8s.glue.base.form import Model, request_from
 from fink_k8s.glue.base.task_failures import airflow_failures
-from fink_k8s.glue.night.timetable import night_named_in
 
-Stream = TypeVar("Stream", bound=StreamRequest)
 INCLUDE = Path(__file__).resolve().parents[3]
 
 
-def skip_if_asked(stage: Stage) -> Callable[[Any], None]:
+def skip_if_asked(stage: DeployStage) -> Callable[[Any], None]:
     """Return a `pre_execute` that skips the task where the form skips `stage`."""
 
     def skip(context: Any) -> None:
@@ -30,7 +26,7 @@ def skip_if_asked(stage: Stage) -> Callable[[Any], None]:
     return skip
 
 
-def step(stage: Stage | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+def step(stage: DeployStage | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Make a task of a function: of a stage that can be skipped, its errors told as Airflow's."""
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -50,24 +46,6 @@ def request_of(model: type[Model]) -> Model:
     """Return the part of the run's form that `model` describes."""
     context = get_current_context()
     return request_from(context["params"], model, form=context["dag"].params)
-
-
-def night_of_run(survey: str) -> Night:
-    """Return the night of the run: the form's, else the schedule's, else that of its own moment.
-
-    None of them changes with a retry, or where the window is moved while a scheduled night runs.
-    """
-    context = get_current_context()
-    run = context["dag_run"]
-    window = load_settings().window_of(survey)
-    name = context["params"].get("night") or night_named_in(run.run_id)
-    return window.night(name) if name else window.night_at(run.run_after)
-
-
-def stream_request(model: type[Stream]) -> Stream:
-    """Return the run's request for a stream, its night and topic filled in."""
-    request = request_of(model)
-    return request.filled_in(night_of_run(request.survey).name, load_settings().topic_of)
 
 
 def release_of(tag: str) -> Release:

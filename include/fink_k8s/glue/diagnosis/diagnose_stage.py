@@ -13,16 +13,22 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context
 
-from fink_k8s.adapters.health.notify import Message, Tone
+from fink_k8s.adapters.base.notify import Message, Tone
 from fink_k8s.core.config.settings import Settings, load_settings
 from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
-from fink_k8s.core.diagnosis.diagnosis_report import NOTHING_WRONG, bundle_of, line_of, report_of
+from fink_k8s.core.diagnosis.diagnosis_report import (
+    NOTHING_WRONG,
+    bundle_of,
+    diagnosis_report_of,
+    line_of,
+)
 from fink_k8s.core.stream.states import Phase, phase_of
 from fink_k8s.core.stream.stream_request import DiagnoseRequest, StreamRequest
 from fink_k8s.glue.base.connections import cluster, store, store_secrets
-from fink_k8s.glue.base.steps import request_of, step, stream_request
+from fink_k8s.glue.base.notifiers import notify
+from fink_k8s.glue.base.steps import request_of, step
 from fink_k8s.glue.base.task_failures import failures_of
-from fink_k8s.glue.health.notifiers import notify
+from fink_k8s.glue.config.run_request import stream_request
 
 log = logging.getLogger(__name__)
 DIAGNOSIS_LIMIT = timedelta(minutes=5)
@@ -162,7 +168,7 @@ class Look:
 
     def told(self) -> Result:
         """Print the report, keep the bundle, and return what other tasks may want to know."""
-        print(report_of(self.stream, self.evidence, self.found))
+        print(diagnosis_report_of(self.stream, self.evidence, self.found))
         settings = load_settings()
         address = self.kept(settings, partial(store, settings))
         for source, why in self.evidence.unanswered.items():

@@ -10,19 +10,19 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from fink_k8s.adapters.health.notify import Message, Tone
+from fink_k8s.adapters.base.notify import Message, Tone
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.config.settings import Settings, load_settings
 from fink_k8s.core.diagnosis import Evidence, diagnose
-from fink_k8s.core.health.goal_watch import utc_now
 from fink_k8s.core.health.health_board import Board, Change, Kind
-from fink_k8s.core.health.health_line import Level, StreamLine, stream_line
+from fink_k8s.core.health.health_line import HealthLevel, StreamLine, stream_line
 from fink_k8s.core.health.health_request import HealthRequest
 from fink_k8s.glue.base.connections import cluster, store, store_secrets
+from fink_k8s.glue.base.notifiers import notify
 from fink_k8s.glue.base.steps import request_of, step
 from fink_k8s.glue.base.task_failures import failure_of
 from fink_k8s.glue.diagnosis.diagnose_stage import Look
 from fink_k8s.glue.health.health_notes import HEALTH, HealthNotes
-from fink_k8s.glue.health.notifiers import notify
 
 LIST_SECONDS, LOOK_SECONDS, BUNDLE_SECONDS = 30, 30, 10
 """How long is waited for the list of streams, for all looks together, for all bundles together."""
@@ -30,7 +30,7 @@ SOURCE_SECONDS = 15
 """After how long a look asks no further source."""
 API_SERVER = "kubernetes"
 """What stands on the board for the API server itself, without which no stream can be seen."""
-Seen = Mapping[str, Evidence]
+EvidenceByStream = Mapping[str, Evidence]
 
 
 @step(retries=0, execution_timeout=timedelta(minutes=2), inlets=[HEALTH])
@@ -43,11 +43,11 @@ def look_at_streams() -> list[dict[str, Any]]:
         seen = _look(settings)
     except Exception as error:
         # The API server away, no right, no connection: whatever it is, nothing can be seen.
-        line = StreamLine(API_SERVER, Level.TROUBLED, f"no stream can be looked at: {error}")
+        line = StreamLine(API_SERVER, HealthLevel.TROUBLED, f"no stream can be looked at: {error}")
         notes.keep(_told(board.after_blind_look(line, utc_now()), {}, settings))
         raise failure_of(line.text, retryable=False) from error
     there = f"{len(seen)} streams are in namespace {settings.namespace}"
-    lines = [StreamLine(API_SERVER, Level.WELL, f"the API server answers, {there}")]
+    lines = [StreamLine(API_SERVER, HealthLevel.WELL, f"the API server answers, {there}")]
     lines += [stream_line(stream, evidence) for stream, evidence in seen.items()]
     for line in lines:
         print(line.text)
@@ -59,7 +59,7 @@ def look_at_streams() -> list[dict[str, Any]]:
     return [asdict(line) for line in lines[1:]]
 
 
-def _look(settings: Settings) -> Seen:
+def _look(settings: Settings) -> EvidenceByStream:
     """Return the full look at each stream, or the glance at one that takes too long."""
     from fink_k8s.adapters.diagnosis.evidence_sources import gather
     from fink_k8s.adapters.stream.overview import ask_each, glance
@@ -87,7 +87,7 @@ def _only(glanced: Evidence, why: Exception) -> Evidence:
     return Evidence(glanced.application, glanced.pods, unanswered={"the full look": str(why)})
 
 
-def _told(board: Board, seen: Seen, settings: Settings) -> Board:
+def _told(board: Board, seen: EvidenceByStream, settings: Settings) -> Board:
     """Tell people what is news, and return the board; what was not delivered stays news."""
     changes = board.changes()
     for change in changes:
@@ -100,7 +100,9 @@ def _told(board: Board, seen: Seen, settings: Settings) -> Board:
     return board
 
 
-def _with_bundles(board: Board, news: Sequence[Change], seen: Seen, settings: Settings) -> Board:
+def _with_bundles(
+    board: Board, news: Sequence[Change], seen: EvidenceByStream, settings: Settings
+) -> Board:
     """Keep a bundle for each stream that has become worse, unless that was done before."""
     from fink_k8s.adapters.stream.overview import ask_each
 

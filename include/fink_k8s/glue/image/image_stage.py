@@ -7,7 +7,7 @@ from airflow.sdk import task_group
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.image.image_plan import plan_of
 from fink_k8s.core.image.image_request import ImageRequest
-from fink_k8s.core.stream.stream_request import Stage
+from fink_k8s.core.stream.stream_request import DeployStage
 from fink_k8s.glue.base.connections import docker_client, registry_login
 from fink_k8s.glue.base.steps import INCLUDE, release_of, request_of, step
 
@@ -18,7 +18,7 @@ def image() -> None:
     build_image(fetch_spark())
 
 
-@step(Stage.IMAGE)
+@step(DeployStage.IMAGE)
 def fetch_spark() -> dict[str, str]:
     """Bring Spark's distribution and the jars, checked against their checksums."""
     from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
@@ -33,7 +33,7 @@ def fetch_spark() -> dict[str, str]:
     return {"home": str(home), "jars": str(jars)}
 
 
-@step(Stage.IMAGE)
+@step(DeployStage.IMAGE)
 def build_image(spark: dict[str, str]) -> str:
     """Build and push as the form asks; what is there already is left alone."""
     from fink_k8s.adapters.image.image_build import ensure_image

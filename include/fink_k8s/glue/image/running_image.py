@@ -1,6 +1,6 @@
 """Which image a stream runs, and which program in it: what the image itself says of that."""
 
-from fink_k8s.adapters.image.registry import labels_of, resolve
+from fink_k8s.adapters.image.registry import image_labels, resolve
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.releases import Release
 from fink_k8s.core.config.settings import Settings
@@ -34,7 +34,7 @@ def image_to_run(
     else:
         login = registry_login()
         image = built or resolve(settings.image_repository, tag_of(request, release), login)
-        labels = labels_of(image, login)
+        labels = image_labels(image, login)
     if not built and request.main_file.startswith("/"):
         return image, request.main_file
     return image, labels.get(LABEL_MAIN_FILE, OWN_MAIN_FILE)

@@ -10,10 +10,10 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.adapters.base.cluster import Cluster
-from fink_k8s.adapters.stream.streams import KIND, Submission, holders
-from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, driver_pod_name
-from fink_k8s.core.health.goal_watch import utc_now
-from fink_k8s.core.night.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Seen, Sign
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND, Submission, holders
+from fink_k8s.core.base.clock import utc_now
+from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH
+from fink_k8s.core.night.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Sign, WatchEnd
 from fink_k8s.core.stop.remains import is_alive
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.manifests import hash_of, spec_hash
@@ -25,6 +25,7 @@ from fink_k8s.core.stream.restarts import (
     started_again,
 )
 from fink_k8s.core.stream.states import is_over
+from fink_k8s.core.stream.stream_names import driver_pod_name
 from fink_k8s.core.stream.stream_request import IfDiffers, SubmitWith
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.base.links import SparkUiLink
@@ -289,7 +290,7 @@ class WatchNightOperator(BaseOperator):
 
         Nothing may be left of a driver without application: what it bore, the trigger has seen.
         """
-        if application := self._cluster().find(KIND, self.stream, self.namespace):
+        if application := self._cluster().find(APPLICATION_KIND, self.stream, self.namespace):
             return {**self._application, **application}
         if not event["spec"]:
             return self._application
@@ -331,7 +332,7 @@ class WatchNightOperator(BaseOperator):
 
 # What a trigger would tell of a stream that it has never seen.
 _UNTOLD = {
-    **asdict(Seen(Sign.GONE, ENDED_BY_SOMEBODY)),
+    **asdict(WatchEnd(Sign.GONE, ENDED_BY_SOMEBODY)),
     "lag": None,
     "restarts": [],
     "born": "",

@@ -10,10 +10,10 @@ from fastapi import APIRouter, HTTPException, Path, Response
 
 from fink_k8s.adapters.store.archive import kept_report, kept_streams
 from fink_k8s.core.base.errors import FinkError, InvalidRequest
-from fink_k8s.core.base.names import parse_stream_name
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_facts import NightFacts
 from fink_k8s.core.night.night_page import STYLES, list_page, night_page
+from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.glue.base.connections import store
 
 MOST_NIGHTS = 30

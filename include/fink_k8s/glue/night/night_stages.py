@@ -6,7 +6,8 @@ from airflow.sdk import task_group
 
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_request import NightRequest
-from fink_k8s.glue.base.steps import night_of_run, step, stream_request
+from fink_k8s.glue.base.steps import step
+from fink_k8s.glue.config.run_request import night_of_run, stream_request
 from fink_k8s.glue.night.night_operators import (
     DrainNightOperator,
     EndOtherSpecOperator,

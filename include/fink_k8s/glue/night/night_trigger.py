@@ -14,22 +14,22 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.diagnosis.evidence_sources import with_data
 from fink_k8s.adapters.stop.stop_pursuit import ask_to_end
-from fink_k8s.adapters.stream.streams import KIND
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.base.names import ANNOTATION_SPEC
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.health.goal_watch import utc_now
-from fink_k8s.core.health.stream_health import Verdict
+from fink_k8s.core.health.stream_health import HealthVerdict
 from fink_k8s.core.night.drain import Drain
 from fink_k8s.core.night.night_request import WhenKilled
-from fink_k8s.core.night.night_watch import NightWatch, Seen, Sign
+from fink_k8s.core.night.night_watch import NightWatch, Sign, WatchEnd
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.restarts import Restart, annotation_of
 from fink_k8s.glue.base.connections import cluster, store
 from fink_k8s.glue.health.health_notes import note_stop_by_trigger
 from fink_k8s.glue.stream.looks import looks
-from fink_k8s.glue.stream.stream_trigger import SETTLE_SECONDS
+from fink_k8s.glue.stream.stream_trigger import RESUME_SECONDS
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -92,12 +92,12 @@ class NightTrigger(BaseTrigger):
         `born` is when the driver that was seen last was made (ISO), `spec` what it was made from,
         as canonical JSON, where it bears that; each is empty where nothing tells.
         """
-        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        settled = asyncio.create_task(asyncio.sleep(RESUME_SECONDS))
         watch, drain = NightWatch(self.until), self._drain()
         try:
             seen = await self._watch(watch, drain)
         except FinkError as error:
-            seen = Seen(Sign.UNWATCHABLE, str(error))
+            seen = WatchEnd(Sign.UNWATCHABLE, str(error))
         await settled
         restarts = [one.model_dump(mode="json") for one in watch.news or watch.history]
         lag = drain.lag if drain else None
@@ -136,7 +136,7 @@ class NightTrigger(BaseTrigger):
         # From now on: meanwhile the stream may have been down, or nobody may have looked.
         return Drain(utc_now(), quiet, grace)
 
-    async def _watch(self, watch: NightWatch, drain: Drain | None) -> Seen:
+    async def _watch(self, watch: NightWatch, drain: Drain | None) -> WatchEnd:
         said, noted = "", (0, False)
         if drain:
             watch.until = _NEVER
@@ -153,7 +153,7 @@ class NightTrigger(BaseTrigger):
                 if watch.last and watch.last.reason != said:
                     said = watch.last.reason
                     log.info("%s: %s", self.stream, said)
-                is_well = watch.last is not None and watch.last.verdict is Verdict.HEALTHY
+                is_well = watch.last is not None and watch.last.verdict is HealthVerdict.HEALTHY
                 if end is None and drain and is_well and clock() >= due:
                     due = clock() + self.lag_seconds
                     end = await self._judge_lag(drain, evidence)
@@ -175,7 +175,7 @@ class NightTrigger(BaseTrigger):
             log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
         if evidence.application is None:
             return True  # a driver bears what it was started with; to change pods takes a right
-        where = (KIND, self.stream, self.namespace)
+        where = (APPLICATION_KIND, self.stream, self.namespace)
         try:
             client = await self._client()
             await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
@@ -184,7 +184,7 @@ class NightTrigger(BaseTrigger):
             return not error.retryable
         return True
 
-    async def _judge_lag(self, drain: Drain, evidence: Evidence) -> Seen | None:
+    async def _judge_lag(self, drain: Drain, evidence: Evidence) -> WatchEnd | None:
         settings, client = load_settings(), await self._client()
         full = await asyncio.to_thread(
             with_data, client, settings, self.stream, evidence, partial(store, settings)

@@ -9,10 +9,10 @@ from airflow.sdk import get_current_context
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.fields import moment_from
-from fink_k8s.core.base.names import parse_stream_name
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_facts import Drained, NightFacts
 from fink_k8s.core.night.night_report import sentence_of
+from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.core.stream.stream_request import StartingOffsets
 from fink_k8s.glue.base.assets import RAW_NIGHTS
 from fink_k8s.glue.base.connections import store

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_facts import NightFacts
-from fink_k8s.core.night.night_report import report_of, sentence_of
+from fink_k8s.core.night.night_report import night_report_of, sentence_of
 from fink_k8s.glue.base.connections import store
 from fink_k8s.glue.base.links import NightReportLink, night_report_path
 from fink_k8s.glue.base.steps import step
@@ -49,7 +49,7 @@ def report(stream: str, verified: str) -> dict[str, Any]:
     if not told:
         raise AirflowSkipException(f"{verified} found out nothing of the night; its log says why")
     facts = NightFacts.model_validate(told)
-    print(report_of(facts))
+    print(night_report_of(facts))
     settings = load_settings()
     address = keep_report(facts, settings, partial(store, settings))
     sentence = sentence_of(facts)

@@ -8,17 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fink_k8s import heartbeat
-from fink_k8s.adapters.health.notify import check_targets
+from fink_k8s.adapters.base.notify import check_targets
 from fink_k8s.adapters.kafka.broker import check_brokers
 from fink_k8s.adapters.preflight import installation
 from fink_k8s.core.base.errors import FinkError, OutOfSight
+from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings, load_settings
-from fink_k8s.core.preflight.prerequisites import Finding, Level, check_operator
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel, check_operator_ready
 from fink_k8s.glue.base import connections
 from fink_k8s.glue.base.steps import INCLUDE, release_of
 
-Say = Callable[[str], None]
-_WORDS = {Level.OK: "ok", Level.WARNING: "warning", Level.ERROR: "missing"}
+_WORDS = {FindingLevel.OK: "ok", FindingLevel.WARNING: "warning", FindingLevel.ERROR: "missing"}
 _PLUGIN = "fink"
 
 
@@ -37,9 +37,9 @@ def examine(checks: Iterable[Check] | None = None, *, say: Say) -> int:
     for check in checks if checks is not None else all_checks():
         for finding in _findings_of(check):
             say(f"{_WORDS[finding.level]:8} {check.name}: {finding.text}")
-            if finding.level is not Level.OK:
+            if finding.level is not FindingLevel.OK:
                 say(f"{'':8} mend it: {finding.remedy or check.remedy}")
-            missing += finding.level is Level.ERROR
+            missing += finding.level is FindingLevel.ERROR
     say(f"{missing} missing" if missing else "nothing is missing")
     return 1 if missing else 0
 
@@ -117,13 +117,15 @@ def _findings_of(check: Check) -> Iterator[Finding]:
     try:
         found = check.ask()
         if isinstance(found, str):
-            yield Finding(Level.OK, found)
+            yield Finding(FindingLevel.OK, found)
         else:
             yield from found
     except FinkError as error:
-        yield Finding(Level.ERROR, str(error))
+        yield Finding(FindingLevel.ERROR, str(error))
     except Exception as error:  # whatever a client throws is a finding, and no end of the rest
-        yield Finding(Level.ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+        yield Finding(
+            FindingLevel.ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        )
 
 
 def _needed(field: str) -> Settings:
@@ -149,7 +151,7 @@ def _spark_archive() -> str:
 
 def _components() -> Iterator[Finding]:
     for name, status in heartbeat.statuses().items():
-        level = Level.OK if status == "healthy" else Level.ERROR
+        level = FindingLevel.OK if status == "healthy" else FindingLevel.ERROR
         yield Finding(level, f"{name} is {status}")
 
 
@@ -163,11 +165,11 @@ def _plugin() -> Iterator[Finding]:
 
     errors = plugins_manager.get_import_errors()
     for file, error in errors.items():
-        yield Finding(Level.ERROR, f"{file}: {error}")
+        yield Finding(FindingLevel.ERROR, f"{file}: {error}")
     if _PLUGIN in {plugin["name"] for plugin in plugins_manager.get_plugin_info(["name"])}:
-        yield Finding(Level.OK, f"{_PLUGIN} is loaded")
+        yield Finding(FindingLevel.OK, f"{_PLUGIN} is loaded")
     elif not errors:
-        yield Finding(Level.ERROR, f"{_PLUGIN} is not in plugins/")
+        yield Finding(FindingLevel.ERROR, f"{_PLUGIN} is not in plugins/")
 
 
 def _dags() -> Iterator[Finding]:
@@ -178,11 +180,13 @@ def _dags() -> Iterator[Finding]:
     bag = DagBag(folder)
     for file, error in bag.import_errors.items():
         lines = error.strip().splitlines()
-        yield Finding(Level.ERROR, f"{Path(file).name}: {lines[-1] if lines else 'not readable'}")
+        yield Finding(
+            FindingLevel.ERROR, f"{Path(file).name}: {lines[-1] if lines else 'not readable'}"
+        )
     if bag.dags:
-        yield Finding(Level.OK, ", ".join(sorted(bag.dags)))
+        yield Finding(FindingLevel.OK, ", ".join(sorted(bag.dags)))
     elif not bag.import_errors:
-        yield Finding(Level.ERROR, f"none in {folder}")
+        yield Finding(FindingLevel.ERROR, f"none in {folder}")
 
 
 def _streams_account() -> str:
@@ -194,9 +198,9 @@ def _streams_account() -> str:
 
 def _admin_account() -> Iterator[Finding]:
     cluster, settings = connections.cluster(connections.ADMIN_CONNECTION), load_settings()
-    yield Finding(Level.OK, f"Kubernetes {cluster.version()}, {len(cluster.nodes())} nodes")
+    yield Finding(FindingLevel.OK, f"Kubernetes {cluster.version()}, {len(cluster.nodes())} nodes")
     where = settings.operator_namespace
-    yield from check_operator(cluster.crd_exists(), cluster.deployments(where), where)
+    yield from check_operator_ready(cluster.crd_exists(), cluster.deployments(where), where)
 
 
 def _store() -> Iterator[Finding]:
@@ -205,18 +209,18 @@ def _store() -> Iterator[Finding]:
         connections.store(settings).check()
     except OutOfSight as error:
         unseen = f"{settings.store} cannot be read from here; the driver's own counts are used"
-        yield Finding(Level.WARNING, unseen, str(error))
+        yield Finding(FindingLevel.WARNING, unseen, str(error))
     else:
-        yield Finding(Level.OK, f"{settings.store} can be read")
+        yield Finding(FindingLevel.OK, f"{settings.store} can be read")
 
 
 def _targets() -> Iterator[Finding]:
     targets = connections.notify_targets()
     if targets:
-        yield Finding(Level.OK, check_targets(targets))
+        yield Finding(FindingLevel.OK, check_targets(targets))
     else:
         yield Finding(
-            Level.WARNING, "nobody is told when a stream turns bad: it is in the log only"
+            FindingLevel.WARNING, "nobody is told when a stream turns bad: it is in the log only"
         )
 
 
@@ -228,10 +232,10 @@ def _kafka() -> str:
 def _docker_engine() -> Iterator[Finding]:
     address = urlsplit(os.environ.get("DOCKER_HOST", ""))
     if address.scheme == "unix" and _is_covered(Path(address.path)):
-        yield Finding(Level.WARNING, "no Docker engine is given: the stage image cannot run")
+        yield Finding(FindingLevel.WARNING, "no Docker engine is given: the stage image cannot run")
         return
     version = connections.docker_client().version()["Version"]
-    yield Finding(Level.OK, f"Docker engine {version}")
+    yield Finding(FindingLevel.OK, f"Docker engine {version}")
 
 
 def _is_covered(socket: Path) -> bool:

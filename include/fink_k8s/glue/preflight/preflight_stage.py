@@ -6,21 +6,22 @@ from itertools import chain
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.preflight.prerequisites import refuse_errors
-from fink_k8s.core.stream.stream_request import DeployRequest, Stage, SubmitWith
+from fink_k8s.core.stream.stream_request import DeployRequest, DeployStage, SubmitWith
 from fink_k8s.glue.base.connections import ADMIN_CONNECTION, cluster, registry_login, store
-from fink_k8s.glue.base.steps import release_of, step, stream_request
+from fink_k8s.glue.base.steps import release_of, step
+from fink_k8s.glue.config.run_request import stream_request
 
 
-@step(Stage.PREFLIGHT, execution_timeout=timedelta(minutes=3))
+@step(DeployStage.PREFLIGHT, execution_timeout=timedelta(minutes=3))
 def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     """Check cluster, operator, room, topic and store; fail with every remedy at once."""
-    from fink_k8s.adapters.preflight.cluster_facts import inspect, inspect_image
+    from fink_k8s.adapters.preflight.cluster_facts import check_facts, inspect_image
     from fink_k8s.adapters.stream import submit_environment
 
     request = stream_request(model)
     settings = load_settings()
     release = release_of(request.release)
-    seen = inspect(
+    seen = check_facts(
         cluster(ADMIN_CONNECTION),
         lambda: store(settings),
         settings,
@@ -30,7 +31,7 @@ def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
         claim_size=request.new_claim_size,
     )
     if request.submit_with is SubmitWith.SPARK_SUBMIT:
-        seen = chain(seen, submit_environment.inspect(cluster(), settings.namespace))
+        seen = chain(seen, submit_environment.check_submit(cluster(), settings.namespace))
     if isinstance(request, DeployRequest) and request.builds_image:
         seen = chain(seen, inspect_image(settings, request, release, registry_login()))
     findings = []

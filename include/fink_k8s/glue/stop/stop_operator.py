@@ -10,13 +10,13 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.stop.stop_pursuit import Witness, kept_of, pursue, remains_of
 from fink_k8s.adapters.store.raw_store import Store
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.base.names import parse_stream_name
 from fink_k8s.core.config.settings import Settings, load_settings
-from fink_k8s.core.health.goal_watch import utc_now
 from fink_k8s.core.stop.stop_course import Course, Step
 from fink_k8s.core.stop.stop_outcome import outcome_of
 from fink_k8s.core.stop.stop_request import StopManner
+from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store
 from fink_k8s.glue.base.task_failures import airflow_failures, failure_of
 from fink_k8s.glue.health.health_notes import HEALTH, note_stop

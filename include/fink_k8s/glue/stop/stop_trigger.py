@@ -10,12 +10,12 @@ from asgiref.sync import sync_to_async
 
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.stop.stop_pursuit import Witness, pursue
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.health.goal_watch import utc_now
 from fink_k8s.core.stop.stop_course import Action, Course, Step
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.glue.base.connections import cluster
-from fink_k8s.glue.stream.stream_trigger import SETTLE_SECONDS
+from fink_k8s.glue.stream.stream_trigger import RESUME_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class StopTrigger(BaseTrigger):
         """Pursue the stop; the event is a dict of course, is_done, reason."""
         target = await sync_to_async(cluster)(self.conn_id)
         witness = Witness(target, self.namespace)
-        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        settled = asyncio.create_task(asyncio.sleep(RESUME_SECONDS))
         try:
             course, step = await self._pursue(target, witness)
         finally:

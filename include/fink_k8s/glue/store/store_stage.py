@@ -1,12 +1,12 @@
 """The stage `store`: the place of the night's data, made where the form asks."""
 
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.stream.stream_request import Stage, StoreRequest
+from fink_k8s.core.stream.stream_request import DeployStage, StoreRequest
 from fink_k8s.glue.base.connections import ADMIN_CONNECTION, cluster
 from fink_k8s.glue.base.steps import request_of, step
 
 
-@step(Stage.STORE)
+@step(DeployStage.STORE)
 def prepare_store() -> bool:
     """Make the store's persistent volume claim where the form asks; tell whether that was new."""
     from fink_k8s.adapters.store.claims import ensure_claim

@@ -3,7 +3,7 @@
 from airflow.sdk import task_group
 
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.stream.stream_request import RbacRequest, Stage
+from fink_k8s.core.stream.stream_request import DeployStage, RbacRequest
 from fink_k8s.glue.base.connections import ADMIN_CONNECTION, cluster, registry_login
 from fink_k8s.glue.base.steps import request_of, step
 
@@ -14,7 +14,7 @@ def rbac() -> None:
     grant_rights() >> check_rights()
 
 
-@step(Stage.RBAC)
+@step(DeployStage.RBAC)
 def grant_rights() -> list[str]:
     """Make namespace, account, role, binding and pull secret; return what that changed."""
     from fink_k8s.adapters.stream.rights import ensure_rights
@@ -24,10 +24,10 @@ def grant_rights() -> list[str]:
     return ensure_rights(admin, load_settings(), mode, say=print, login=login)
 
 
-@step(Stage.RBAC)
+@step(DeployStage.RBAC)
 def check_rights() -> int:
     """Ask the API server what the driver may do, and what it may not."""
     from fink_k8s.adapters.stream import rights
 
     mode = request_of(RbacRequest).rbac_mode
-    return rights.check_rights(cluster(ADMIN_CONNECTION), load_settings(), mode, say=print)
+    return rights.prove_rights(cluster(ADMIN_CONNECTION), load_settings(), mode, say=print)

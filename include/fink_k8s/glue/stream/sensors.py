@@ -9,7 +9,7 @@ from fink_k8s.adapters.store.row_counts import count_night
 from fink_k8s.adapters.stream.streams import observe
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.health.goal_watch import Goal
-from fink_k8s.core.health.stream_health import Verdict, assess
+from fink_k8s.core.health.stream_health import HealthVerdict, assess
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store
 from fink_k8s.glue.base.links import SparkUiLink
 from fink_k8s.glue.base.task_failures import airflow_failures, check_outcome, failure_of
@@ -92,7 +92,7 @@ class FirstBatchSensor(BaseSensorOperator):
             return PokeReturnValue(
                 True, {**count.counts.as_dict(), "counted_by": count.source.value}
             )
-        if health.verdict in {Verdict.FAILED, Verdict.ABSENT, Verdict.ENDED}:
+        if health.verdict in {HealthVerdict.FAILED, HealthVerdict.ABSENT, HealthVerdict.ENDED}:
             raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
         self.log.info("no batch is committed yet; %s", count.why or health.reason)
         return PokeReturnValue(False)

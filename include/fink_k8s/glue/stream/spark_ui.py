@@ -12,8 +12,8 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from fink_k8s.core.base.errors import FinkError, InvalidRequest
-from fink_k8s.core.base.names import driver_pod_name, parse_stream_name
 from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name
 from fink_k8s.glue.base.connections import cluster
 from fink_k8s.glue.base.links import spark_ui_path
 

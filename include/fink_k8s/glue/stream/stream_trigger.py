@@ -10,14 +10,15 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from fink_k8s.adapters.stream.streams import observe
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch, utc_now
+from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch
 from fink_k8s.glue.base.connections import cluster
 from fink_k8s.glue.stream.looks import looks
 
 # An executor that is behind takes the end of the deferring process for the end of the task that has
 # been resumed meanwhile, and fails it: a trigger must not fire as soon as it starts.
-SETTLE_SECONDS = 6.0
+RESUME_SECONDS = 6.0
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class StreamTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until there is an outcome; its event is a dict of reached, reason, retryable."""
-        settled = asyncio.create_task(asyncio.sleep(SETTLE_SECONDS))
+        settled = asyncio.create_task(asyncio.sleep(RESUME_SECONDS))
         try:
             outcome = await self._outcome()
         except FinkError as error:

@@ -12,9 +12,9 @@ from fink_k8s.adapters.image.distribution import ensure_distribution
 from fink_k8s.adapters.stream.streams import Submission, ensure_stream
 from fink_k8s.adapters.stream.submit_environment import prepared
 from fink_k8s.core.base.errors import Conflict, StreamFailed
-from fink_k8s.core.base.names import driver_pod_name
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis.submit_output import diagnose_submission, lost_the_race, may_pass
+from fink_k8s.core.stream.stream_names import driver_pod_name
 from fink_k8s.core.stream.stream_request import SubmitWith
 from fink_k8s.core.stream.submit_conf import spark_submit_from
 from fink_k8s.glue.base.steps import release_of
@@ -94,7 +94,7 @@ def start_by_spark_submit(
             if lost_the_race(said):
                 raise Conflict(f"driver {driver_pod_name(submit.name)} is there") from error
             found = diagnose_submission(said)
-            raise StreamFailed(str(found), diagnosis=found, retryable=may_pass(said)) from None
+            raise StreamFailed(str(found), retryable=may_pass(said)) from None
     pod = there.find("Pod", driver_pod_name(submit.name), namespace)
     if pod is None:
         raise StreamFailed(

@@ -7,8 +7,8 @@ from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKu
 from airflow.sdk import BaseOperator
 
 from fink_k8s.adapters.stream.streams import Way, ensure_stream
-from fink_k8s.core.base.names import driver_pod_name
 from fink_k8s.core.health.goal_watch import Goal
+from fink_k8s.core.stream.stream_names import driver_pod_name
 from fink_k8s.core.stream.stream_request import IfDiffers
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.base.links import SparkUiLink

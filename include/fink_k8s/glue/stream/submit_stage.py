@@ -9,8 +9,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.stream.manifests import make_spark_application
-from fink_k8s.core.stream.stream_request import DeployRequest, IfDiffers, Stage, SubmitWith
-from fink_k8s.glue.base.steps import release_of, skip_if_asked, step, stream_request
+from fink_k8s.core.stream.stream_request import DeployRequest, DeployStage, IfDiffers, SubmitWith
+from fink_k8s.glue.base.steps import release_of, skip_if_asked, step
+from fink_k8s.glue.config.run_request import stream_request
 from fink_k8s.glue.image.running_image import image_to_run
 from fink_k8s.glue.stream.sensors import FirstBatchSensor, StreamHealthSensor
 from fink_k8s.glue.stream.spark_submit import SparkSubmitStreamOperator
@@ -78,7 +79,7 @@ def wait_until_healthy() -> StreamHealthSensor:
     return StreamHealthSensor(
         task_id="wait_until_healthy",
         stream=STREAM,
-        pre_execute=skip_if_asked(Stage.HEALTHY),
+        pre_execute=skip_if_asked(DeployStage.HEALTHY),
     )
 
 
@@ -89,5 +90,5 @@ def wait_for_first_batch() -> FirstBatchSensor:
         stream=STREAM,
         poke_interval=5,
         timeout=300,
-        pre_execute=skip_if_asked(Stage.FIRST_BATCH),
+        pre_execute=skip_if_asked(DeployStage.FIRST_BATCH),
     )

@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 from docker.errors import APIError, DockerException
 
-from fink_k8s.adapters.image.docker_engine import BuildFailed, Engine, Stage, _follow, context_of
+from fink_k8s.adapters.image.docker_engine import (
+    BuildFailed,
+    Engine,
+    ImageStage,
+    _follow,
+    context_of,
+)
 from fink_k8s.core.base.errors import Unavailable
 from fink_k8s.core.image.image_request import ImageAction
 from tests.fakes import FakeDocker, FakeRegistry
@@ -33,7 +39,7 @@ def sources(tmp_path):
 def stage(sources):
     inputs = {"spark": sources / "home", "stream2raw": sources / "include/stream2raw"}
     dockerfile = sources / "include/image/spark/Dockerfile"
-    return Stage("spark", dockerfile, inputs, "BASE", BASE, "key-of-base")
+    return ImageStage("spark", dockerfile, inputs, "BASE", BASE, "key-of-base")
 
 
 def append(path):
@@ -129,7 +135,7 @@ def test_a_checkout_below_a_folder_named_like_a_cache_is_not_empty(tmp_path):
     top.mkdir(parents=True)
     (top / "job.py").write_text("print()")
     (top / "Dockerfile").write_text("FROM base")
-    stage = Stage("job", top / "Dockerfile", {"stream2raw": top}, "BASE", BASE, "key")
+    stage = ImageStage("job", top / "Dockerfile", {"stream2raw": top}, "BASE", BASE, "key")
     with context_of(stage) as context, tarfile.open(fileobj=context) as tar:
         assert "stream2raw/job.py" in tar.getnames()
 

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from fink_k8s.adapters.image.registry import labels_of, registry_digest, resolve
+from fink_k8s.adapters.image.registry import image_labels, registry_digest, resolve
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.image.image_plan import Login
 from tests.fakes import FakeRegistry, digest_of
@@ -114,7 +114,7 @@ BEARER = f'Bearer realm="{REALM}",service="registry",scope="{SCOPE}"'
 def test_a_login_opens_a_registry_of_either_kind(monkeypatch, challenge):
     Guarded(monkeypatch, challenge)
     assert registry_digest(IMAGE, LOGIN) == digest_of("it")
-    assert labels_of(IMAGE, LOGIN) == {"fink.main-file": "/a.py"}
+    assert image_labels(IMAGE, LOGIN) == {"fink.main-file": "/a.py"}
 
 
 @pytest.mark.parametrize("challenge", ['Basic realm="registry"', BEARER, "Negotiate", ""])
@@ -145,9 +145,9 @@ def test_a_password_is_in_no_text_of_a_login():
 def test_an_image_that_is_not_there_has_no_labels_but_a_remedy(monkeypatch):
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(404))
     with pytest.raises(InvalidRequest, match="run fink_image"):
-        labels_of(IMAGE)
+        image_labels(IMAGE)
 
 
 def test_an_image_of_many_platforms_has_no_labels(monkeypatch):
     monkeypatch.setattr(httpx, "get", lambda *_, **__: httpx.Response(200, json={"manifests": []}))
-    assert labels_of(IMAGE) == {}
+    assert image_labels(IMAGE) == {}

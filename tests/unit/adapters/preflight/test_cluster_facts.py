@@ -7,7 +7,7 @@ from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import Login
 from fink_k8s.core.image.image_request import ImageRequest
 from fink_k8s.core.night.night_request import NightRequest
-from fink_k8s.core.preflight.prerequisites import Level
+from fink_k8s.core.preflight.prerequisites import FindingLevel
 from fink_k8s.core.stream.manifests import make_claim, make_namespace, make_spark_application
 from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
 from tests.fakes import FakeCluster, driver_pod
@@ -84,7 +84,7 @@ def topics(monkeypatch):
 @pytest.fixture
 def inspect(cluster):
     def run(settings=SETTINGS, store=None, makes_namespace=False, request=REQUEST, claim_size=None):
-        found = cluster_facts.inspect(
+        found = cluster_facts.check_facts(
             cluster,
             store or FakeStore,
             settings,
@@ -100,27 +100,29 @@ def inspect(cluster):
 
 def passing(findings):
     """Return whether each error may pass by itself."""
-    return [one.may_pass for one in findings if one.level is Level.ERROR]
+    return [one.may_pass for one in findings if one.level is FindingLevel.ERROR]
 
 
 def errors(findings):
-    return [str(one) for one in findings if one.level is Level.ERROR]
+    return [str(one) for one in findings if one.level is FindingLevel.ERROR]
 
 
 def test_where_all_is_well_each_system_is_told(inspect):
     findings = inspect()
-    assert [one.level for one in findings] == [Level.OK] * 7
+    assert [one.level for one in findings] == [FindingLevel.OK] * 7
     texts = [one.text for one in findings]
     assert "there is room" in texts[4]
     assert texts[5:] == ["topic alerts has 4 partitions", "store s3a://fink can be read"]
 
 
-@pytest.mark.parametrize(("begun", "level"), [("alerts", Level.OK), ("others", Level.ERROR)])
+@pytest.mark.parametrize(
+    ("begun", "level"), [("alerts", FindingLevel.OK), ("others", FindingLevel.ERROR)]
+)
 def test_a_night_goes_on_with_the_topic_that_it_was_begun_with(inspect, monkeypatch, begun, level):
     monkeypatch.setattr(FakeStore, "begun", {begun})
     finding = inspect()[-1]
     assert finding.level is level
-    if level is Level.ERROR:
+    if level is FindingLevel.ERROR:
         assert "night 20250101 was begun with topic others" in finding.text
         assert "set topic to others" in str(finding)
 
@@ -131,7 +133,7 @@ def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):
     found = inspect(request=NightRequest(night="20250101", topic="alerts"))
     assert errors(found) == []
     [waiting] = [one for one in found if "topic alerts" in one.text]
-    assert waiting.level is Level.WARNING
+    assert waiting.level is FindingLevel.WARNING
     assert "taken up when it comes" in waiting.remedy
 
 
@@ -154,7 +156,7 @@ def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster
 def test_findings_come_while_the_slower_systems_are_still_asked(cluster):
     store = FakeStore()
     store.error = AssertionError("asked too early")
-    found = cluster_facts.inspect(
+    found = cluster_facts.check_facts(
         cluster, lambda: store, SETTINGS, REQUEST, RELEASE, makes_namespace=False
     )
     assert "1.34" in next(found).text
@@ -183,11 +185,13 @@ def test_an_operator_that_is_being_moved_may_be_there_in_a_while(inspect, cluste
 def test_a_version_that_was_not_tested_is_a_warning(inspect, cluster):
     cluster.minor = "1.36"
     findings = inspect()
-    assert findings[0].level is Level.WARNING
+    assert findings[0].level is FindingLevel.WARNING
     assert errors(findings) == []
 
 
-@pytest.mark.parametrize(("makes", "level"), [(True, Level.WARNING), (False, Level.ERROR)])
+@pytest.mark.parametrize(
+    ("makes", "level"), [(True, FindingLevel.WARNING), (False, FindingLevel.ERROR)]
+)
 def test_a_missing_namespace_matters_where_no_one_makes_it(inspect, cluster, makes, level):
     cluster.objects.clear()
     findings = inspect(makes_namespace=makes)
@@ -245,7 +249,7 @@ def test_spark_submit_needs_no_operator(cluster, inspect):
     assert any("SparkApplication" in one.text for one in inspect())
     request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
     findings = inspect(request=request)
-    assert not [one for one in findings if one.level is Level.ERROR]
+    assert not [one for one in findings if one.level is FindingLevel.ERROR]
 
 
 def test_a_driver_of_spark_submit_is_known_and_claims_no_room_again(cluster, inspect):
@@ -253,7 +257,7 @@ def test_a_driver_of_spark_submit_is_known_and_claims_no_room_again(cluster, ins
     cluster.all_pods = [driver_pod(REQUEST.stream, "Running", by_operator=False)]
     request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
     assert any("will be adopted" in one.text for one in inspect(request=request))
-    [error] = [one for one in inspect() if one.level is Level.ERROR]
+    [error] = [one for one in inspect() if one.level is FindingLevel.ERROR]
     assert "runs already, submitted with spark-submit" in error.text
 
 
@@ -278,7 +282,7 @@ def test_a_claim_is_judged_by_the_nodes_that_take_pods(inspect, cluster):
     cluster.put(claim)
     away = {**node(), "metadata": {"name": "away"}, "spec": {"unschedulable": True}}
     cluster.all_nodes = [node(), away]
-    assert [one.level for one in inspect(CLAIM)[-2:]] == [Level.OK] * 2
+    assert [one.level for one in inspect(CLAIM)[-2:]] == [FindingLevel.OK] * 2
     cluster.all_nodes = [node(), {**node(), "metadata": {"name": "other"}}]
     assert "2 nodes take pods" in inspect(CLAIM)[-2].text
 
@@ -288,7 +292,7 @@ def test_a_store_that_airflow_does_not_see_is_a_warning(inspect):
         raise OutOfSight("FINK_STORE_MOUNT is not set")
 
     finding = inspect(CLAIM, store=out_of_sight, claim_size="1Gi")[-1]
-    assert finding.level is Level.WARNING
+    assert finding.level is FindingLevel.WARNING
     assert "pvc://raw/ztf; the driver's own counts are used" in finding.text
     assert finding.remedy == "FINK_STORE_MOUNT is not set"
 
@@ -303,7 +307,7 @@ def image_findings(settings=IMAGE, login=None, **form):
 
 def test_the_preflight_says_what_will_be_built():
     first, second = image_findings()
-    assert (first.level, second.level) == (Level.OK, Level.OK)
+    assert (first.level, second.level) == (FindingLevel.OK, FindingLevel.OK)
     assert (
         first.text == "image r.org/fink:4.0_3.5.7: Spark 3.5.7 on r.org/base:1, this project's job"
     )
@@ -313,7 +317,7 @@ def test_the_preflight_says_what_will_be_built():
 def test_code_that_is_not_to_be_had_is_found_before_anything_is_made(tmp_path):
     settings = IMAGE.model_copy(update={"sources": str(tmp_path), "cache_dir": tmp_path / "cache"})
     found = image_findings(settings, fink_source="fink")
-    assert found[-1].level is Level.ERROR
+    assert found[-1].level is FindingLevel.ERROR
     assert "fink_source fink is not there" in found[-1].text
     (tmp_path / "fink/bin").mkdir(parents=True)
     (tmp_path / "fink/bin/stream2raw.py").write_text("")
@@ -323,13 +327,13 @@ def test_code_that_is_not_to_be_had_is_found_before_anything_is_made(tmp_path):
 
 def test_a_setting_that_the_image_needs_is_an_error_with_its_name():
     [found] = image_findings(SETTINGS)
-    assert found.level is Level.ERROR
+    assert found.level is FindingLevel.ERROR
     assert "FINK_IMAGE_REPOSITORY" in found.text
 
 
 def test_a_registry_with_a_login_of_which_the_cluster_has_none_is_warned_of():
-    assert image_findings(login=LOGIN)[-1].level is Level.WARNING
+    assert image_findings(login=LOGIN)[-1].level is FindingLevel.WARNING
     with_secret = IMAGE.model_copy(update={"image_pull_secret": "fink-registry"})
-    assert image_findings(with_secret, LOGIN)[-1].level is Level.OK
+    assert image_findings(with_secret, LOGIN)[-1].level is FindingLevel.OK
     other = Login("other.org", "fink", "canary")
-    assert image_findings(login=other)[-1].level is Level.OK
+    assert image_findings(login=other)[-1].level is FindingLevel.OK

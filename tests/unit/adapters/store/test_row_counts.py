@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fink_k8s.adapters.store.row_counts import Source, count_night
+from fink_k8s.adapters.store.row_counts import CountSource, count_night
 from fink_k8s.core.base.errors import OutOfSight, Unavailable
 from fink_k8s.core.night.night_counts import NightCounts
 from tests.fakes import FakeCluster
@@ -25,7 +25,7 @@ def cluster():
 
 def test_rows_are_counted_in_the_store_where_it_is_seen(cluster):
     count = count_night(FakeStore, cluster, "spark", STREAM)
-    assert (count.counts, count.source, count.why) == (COUNTS, Source.STORE, "")
+    assert (count.counts, count.source, count.why) == (COUNTS, CountSource.STORE, "")
     assert str(count) == (
         "2 batches committed: 10 alerts read = 9 stored + 1 set aside; counted in the store"
     )
@@ -37,7 +37,7 @@ def test_where_nobody_sees_the_store_the_driver_is_believed_and_that_is_said(clu
 
     count = count_night(out_of_sight, cluster, "spark", STREAM)
     assert count.counts == NightCounts(1, 7, 5, 2)
-    assert (count.source, count.why) == (Source.DRIVER, "FINK_STORE_MOUNT is not set")
+    assert (count.source, count.why) == (CountSource.DRIVER, "FINK_STORE_MOUNT is not set")
     assert str(count).endswith(
         "the driver says so, no row was counted: FINK_STORE_MOUNT is not set"
     )
@@ -57,7 +57,7 @@ def test_a_store_that_shows_nothing_of_what_the_driver_speaks_of_is_probably_ano
             return NightCounts(0, 0, 0, 0)
 
     count = count_night(OtherStore, cluster, "spark", STREAM)
-    assert (count.counts.batches, count.source) == (0, Source.STORE)
+    assert (count.counts.batches, count.source) == (0, CountSource.STORE)
     assert "the driver speaks of 1 batches, but the store shows none" in count.why
     cluster.log = ""
     assert count_night(OtherStore, cluster, "spark", STREAM).why == ""

@@ -13,7 +13,8 @@ from fink_k8s.adapters.base.reflector import Pace
 from fink_k8s.adapters.stream import informer
 from fink_k8s.adapters.stream.informer import following
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
-from fink_k8s.core.base.names import labels_of, parse_stream_name
+from fink_k8s.core.base.names import labels_of
+from fink_k8s.core.stream.stream_names import parse_stream_name
 from tests.api_server import APPLICATIONS, NAMESPACE, PODS, ApiServer
 
 STREAM, OTHER = "stream2raw-ztf-20260101", "stream2raw-lsst-20260101"

@@ -1,7 +1,7 @@
 import pytest
 
 from fink_k8s.adapters.stream import rights
-from fink_k8s.adapters.stream.rights import check_rights, ensure_rights
+from fink_k8s.adapters.stream.rights import ensure_rights, prove_rights
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Refused
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import Login
@@ -20,7 +20,7 @@ EVERYWHERE = {(verb, what, "default") for verb, what in EDIT_IN_CLUSTER}
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch):
-    monkeypatch.setattr(rights, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(rights, "GRANT_SECONDS", 0)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_going_back_leaves_a_binding_of_others(cluster, said, labels):
 
 
 def check(rights, mode, said):
-    return check_rights(FakeCluster(rights=rights), SETTINGS, mode, said.append)
+    return prove_rights(FakeCluster(rights=rights), SETTINGS, mode, said.append)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_each_right_is_asked_for_the_account_in_its_namespace(said):
             users.add(user)
             return super().may(user, *what)
 
-    check_rights(Asked(rights=IN_NAMESPACE), SETTINGS, LEAST, said.append)
+    prove_rights(Asked(rights=IN_NAMESPACE), SETTINGS, LEAST, said.append)
     assert users == {"system:serviceaccount:spark:spark"}
 
 
@@ -131,12 +131,12 @@ def test_cluster_edit_that_did_not_come_to_be_is_told(said):
 
 
 def test_a_right_that_reaches_the_authorizer_late_is_waited_for(said, monkeypatch):
-    monkeypatch.setattr(rights, "SETTLE_SECONDS", 5)
+    monkeypatch.setattr(rights, "GRANT_SECONDS", 5)
     cluster = FakeCluster(rights=IN_NAMESPACE)
     answers = iter([False, False])
     real = cluster.may
     monkeypatch.setattr(cluster, "may", lambda *asked: next(answers, None) is None and real(*asked))
-    assert check_rights(cluster, SETTINGS, LEAST, said.append) > 20
+    assert prove_rights(cluster, SETTINGS, LEAST, said.append) > 20
 
 
 WITH_SECRET = SETTINGS.model_copy(update={"image_pull_secret": "fink-registry"})

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from fink_k8s.adapters.stream import streams
-from fink_k8s.adapters.stream.streams import KIND, Way, ensure_stream, observe
+from fink_k8s.adapters.stream.streams import APPLICATION_KIND, Way, ensure_stream, observe
 from fink_k8s.core.base.errors import Conflict, InvalidRequest, Refused, Unavailable
 from fink_k8s.core.base.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH
 from fink_k8s.core.config.settings import Settings
@@ -37,7 +37,7 @@ def test_a_new_stream_is_created():
     cluster = FakeCluster()
     done = ensure_stream(cluster, application())
     assert done.way is Way.CREATED
-    assert cluster.find(KIND, STREAM, "spark") == application() == done.there
+    assert cluster.find(APPLICATION_KIND, STREAM, "spark") == application() == done.there
 
 
 @pytest.mark.parametrize("state", ["", "SUBMITTED", "RUNNING", "FAILING", "SUBMISSION_FAILED"])
@@ -57,7 +57,7 @@ def test_another_spec_is_refused_with_the_fields_that_differ():
     fields = str(caught.value).partition("(")[2].partition(")")[0].split(", ")
     assert fields == ["argument -tinterval", "driver.memory", "executor.instances"]
     assert f"trigger fink_stop with streams={STREAM}" in str(caught.value)
-    assert cluster.find(KIND, STREAM, "spark") == there
+    assert cluster.find(APPLICATION_KIND, STREAM, "spark") == there
 
 
 def test_a_stream_made_by_hand_is_refused():
@@ -72,7 +72,7 @@ def test_an_ended_stream_is_replaced_once_it_is_gone(state):
     cluster = FakeCluster(application(state), pods=[driver_pod(STREAM, "Succeeded")], lingers=3)
     done = ensure_stream(cluster, application(executors=2))
     assert done.way is Way.REPLACED
-    assert cluster.find(KIND, STREAM, "spark") == application(executors=2)
+    assert cluster.find(APPLICATION_KIND, STREAM, "spark") == application(executors=2)
 
 
 def test_an_ended_stream_that_does_not_go_away_can_be_tried_again():
@@ -111,7 +111,7 @@ def test_two_surveys_never_write_to_one_place():
     cluster = FakeCluster(rival())
     with pytest.raises(Refused, match=r"must not share their folders: .* FINK_STORE_PREFIX"):
         ensure_stream(cluster, application())
-    assert cluster.find(KIND, STREAM, "spark") is None
+    assert cluster.find(APPLICATION_KIND, STREAM, "spark") is None
 
 
 def test_the_driver_of_another_survey_is_seen_without_its_application():
@@ -279,7 +279,7 @@ def test_an_ended_driver_gives_way_to_either_way_of_submission(phase, asked):
 def test_an_ended_application_gives_way_to_spark_submit(state):
     cluster = FakeCluster(application(state), pods=[driver("Failed", by_operator=True)], lingers=2)
     assert by_spark_submit(cluster).way is Way.REPLACED
-    assert cluster.find(KIND, STREAM, "spark") is None
+    assert cluster.find(APPLICATION_KIND, STREAM, "spark") is None
     assert cluster.all_pods == [driver("Pending")]
 
 

@@ -10,16 +10,16 @@ import pytest
 from fink_k8s.adapters.base.cluster import Access
 from fink_k8s.adapters.stream import submit_environment
 from fink_k8s.adapters.stream.submit_environment import (
-    RIGHTS,
+    SUBMIT_RIGHTS,
+    check_submit,
     find_java,
-    inspect,
     is_elliptic,
     make_kubeconfig,
     prepared,
 )
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.preflight.prerequisites import Level
+from fink_k8s.core.preflight.prerequisites import FindingLevel
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.stream_request import StreamRequest
 from fink_k8s.core.stream.submit_conf import DRIVER_TEMPLATE, EXECUTOR_TEMPLATE, spark_submit_from
@@ -146,9 +146,9 @@ def test_java_is_java_home_s_or_the_path_s(tmp_path):
 
 def test_preflight_names_missing_java_and_missing_rights_with_their_remedies(monkeypatch):
     monkeypatch.setattr(submit_environment, "find_java", lambda _: "")
-    granted = [(verb, what, "spark") for verb, what in RIGHTS if what != "services"]
-    findings = list(inspect(FakeCluster(rights=granted), "spark"))
-    assert [one.level for one in findings] == [Level.ERROR, Level.ERROR]
+    granted = [(verb, what, "spark") for verb, what in SUBMIT_RIGHTS if what != "services"]
+    findings = list(check_submit(FakeCluster(rights=granted), "spark"))
+    assert [one.level for one in findings] == [FindingLevel.ERROR, FindingLevel.ERROR]
     java, rights = map(str, findings)
     assert "install a JRE" in java
     assert "may not create services, patch services in spark" in rights
@@ -157,19 +157,19 @@ def test_preflight_names_missing_java_and_missing_rights_with_their_remedies(mon
 
 def test_preflight_names_credentials_that_spark_cannot_use(monkeypatch):
     monkeypatch.setattr(submit_environment, "find_java", lambda _: "/usr/bin/java")
-    cluster = FakeCluster(rights=[(*right, "spark") for right in RIGHTS])
+    cluster = FakeCluster(rights=[(*right, "spark") for right in SUBMIT_RIGHTS])
     cluster.verifies_tls = False
-    first, *others = inspect(cluster, "spark")
-    assert first.level is Level.ERROR
+    first, *others = check_submit(cluster, "spark")
+    assert first.level is FindingLevel.ERROR
     assert "does not verify TLS" in first.text
-    assert [one.level for one in others] == [Level.OK, Level.OK]
+    assert [one.level for one in others] == [FindingLevel.OK, FindingLevel.OK]
 
 
 def test_preflight_is_content_with_java_and_rights(monkeypatch):
     monkeypatch.setattr(submit_environment, "find_java", lambda _: "/usr/bin/java")
-    granted = [(*right, "spark") for right in RIGHTS]
-    findings = list(inspect(FakeCluster(rights=granted), "spark"))
-    assert [one.level for one in findings] == [Level.OK, Level.OK]
+    granted = [(*right, "spark") for right in SUBMIT_RIGHTS]
+    findings = list(check_submit(FakeCluster(rights=granted), "spark"))
+    assert [one.level for one in findings] == [FindingLevel.OK, FindingLevel.OK]
 
 
 def test_the_rights_asked_for_are_the_rights_of_the_file():
@@ -184,6 +184,6 @@ def test_the_rights_asked_for_are_the_rights_of_the_file():
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert granted == set(RIGHTS)
+    assert granted == set(SUBMIT_RIGHTS)
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"][0]["name"] == "airflow"

@@ -9,7 +9,7 @@ from fink_k8s.core.base.errors import (
     StreamFailed,
     Unavailable,
 )
-from fink_k8s.core.diagnosis import Category, Diagnosis
+from fink_k8s.core.diagnosis import Category, Diagnosis, diagnosis_from
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_the_message_is_one_line():
     assert str(error) == "the store does not answer; try again"
 
 
-def test_an_error_carries_its_diagnosis():
+def test_an_errors_line_names_its_diagnosis():
     diagnosis = Diagnosis(Category.QUOTA, "the quota is used up", "exceeded quota", "ask for less")
-    assert StreamFailed(str(diagnosis), diagnosis=diagnosis).diagnosis is diagnosis
-    assert StreamFailed("no cause known").diagnosis is None
+    assert diagnosis_from(str(StreamFailed(str(diagnosis)))) == diagnosis
+    assert diagnosis_from(str(StreamFailed("no cause known"))) is None
 
 
 def test_pydantics_validators_may_raise_an_invalid_request():

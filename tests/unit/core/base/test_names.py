@@ -1,8 +1,6 @@
-import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fink_k8s.core.base import names
@@ -67,47 +65,6 @@ def test_a_message_shows_outside_text_in_short_ascii():
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("survey", ["ztf", "lsst", "elasticc"])
-def test_a_streams_name_says_survey_and_night(survey):
-    stream = names.stream_name(survey, "20260101")
-    assert stream == f"stream2raw-{survey}-20260101"
-    assert names.parse_stream_name(stream) == (survey, "20260101")
-
-
-@pytest.mark.parametrize("survey", ["", "ZTF", "atlas", "ztf\n", None])
-def test_an_unknown_survey_is_refused_with_those_there_are(survey):
-    with pytest.raises(InvalidRequest, match=r"^survey .* use one of ztf, lsst, elasticc$"):
-        names.stream_name(survey, "20260101")
-
-
-@pytest.mark.parametrize("night", ["", "../20240101", "20240101\n", "A", "1" * 60])
-def test_a_streams_name_is_a_kubernetes_name_or_refused(night):
-    with pytest.raises(InvalidRequest, match=r"^stream "):
-        names.stream_name("ztf", night)
-
-
-@pytest.mark.parametrize(
-    "stream",
-    [
-        "",
-        "stream2raw",
-        "stream2raw-atlas-20260101",
-        "stream2raw-ztf-2026",
-        "stream2raw-ztf-20260101-driver",
-        "x-stream2raw-ztf-20260101",
-        "stream2raw-ztf-20260101\n",
-        "stream2raw-ztf-\uff12\uff10\uff12\uff16\uff10\uff11\uff10\uff11",
-    ],
-)
-def test_another_name_is_no_streams(stream):
-    with pytest.raises(InvalidRequest, match=r"stream2raw-<survey>-<night>; give e\.g\."):
-        names.parse_stream_name(stream)
-
-
-def test_the_drivers_pod_is_named_as_the_operator_does():
-    assert names.driver_pod_name("stream2raw-ztf-20260101") == "stream2raw-ztf-20260101-driver"
-
-
 def test_labels_let_a_night_and_a_survey_be_selected():
     assert names.labels_of("ztf", "20260101") == {
         "app.kubernetes.io/name": "stream2raw",
@@ -150,56 +107,3 @@ def test_what_is_no_kubernetes_name_is_refused_with_field_and_rule(text, rule):
     with pytest.raises(InvalidRequest, match=rule) as caught:
         names.kubernetes_name(text, field="namespace")
     assert str(caught.value).startswith("namespace ")
-
-
-@pytest.mark.parametrize("topic", ["ztf_public_20260101", "a", "a.b-c_D", "...", "x" * 249])
-def test_a_legal_topic_is_taken_as_it_is(topic):
-    assert names.topic_from(topic) == topic
-
-
-@pytest.mark.parametrize(
-    ("topic", "rule"),
-    [
-        ("", "is no Kafka topic name"),
-        (".", "is no Kafka topic name"),
-        ("..", "is no Kafka topic name"),
-        (".*", r"patterns such as \.\* are not allowed"),
-        ("ztf_.*", "is no Kafka topic name"),
-        ("a|b", "is no Kafka topic name"),
-        ("a,b", "is no Kafka topic name"),
-        ("a b", "is no Kafka topic name"),
-        ("a\0b", "is no Kafka topic name"),
-        ("topic\n", "is no Kafka topic name"),
-        ("t\u043epic", "is no Kafka topic name"),
-        (None, "is no Kafka topic name"),
-        ("x" * 250, "has 250 characters; use at most 249"),
-    ],
-)
-def test_what_is_not_one_legal_topic_is_refused(topic, rule):
-    with pytest.raises(InvalidRequest, match=rule) as caught:
-        names.topic_from(topic)
-    assert str(caught.value).startswith("topic ")
-
-
-@settings(deadline=None)
-@example("a.b", "axb")
-@example("ztf.public", "ztf_public")
-@example("ztf_public_20260101", "ztf_public_20260101_test")
-@given(TOPIC, TOPIC)
-def test_a_topics_pattern_is_found_in_this_topic_and_no_other(topic, other):
-    pattern = names.topic_pattern(topic)
-    assert re.search(pattern, topic)
-    assert bool(re.search(pattern, other)) is (topic == other)
-    assert names.topic_of_pattern(pattern) == topic
-
-
-def test_no_pattern_is_made_of_a_pattern():
-    with pytest.raises(InvalidRequest, match="patterns"):
-        names.topic_pattern(".*")
-
-
-@pytest.mark.parametrize("prefix", ["s3a://fink", "s3a://fink/"])
-def test_a_night_is_one_folder_in_each_part_of_the_store(prefix):
-    assert names.raw_path(prefix, "20260101") == "s3a://fink/raw/20260101"
-    assert names.checkpoint_path(prefix, "20260101") == "s3a://fink/raw_checkpoint/20260101"
-    assert names.quarantine_path(prefix, "20260101") == "s3a://fink/raw_quarantine/20260101"

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.config.releases import Jar, Release, Support, Verdict, releases_from
+from fink_k8s.core.config.releases import Jar, Release, Support, SupportVerdict, releases_from
 
 ROOT = Path(__file__).parents[4]
 MATRIX = """
@@ -53,16 +53,21 @@ REFUSED = "refused: Spark 2.4.x never works above Kubernetes 1.15; use another r
 @pytest.mark.parametrize(
     ("tag", "version", "verdict", "words"),
     [
-        ("4.0_3.5.7", "1.34", Verdict.TESTED, "Fink 4.0 with Spark 3.5.7 on Kubernetes 1.34: tes"),
-        ("4.0_3.5.7", "v1.33.4+k3s1", Verdict.TESTED, "tested: it ran"),
-        ("4.0_3.5.7", "1.35", Verdict.EXPECTED, EXPECTED),
-        ("4.0_3.5.7", "1.3", Verdict.EXPECTED, EXPECTED),
-        ("4.0_3.5.7", "2.34", Verdict.EXPECTED, EXPECTED),
-        ("0.7.0_2.4.4", "1.15", Verdict.EXPECTED, "the document has it"),
-        ("0.7.0_2.4.4", "1.9", Verdict.EXPECTED, "the document has it"),
-        ("0.7.0_2.4.4", "1.16", Verdict.REFUSED, REFUSED),
-        ("0.7.0_2.4.4", "1.115", Verdict.REFUSED, REFUSED),
-        ("0.7.0_2.4.4", "2.0", Verdict.REFUSED, REFUSED),
+        (
+            "4.0_3.5.7",
+            "1.34",
+            SupportVerdict.TESTED,
+            "Fink 4.0 with Spark 3.5.7 on Kubernetes 1.34: tes",
+        ),
+        ("4.0_3.5.7", "v1.33.4+k3s1", SupportVerdict.TESTED, "tested: it ran"),
+        ("4.0_3.5.7", "1.35", SupportVerdict.EXPECTED, EXPECTED),
+        ("4.0_3.5.7", "1.3", SupportVerdict.EXPECTED, EXPECTED),
+        ("4.0_3.5.7", "2.34", SupportVerdict.EXPECTED, EXPECTED),
+        ("0.7.0_2.4.4", "1.15", SupportVerdict.EXPECTED, "the document has it"),
+        ("0.7.0_2.4.4", "1.9", SupportVerdict.EXPECTED, "the document has it"),
+        ("0.7.0_2.4.4", "1.16", SupportVerdict.REFUSED, REFUSED),
+        ("0.7.0_2.4.4", "1.115", SupportVerdict.REFUSED, REFUSED),
+        ("0.7.0_2.4.4", "2.0", SupportVerdict.REFUSED, REFUSED),
     ],
 )
 def test_a_release_is_tested_expected_or_refused_on_a_version(tag, version, verdict, words):
@@ -172,7 +177,7 @@ def test_the_projects_own_matrix_is_whole():
 def test_the_documents_rows_are_there():
     releases = releases_from((ROOT / "include/releases.yaml").read_text())
     for tag, version in (("2.4_3.1.3", "1.18"), ("0.7.0_2.4.4", "1.15")):
-        assert releases.get(tag).check_kubernetes(version)[0] is Verdict.EXPECTED
+        assert releases.get(tag).check_kubernetes(version)[0] is SupportVerdict.EXPECTED
         assert releases.get(tag).published_image.endswith(f":{tag}")
 
 
@@ -180,7 +185,7 @@ def test_the_documents_rows_are_there():
 def test_spark_2_4_is_refused_above_kubernetes_1_15(version):
     releases = releases_from((ROOT / "include/releases.yaml").read_text())
     verdict, sentence = releases.get("0.7.0_2.4.4").check_kubernetes(version)
-    assert verdict is Verdict.REFUSED
+    assert verdict is SupportVerdict.REFUSED
     assert "Spark 2.4.x never works above Kubernetes 1.15" in sentence
 
 

@@ -5,14 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.config.settings import (
-    Settings,
-    default_cache_dir,
-    is_image_reference,
-    is_image_tag,
-    kafka_servers_from,
-    load_settings,
-)
+from fink_k8s.core.base.image_references import is_image_reference, is_image_tag
+from fink_k8s.core.config.settings import Settings, default_cache_dir, load_settings
+from fink_k8s.core.kafka.servers import kafka_servers_from
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.names import parse_stream_name, stream_name, topic_from
 from fink_k8s.core.config import surveys
 from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.kafka.topics import topic_from
+from fink_k8s.core.stream.stream_names import parse_stream_name, stream_name
 
 
 def test_a_survey_is_its_name_wherever_it_goes():

@@ -6,9 +6,9 @@ import pytest
 from fink_k8s.core.diagnosis import Category, Evidence, diagnose
 from fink_k8s.core.diagnosis.diagnosis_report import (
     bundle_of,
+    diagnosis_report_of,
     facts_of,
     line_of,
-    report_of,
     timeline,
 )
 from tests.recording import recorded
@@ -20,7 +20,7 @@ STREAM = "stream2raw-ztf-20260110"
 def test_a_report_holds_the_cause_the_remedy_and_what_was_seen(category):
     evidence = recorded(category)
     found = diagnose(evidence)
-    report = report_of(STREAM, evidence, found)
+    report = diagnosis_report_of(STREAM, evidence, found)
     assert line_of(STREAM, evidence, found) in report
     assert f"docs/troubleshooting.md, section {category}" in report
     for what in facts_of(evidence):
@@ -44,7 +44,7 @@ def test_what_was_not_looked_at_is_said_before_that_nothing_is_wrong():
     assert line_of(STREAM, Evidence(None), None) == f"{STREAM}: there is no such stream"
     blind = replace(there, unanswered={"events": "forbidden", "kafka": "away"})
     assert "not everything could be looked at (events, kafka)" in line_of(STREAM, blind, None)
-    assert "- NOT looked at: events: forbidden" in report_of(STREAM, blind, None)
+    assert "- NOT looked at: events: forbidden" in diagnosis_report_of(STREAM, blind, None)
 
 
 def test_a_run_that_failed_is_never_told_to_be_well():
@@ -52,7 +52,7 @@ def test_a_run_that_failed_is_never_told_to_be_well():
     assert line_of(STREAM, failed, None) == f"{STREAM}: rbac failed: no right"
     unknown = replace(failed, failures={"image": ""})
     assert line_of(STREAM, unknown, None) == f"{STREAM}: image failed; its log says why"
-    assert "- image failed: its log says why" in report_of(STREAM, failed, None)
+    assert "- image failed: its log says why" in diagnosis_report_of(STREAM, failed, None)
 
 
 def test_events_are_told_in_their_order():

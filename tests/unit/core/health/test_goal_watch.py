@@ -2,10 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.diagnosis.progress_checks import query_dead
-from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch, utc_now
-from fink_k8s.core.health.stream_health import Verdict
+from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch
+from fink_k8s.core.health.stream_health import HealthVerdict
 
 START = datetime(2026, 1, 1, 20, 0, tzinfo=UTC)
 LIVE = {"gauges": {"spark-1.driver.spark.streaming.q.latency": {"value": 0}}}
@@ -163,9 +164,9 @@ def test_the_last_health_can_be_shown():
     watch = Watch(Goal.HEALTHY)
     assert watch.last is None
     watch.judge(STARTING, at(0))
-    assert watch.last.verdict is Verdict.STARTING
+    assert watch.last.verdict is HealthVerdict.STARTING
     watch.judge(running(LIVE), at(1))
-    assert watch.last.verdict is Verdict.HEALTHY
+    assert watch.last.verdict is HealthVerdict.HEALTHY
 
 
 def test_two_watches_share_no_memory():

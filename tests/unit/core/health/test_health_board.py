@@ -7,15 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fink_k8s.core.health.health_board import FORGOTTEN_AFTER, START_LIMIT, Board, Kind
-from fink_k8s.core.health.health_line import Level, StreamLine
+from fink_k8s.core.health.health_line import HealthLevel, StreamLine
 
 STREAM, OTHER = "stream2raw-ztf-20260101", "stream2raw-lsst-20260101"
 NOW = datetime(2026, 1, 1, 20, tzinfo=UTC)
 EVERY = timedelta(minutes=5)
 LEVELS = {
-    "W": Level.WELL, "S": Level.STARTING, "E": Level.ENDED, "U": Level.UNKNOWN, "L": Level.LATE,
-    "T": Level.TROUBLED, "X": Level.STALLED, "D": Level.DEAD,
-}  # fmt: skip
+    "W": HealthLevel.WELL,
+    "S": HealthLevel.STARTING,
+    "E": HealthLevel.ENDED,
+    "U": HealthLevel.UNKNOWN,
+    "L": HealthLevel.LATE,
+    "T": HealthLevel.TROUBLED,
+    "X": HealthLevel.STALLED,
+    "D": HealthLevel.DEAD,
+}
 
 
 def line(letter, stream=STREAM):
@@ -142,14 +148,14 @@ def test_a_start_that_takes_too_long_is_a_trouble():
 
 def test_where_nothing_can_be_seen_nothing_is_gone():
     _, board = looks("WW")
-    blind = StreamLine("kubernetes", Level.TROUBLED, "away")
+    blind = StreamLine("kubernetes", HealthLevel.TROUBLED, "away")
     told = []
     for at in range(3):
         board = board.after_blind_look(blind, NOW + at * EVERY)
         told.append([(change.kind, change.stream) for change in board.changes() if change.is_news])
         board = board.having_told(board.changes())
     assert told == [[], [(Kind.WORSE, "kubernetes")], []]
-    assert board.streams[STREAM].seen is Level.WELL
+    assert board.streams[STREAM].seen is HealthLevel.WELL
 
 
 def test_each_change_has_its_sentence_and_the_worst_comes_first():
@@ -188,7 +194,7 @@ def test_worse_and_better_take_turns_but_for_what_becomes_worse_still(row):
     without = told.replace(".", "").replace("g", "b")
     assert not without.startswith("b")
     assert "bb" not in without
-    assert max(map(len, without.split("b"))) <= len(Level)
+    assert max(map(len, without.split("b"))) <= len(HealthLevel)
 
 
 @given(st.text(alphabet="WSEULTXD-", max_size=20), st.integers(2, 5))

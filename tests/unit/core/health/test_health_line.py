@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
-from fink_k8s.core.health.health_line import Level, figures_of, stream_line
+from fink_k8s.core.health.health_line import HealthLevel, figures_of, stream_line
 from tests.recording import recorded
 
 STREAM = "stream2raw-ztf-20260101"
@@ -37,7 +37,7 @@ def state(name):
 
 def test_a_stream_that_is_well_has_state_driver_progress_rate_and_lag():
     line = stream_line(STREAM, well())
-    assert line.level is Level.WELL
+    assert line.level is HealthLevel.WELL
     assert line.text == (
         f"{STREAM}: well; RUNNING, driver Running, batch 41 ended 8 s ago, 1.9 alerts/s, lag 20"
     )
@@ -65,16 +65,16 @@ def test_what_is_not_known_is_not_made_up():
 @pytest.mark.parametrize(
     ("name", "level"),
     [
-        ("stalled", Level.STALLED),
-        ("late", Level.LATE),
-        ("query-dead", Level.DEAD),
-        ("crash-loop", Level.TROUBLED),
-        ("driver-failed", Level.TROUBLED),
-        ("kafka-unreachable", Level.TROUBLED),
-        ("image-pull", Level.TROUBLED),
-        ("topic-missing", Level.TROUBLED),
-        ("corrupt-alerts", Level.TROUBLED),
-        ("operator-away", Level.TROUBLED),
+        ("stalled", HealthLevel.STALLED),
+        ("late", HealthLevel.LATE),
+        ("query-dead", HealthLevel.DEAD),
+        ("crash-loop", HealthLevel.TROUBLED),
+        ("driver-failed", HealthLevel.TROUBLED),
+        ("kafka-unreachable", HealthLevel.TROUBLED),
+        ("image-pull", HealthLevel.TROUBLED),
+        ("topic-missing", HealthLevel.TROUBLED),
+        ("corrupt-alerts", HealthLevel.TROUBLED),
+        ("operator-away", HealthLevel.TROUBLED),
     ],
 )
 def test_a_fault_has_its_level_and_names_its_cause(name, level):
@@ -88,13 +88,13 @@ def test_a_fault_has_its_level_and_names_its_cause(name, level):
 @pytest.mark.parametrize(
     ("evidence", "level"),
     [
-        (Evidence(state("FAILED"), seen_at=NOW), Level.DEAD),
-        (Evidence(state("SUSPENDED"), seen_at=NOW), Level.DEAD),
-        (Evidence(state("COMPLETED"), seen_at=NOW), Level.ENDED),
-        (Evidence(state("SUBMITTED"), seen_at=NOW), Level.STARTING),
-        (well(metrics=None, seen_at=datetime(2026, 1, 1, 20, 1, tzinfo=UTC)), Level.STARTING),
-        (Evidence(state("DANCING"), seen_at=NOW), Level.UNKNOWN),
-        (Evidence(None, seen_at=NOW), Level.UNKNOWN),
+        (Evidence(state("FAILED"), seen_at=NOW), HealthLevel.DEAD),
+        (Evidence(state("SUSPENDED"), seen_at=NOW), HealthLevel.DEAD),
+        (Evidence(state("COMPLETED"), seen_at=NOW), HealthLevel.ENDED),
+        (Evidence(state("SUBMITTED"), seen_at=NOW), HealthLevel.STARTING),
+        (well(metrics=None, seen_at=datetime(2026, 1, 1, 20, 1, tzinfo=UTC)), HealthLevel.STARTING),
+        (Evidence(state("DANCING"), seen_at=NOW), HealthLevel.UNKNOWN),
+        (Evidence(None, seen_at=NOW), HealthLevel.UNKNOWN),
     ],
 )
 def test_each_state_has_its_level(evidence, level):
@@ -108,14 +108,14 @@ LATE = {"the full look": "it did not answer within 30 s"}
     ("evidence", "level"),
     [
         # A glance knows no metrics: that the query is not seen says nothing.
-        (replace(well(), seen_at=None, metrics=None, unanswered=LATE), Level.UNKNOWN),
-        (Evidence(state("SUBMITTED"), unanswered=LATE), Level.UNKNOWN),
-        (Evidence(state("FAILED"), unanswered=LATE), Level.DEAD),
-        (Evidence(state("COMPLETED"), unanswered=LATE), Level.ENDED),
-        (Evidence(None, seen_at=NOW, unanswered={"application": "away"}), Level.UNKNOWN),
-        (replace(well(), pods=[], unanswered={"pods (out of sight)": "no"}), Level.UNKNOWN),
+        (replace(well(), seen_at=None, metrics=None, unanswered=LATE), HealthLevel.UNKNOWN),
+        (Evidence(state("SUBMITTED"), unanswered=LATE), HealthLevel.UNKNOWN),
+        (Evidence(state("FAILED"), unanswered=LATE), HealthLevel.DEAD),
+        (Evidence(state("COMPLETED"), unanswered=LATE), HealthLevel.ENDED),
+        (Evidence(None, seen_at=NOW, unanswered={"application": "away"}), HealthLevel.UNKNOWN),
+        (replace(well(), pods=[], unanswered={"pods (out of sight)": "no"}), HealthLevel.UNKNOWN),
         # What is measured besides may be missing: the stream is well all the same.
-        (well(position=None, unanswered={"store (out of sight)": "no mount"}), Level.WELL),
+        (well(position=None, unanswered={"store (out of sight)": "no mount"}), HealthLevel.WELL),
     ],
 )
 def test_who_does_not_answer_is_named_and_nothing_is_concluded_from_it(evidence, level):

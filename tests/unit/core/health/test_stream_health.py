@@ -2,7 +2,7 @@ import pytest
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.diagnosis import Category, Evidence
-from fink_k8s.core.health.stream_health import Verdict, assess
+from fink_k8s.core.health.stream_health import HealthVerdict, assess
 
 APP = "spark-0123.driver"
 QUERY = f"{APP}.spark.streaming.6f1e0d3c-5a1b-4e7e-9a55-0c3d2b1a0f9e"
@@ -24,31 +24,31 @@ def evidence(state, phase=None, metrics=SILENT, containers=()):
 @pytest.mark.parametrize(
     ("state", "phase", "metrics", "verdict"),
     [
-        ("", None, SILENT, Verdict.STARTING),
-        ("SUBMITTED", None, SILENT, Verdict.STARTING),
-        ("SUBMITTED", "Pending", SILENT, Verdict.STARTING),
-        ("SUBMITTED", "Running", LIVE, Verdict.STARTING),
-        ("RESUMING", None, SILENT, Verdict.STARTING),
-        ("INVALIDATING", "Running", LIVE, Verdict.STARTING),
-        ("UNKNOWN", "Running", LIVE, Verdict.STARTING),
-        ("SUSPENDING", "Running", LIVE, Verdict.FAILED),
-        ("SUSPENDED", None, SILENT, Verdict.FAILED),
-        ("RUNNING", None, SILENT, Verdict.STARTING),
-        ("RUNNING", "Pending", SILENT, Verdict.STARTING),
-        ("RUNNING", "Unknown", LIVE, Verdict.STARTING),
-        ("RUNNING", "Running", SILENT, Verdict.SILENT),
-        ("RUNNING", "Running", {}, Verdict.NO_QUERY),
-        ("RUNNING", "Running", {"gauges": {}}, Verdict.NO_QUERY),
-        ("RUNNING", "Running", DEAD, Verdict.NO_QUERY),
-        ("RUNNING", "Running", LIVE, Verdict.HEALTHY),
-        ("SUBMISSION_FAILED", None, SILENT, Verdict.TROUBLED),
-        ("PENDING_RERUN", "Failed", SILENT, Verdict.TROUBLED),
-        ("FAILING", "Failed", SILENT, Verdict.TROUBLED),
-        ("FAILED", "Failed", SILENT, Verdict.FAILED),
-        ("FAILED", "Running", LIVE, Verdict.FAILED),
-        ("SUCCEEDING", "Succeeded", SILENT, Verdict.ENDED),
-        ("COMPLETED", "Succeeded", SILENT, Verdict.ENDED),
-        ("COMPLETED", "Running", LIVE, Verdict.ENDED),
+        ("", None, SILENT, HealthVerdict.STARTING),
+        ("SUBMITTED", None, SILENT, HealthVerdict.STARTING),
+        ("SUBMITTED", "Pending", SILENT, HealthVerdict.STARTING),
+        ("SUBMITTED", "Running", LIVE, HealthVerdict.STARTING),
+        ("RESUMING", None, SILENT, HealthVerdict.STARTING),
+        ("INVALIDATING", "Running", LIVE, HealthVerdict.STARTING),
+        ("UNKNOWN", "Running", LIVE, HealthVerdict.STARTING),
+        ("SUSPENDING", "Running", LIVE, HealthVerdict.FAILED),
+        ("SUSPENDED", None, SILENT, HealthVerdict.FAILED),
+        ("RUNNING", None, SILENT, HealthVerdict.STARTING),
+        ("RUNNING", "Pending", SILENT, HealthVerdict.STARTING),
+        ("RUNNING", "Unknown", LIVE, HealthVerdict.STARTING),
+        ("RUNNING", "Running", SILENT, HealthVerdict.SILENT),
+        ("RUNNING", "Running", {}, HealthVerdict.NO_QUERY),
+        ("RUNNING", "Running", {"gauges": {}}, HealthVerdict.NO_QUERY),
+        ("RUNNING", "Running", DEAD, HealthVerdict.NO_QUERY),
+        ("RUNNING", "Running", LIVE, HealthVerdict.HEALTHY),
+        ("SUBMISSION_FAILED", None, SILENT, HealthVerdict.TROUBLED),
+        ("PENDING_RERUN", "Failed", SILENT, HealthVerdict.TROUBLED),
+        ("FAILING", "Failed", SILENT, HealthVerdict.TROUBLED),
+        ("FAILED", "Failed", SILENT, HealthVerdict.FAILED),
+        ("FAILED", "Running", LIVE, HealthVerdict.FAILED),
+        ("SUCCEEDING", "Succeeded", SILENT, HealthVerdict.ENDED),
+        ("COMPLETED", "Succeeded", SILENT, HealthVerdict.ENDED),
+        ("COMPLETED", "Running", LIVE, HealthVerdict.ENDED),
     ],
 )
 def test_state_pod_and_metrics_give_one_verdict(state, phase, metrics, verdict):
@@ -60,7 +60,7 @@ def test_state_pod_and_metrics_give_one_verdict(state, phase, metrics, verdict):
 
 def test_without_an_application_there_is_no_stream():
     health = assess(Evidence(None))
-    assert (health.verdict, health.reason) == (Verdict.ABSENT, "there is no such stream")
+    assert (health.verdict, health.reason) == (HealthVerdict.ABSENT, "there is no such stream")
 
 
 def test_an_unknown_state_is_not_guessed_at():
@@ -78,7 +78,7 @@ def test_the_reason_of_a_start_names_application_and_driver():
 @pytest.mark.parametrize("state", ["SUBMITTED", "RUNNING"])
 def test_a_pod_with_a_fault_is_trouble_with_a_diagnosis(state):
     health = assess(evidence(state, "Pending", containers=[IMAGE_AWAY]))
-    assert health.verdict is Verdict.TROUBLED
+    assert health.verdict is HealthVerdict.TROUBLED
     assert health.diagnosis.category is Category.IMAGE_PULL
     assert health.reason == str(health.diagnosis)
 
@@ -123,14 +123,14 @@ def test_a_query_counts_once_however_many_gauges_it_has(metrics, queries):
 @pytest.mark.parametrize(
     ("phase", "metrics", "verdict"),
     [
-        ("Pending", SILENT, Verdict.STARTING),
-        ("Running", LIVE, Verdict.HEALTHY),
-        ("Running", DEAD, Verdict.NO_QUERY),
-        ("Running", SILENT, Verdict.SILENT),
-        ("Succeeded", SILENT, Verdict.ENDED),
-        ("Failed", SILENT, Verdict.FAILED),
-        ("Unknown", SILENT, Verdict.STARTING),
-        ("of a later Kubernetes", SILENT, Verdict.STARTING),
+        ("Pending", SILENT, HealthVerdict.STARTING),
+        ("Running", LIVE, HealthVerdict.HEALTHY),
+        ("Running", DEAD, HealthVerdict.NO_QUERY),
+        ("Running", SILENT, HealthVerdict.SILENT),
+        ("Succeeded", SILENT, HealthVerdict.ENDED),
+        ("Failed", SILENT, HealthVerdict.FAILED),
+        ("Unknown", SILENT, HealthVerdict.STARTING),
+        ("of a later Kubernetes", SILENT, HealthVerdict.STARTING),
     ],
 )
 def test_a_driver_without_application_is_judged_by_its_pod(phase, metrics, verdict):

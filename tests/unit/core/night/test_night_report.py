@@ -8,7 +8,7 @@ from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.night.night_facts import Drained
 from fink_k8s.core.night.night_page import list_page, night_page
 from fink_k8s.core.night.night_picture import picture_of
-from fink_k8s.core.night.night_report import files_of, report_of, sentence_of, sparkline_of
+from fink_k8s.core.night.night_report import files_of, night_report_of, sentence_of, sparkline_of
 from tests.facts import START, facts_of, partition, restart
 
 EVIL = 'died <script>alert("1")</script> | `x` & "quotes"\nnext line'
@@ -62,7 +62,7 @@ def test_a_night_that_nobody_counted_names_no_number():
 def test_of_many_partitions_the_sentence_stays_a_sentence(number, words):
     facts = facts_of(offsets=tuple(partition(n, 0, 617) for n in range(number)))
     assert words in sentence_of(facts)
-    assert f"| {number - 1} | [0, 617) |" in report_of(facts)
+    assert f"| {number - 1} | [0, 617) |" in night_report_of(facts)
 
 
 def test_of_many_restarts_the_sentence_names_three_and_the_report_all():
@@ -71,17 +71,17 @@ def test_of_many_restarts_the_sentence_names_three_and_the_report_all():
     assert "9 restarts (cause 0 " in told
     assert "; 6 more)" in told
     assert len(told) < 700
-    assert report_of(facts).count("| operator |") == 9
+    assert night_report_of(facts).count("| operator |") == 9
 
 
 def test_the_report_shows_what_is_known_and_says_what_is_not():
-    report = report_of(facts_of(counts=None, unseen="no way", offsets=(), curve=(),
+    report = night_report_of(facts_of(counts=None, unseen="no way", offsets=(), curve=(),
                                 longest_gap_s=None))  # fmt: skip
     assert "| alerts read | unknown |" in report
     assert "| longest gap | unknown |" in report
     assert "## Offsets" not in report
     drained = Drained(lag=3, waited_s=1800)
-    report = report_of(facts_of(drain=drained, adopted=True, stop="ended gracefully"))
+    report = night_report_of(facts_of(drain=drained, adopted=True, stop="ended gracefully"))
     assert "waited 1800 s until it was given up, lag 3" in report
     assert "adopted" in report
     assert "| stop | ended gracefully |" in report
@@ -89,7 +89,7 @@ def test_the_report_shows_what_is_known_and_says_what_is_not():
 
 def test_outside_text_breaks_neither_the_table_nor_the_page():
     facts = facts_of(restarts=(restart(cause=EVIL),), stop=EVIL)
-    report = report_of(facts)
+    report = night_report_of(facts)
     assert "<script" not in report
     rows = [line for line in report.splitlines() if "alert(" in line and line.startswith("|")]
     assert len(rows) == 2

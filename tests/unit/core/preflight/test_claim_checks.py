@@ -2,7 +2,7 @@ import pytest
 
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.preflight.claim_checks import check_claim, is_smaller
-from fink_k8s.core.preflight.prerequisites import Level
+from fink_k8s.core.preflight.prerequisites import FindingLevel
 from fink_k8s.core.store.store_address import AccessMode
 from fink_k8s.core.stream.manifests import make_claim
 
@@ -33,12 +33,12 @@ def told(found):
 
 def test_a_bound_claim_of_many_nodes_is_all_that_is_needed():
     (only,) = findings(claim(capacity="12Gi"))
-    assert told([only]) == [(Level.OK, "ok: claim raw is bound: 12Gi")]
+    assert told([only]) == [(FindingLevel.OK, "ok: claim raw is bound: 12Gi")]
 
 
 def test_a_missing_claim_is_an_error_with_both_remedies():
     (only,) = findings(None)
-    assert only.level is Level.ERROR
+    assert only.level is FindingLevel.ERROR
     assert only.text == "claim raw is not in namespace streams"
     assert only.remedy == "make it, or trigger with create_claim; FINK_STORE_PREFIX names it"
 
@@ -46,12 +46,17 @@ def test_a_missing_claim_is_an_error_with_both_remedies():
 @pytest.mark.parametrize(
     ("classes", "wanted", "level", "words"),
     [
-        ([storage_class("std", default=True)], "", Level.OK, "20Gi of class std"),
-        ([storage_class("std"), storage_class("nfs")], "nfs", Level.OK, "20Gi of class nfs"),
-        ([storage_class("std")], "", Level.WARNING, "no default storage class"),
-        ([], "", Level.WARNING, "no default storage class"),
-        ([storage_class("std", default=True)], "nfs", Level.ERROR, "FINK_CLAIM_CLASS to one of"),
-        ([], "nfs", Level.ERROR, "which the cluster does not know"),
+        ([storage_class("std", default=True)], "", FindingLevel.OK, "20Gi of class std"),
+        ([storage_class("std"), storage_class("nfs")], "nfs", FindingLevel.OK, "20Gi of class nfs"),
+        ([storage_class("std")], "", FindingLevel.WARNING, "no default storage class"),
+        ([], "", FindingLevel.WARNING, "no default storage class"),
+        (
+            [storage_class("std", default=True)],
+            "nfs",
+            FindingLevel.ERROR,
+            "FINK_CLAIM_CLASS to one of",
+        ),
+        ([], "nfs", FindingLevel.ERROR, "which the cluster does not know"),
     ],
 )
 def test_a_claim_that_will_be_made_needs_somebody_who_provides_it(classes, wanted, level, words):
@@ -64,7 +69,9 @@ def test_a_claim_that_will_be_made_needs_somebody_who_provides_it(classes, wante
 def test_a_claim_that_waits_for_its_first_pod_is_well():
     classes = [storage_class("local", "WaitForFirstConsumer")]
     (only,) = findings(claim("Pending", storageClassName="local"), classes=classes)
-    assert told([only]) == [(Level.OK, "ok: claim raw will be bound when the first pod uses it")]
+    assert told([only]) == [
+        (FindingLevel.OK, "ok: claim raw will be bound when the first pod uses it")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,21 +84,21 @@ def test_a_claim_that_waits_for_its_first_pod_is_well():
 )
 def test_a_claim_that_nobody_provides_is_an_error(spec, words):
     (only,) = findings(claim("Pending", **spec), classes=[storage_class("nfs")])
-    assert only.level is Level.ERROR
+    assert only.level is FindingLevel.ERROR
     assert words in only.text
     assert only.remedy == "see kubectl -n streams describe pvc raw"
 
 
 def test_a_claim_whose_volume_is_gone_is_an_error():
     (only,) = findings(claim("Lost"))
-    assert (only.level, only.text) == (Level.ERROR, "claim raw is Lost: its volume is gone")
+    assert (only.level, only.text) == (FindingLevel.ERROR, "claim raw is Lost: its volume is gone")
 
 
 def test_a_claim_that_is_being_deleted_is_an_error():
     there = claim()
     there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     (only,) = findings(there)
-    assert (only.level, only.text) == (Level.ERROR, "claim raw is being deleted")
+    assert (only.level, only.text) == (FindingLevel.ERROR, "claim raw is being deleted")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,7 @@ def test_a_claim_is_asked_for_no_more_than_it_has(capacity, asked, smaller):
     there = claim(capacity=capacity)
     assert is_smaller(there, asked) is smaller
     found = findings(there, size=asked)
-    assert [one.level for one in found] == [Level.OK] + [Level.ERROR] * smaller
+    assert [one.level for one in found] == [FindingLevel.OK] + [FindingLevel.ERROR] * smaller
     if smaller:
         assert f"has {capacity or '10Gi'}, {asked} is asked for" in found[1].text
         assert "kubectl -n streams edit pvc raw" in found[1].remedy
@@ -114,14 +121,16 @@ def test_nobody_asks_for_a_size_where_no_claim_is_to_be_made():
 
 
 def test_one_node_may_share_a_claim_of_one_node():
-    assert [one.level for one in findings(claim(modes=["ReadWriteOnce"]), nodes=1)] == [Level.OK]
+    assert [one.level for one in findings(claim(modes=["ReadWriteOnce"]), nodes=1)] == [
+        FindingLevel.OK
+    ]
 
 
 @pytest.mark.parametrize("there", [claim(modes=["ReadWriteOnce"]), None])
 def test_several_nodes_need_a_claim_of_many(there):
     settings = SETTINGS.model_copy(update={"claim_access_mode": AccessMode.READ_WRITE_ONCE})
     found = findings(there, settings=settings, nodes=2, size="1Gi")[-1]
-    assert found.level is Level.WARNING
+    assert found.level is FindingLevel.WARNING
     assert "2 nodes take pods" in found.text
     assert "ReadWriteMany" in found.remedy
 
@@ -129,5 +138,5 @@ def test_several_nodes_need_a_claim_of_many(there):
 @pytest.mark.parametrize("modes", [["ReadWriteOncePod"], ["ReadOnlyMany"], []])
 def test_a_claim_that_only_one_pod_may_write_to_is_an_error(modes):
     found = findings(claim(modes=modes), nodes=1)[-1]
-    assert found.level is Level.ERROR
+    assert found.level is FindingLevel.ERROR
     assert "driver and executors all write to it" in found.text

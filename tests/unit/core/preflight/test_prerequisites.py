@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from fink_k8s.core.base.errors import Refused
 from fink_k8s.core.config.releases import Release, Security
 from fink_k8s.core.preflight import prerequisites
-from fink_k8s.core.preflight.prerequisites import Finding, Level
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
 
 MIB, GIB = 2**20, 2**30
@@ -89,7 +89,7 @@ def test_rarer_quantities_are_numbers_too(text, value):
 
 @pytest.mark.parametrize(
     ("version", "level"),
-    [("1.14", Level.OK), ("1.15", Level.WARNING), ("1.34", Level.ERROR)],
+    [("1.14", FindingLevel.OK), ("1.15", FindingLevel.WARNING), ("1.34", FindingLevel.ERROR)],
 )
 def test_a_release_may_be_tested_untested_or_impossible(version, level):
     finding = prerequisites.check_release(RELEASE, version)
@@ -109,7 +109,7 @@ def test_a_release_may_be_tested_untested_or_impossible(version, level):
 def test_pod_security_is_asked_before_an_old_spark_makes_pods_by_itself(spark, labels, is_refused):
     release = RELEASE.model_copy(update={"spark": spark})
     found = prerequisites.check_pod_security(release, {"metadata": {"labels": labels}})
-    assert [one.level for one in found] == [Level.ERROR] * is_refused
+    assert [one.level for one in found] == [FindingLevel.ERROR] * is_refused
     assert all(f"Spark {spark}" in one.text for one in found)
 
 
@@ -130,7 +130,7 @@ def test_a_release_with_known_faults_is_warned_of_and_may_run():
 
 def test_without_the_crd_the_operator_is_to_be_installed():
     alive = [deployment("controller", {"availableReplicas": 1})]
-    [finding] = prerequisites.check_operator(False, alive, "spark-operator")
+    [finding] = prerequisites.check_operator_ready(False, alive, "spark-operator")
     assert str(finding) == (
         "error: the cluster knows no SparkApplication; install the Spark Operator by its Helm "
         "chart, or set submit_with to spark-submit, which needs none"
@@ -143,7 +143,9 @@ def test_an_operator_with_both_parts_alive_is_well():
         deployment("controller", {"availableReplicas": 1}),
         {"metadata": {"labels": None}, "status": None},
     ]
-    assert [str(one) for one in prerequisites.check_operator(True, parts, "spark-operator")] == [
+    assert [
+        str(one) for one in prerequisites.check_operator_ready(True, parts, "spark-operator")
+    ] == [
         "ok: the Spark Operator's controller is alive",
         "ok: the Spark Operator's webhook is alive",
     ]
@@ -152,17 +154,17 @@ def test_an_operator_with_both_parts_alive_is_well():
 @pytest.mark.parametrize(
     ("asked", "runs", "level"),
     [
-        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_SUBMIT, Level.OK),
-        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_OPERATOR, Level.OK),
-        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_OPERATOR, Level.ERROR),
-        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_SUBMIT, Level.ERROR),
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_SUBMIT, FindingLevel.OK),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_OPERATOR, FindingLevel.OK),
+        (SubmitWith.SPARK_SUBMIT, SubmitWith.SPARK_OPERATOR, FindingLevel.ERROR),
+        (SubmitWith.SPARK_OPERATOR, SubmitWith.SPARK_SUBMIT, FindingLevel.ERROR),
     ],
 )
 def test_what_runs_the_other_way_is_told_before_anything_is_made(asked, runs, level):
     finding = prerequisites.check_way(StreamRequest(night="20250101", submit_with=asked), runs)
     assert finding.level is level
-    assert ("will be adopted" in finding.text) is (level is Level.OK)
-    assert (f"set submit_with to {runs}" in finding.remedy) is (level is Level.ERROR)
+    assert ("will be adopted" in finding.text) is (level is FindingLevel.OK)
+    assert (f"set submit_with to {runs}" in finding.remedy) is (level is FindingLevel.ERROR)
 
 
 @pytest.mark.parametrize("dead", ["controller", "webhook"])
@@ -170,15 +172,15 @@ def test_what_runs_the_other_way_is_told_before_anything_is_made(asked, runs, le
 def test_a_dead_part_of_the_operator_is_named(dead, status):
     [alive] = {"controller", "webhook"} - {dead}
     parts = [deployment(dead, status), deployment(alive, {"availableReplicas": 1})]
-    findings = prerequisites.check_operator(True, parts, "ops")
-    assert [one.level for one in findings if alive in one.text] == [Level.OK]
-    [error] = [one for one in findings if one.level is Level.ERROR]
+    findings = prerequisites.check_operator_ready(True, parts, "ops")
+    assert [one.level for one in findings if alive in one.text] == [FindingLevel.OK]
+    [error] = [one for one in findings if one.level is FindingLevel.ERROR]
     assert error.text == f"the Spark Operator's {dead} is not available"
     assert "kubectl -n ops get deployments" in error.remedy
 
 
 def test_parts_that_are_not_there_may_be_in_another_namespace():
-    findings = prerequisites.check_operator(True, [], "ops")
+    findings = prerequisites.check_operator_ready(True, [], "ops")
     assert [one.text for one in findings] == [
         "the Spark Operator's controller is not in namespace ops",
         "the Spark Operator's webhook is not in namespace ops",
@@ -263,7 +265,7 @@ def test_a_node_that_takes_no_pods_has_no_room():
 def test_there_is_room_where_each_pod_finds_a_node(fields, free):
     before = dict(free)
     finding = prerequisites.check_capacity(StreamRequest(**fields), free)
-    assert finding.level is Level.OK
+    assert finding.level is FindingLevel.OK
     assert finding.text.endswith("there is room")
     assert free == before
 
@@ -282,7 +284,7 @@ def test_there_is_room_where_each_pod_finds_a_node(fields, free):
 )
 def test_without_room_for_each_pod_there_is_an_error_with_remedy(fields, free):
     finding = prerequisites.check_capacity(StreamRequest(**fields), free)
-    assert finding.level is Level.ERROR
+    assert finding.level is FindingLevel.ERROR
     assert "ask for less memory or fewer executors" in finding.remedy
 
 
@@ -299,9 +301,9 @@ def test_the_error_says_what_is_asked_and_what_is_free():
 @pytest.mark.parametrize("may_pass", [True, False])
 def test_all_errors_are_told_at_once_and_tried_again_where_each_may_pass(may_pass):
     found = [
-        prerequisites.Finding(Level.WARNING, "odd"),
-        prerequisites.Finding(Level.ERROR, "Kafka is away", may_pass=True),
-        prerequisites.Finding(Level.ERROR, "broken", "glue it", may_pass=may_pass),
+        prerequisites.Finding(FindingLevel.WARNING, "odd"),
+        prerequisites.Finding(FindingLevel.ERROR, "Kafka is away", may_pass=True),
+        prerequisites.Finding(FindingLevel.ERROR, "broken", "glue it", may_pass=may_pass),
     ]
     with pytest.raises(Refused) as caught:
         prerequisites.refuse_errors(found)
@@ -311,5 +313,5 @@ def test_all_errors_are_told_at_once_and_tried_again_where_each_may_pass(may_pas
 
 
 def test_a_finding_is_one_line():
-    assert str(Finding(Level.OK, "well")) == "ok: well"
-    assert str(Finding(Level.WARNING, "odd", "look")) == "warning: odd; look"
+    assert str(Finding(FindingLevel.OK, "well")) == "ok: well"
+    assert str(Finding(FindingLevel.WARNING, "odd", "look")) == "warning: odd; look"

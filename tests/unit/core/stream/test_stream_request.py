@@ -7,10 +7,10 @@ from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.image.image_request import ImageRequest
 from fink_k8s.core.stream.stream_request import (
     DeployRequest,
+    DeployStage,
     DiagnoseRequest,
     RbacMode,
     RbacRequest,
-    Stage,
     StreamRequest,
 )
 
@@ -145,7 +145,7 @@ def test_a_stage_that_is_not_there_cannot_be_skipped():
     where, message = refusal(DeployRequest, skip=["image", "submit"])
     assert where == "skip.1"
     assert "'first_batch'" in message
-    assert refusal(DeployRequest, skip=["image"] * (len(Stage) + 1))[0] == "skip"
+    assert refusal(DeployRequest, skip=["image"] * (len(DeployStage) + 1))[0] == "skip"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from fink_k8s.core.image.image_request import ImageRequest
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.stream.stream_request import (
     DeployRequest,
+    DeployStage,
     RbacMode,
     RbacRequest,
-    Stage,
     StreamRequest,
 )
 from fink_k8s.glue.base.form import form_of, request_from
@@ -57,7 +57,7 @@ def test_stages_to_skip_are_a_choice_of_several(form):
     schema = form["skip"].schema
     assert form["skip"].value is None
     assert schema["type"] == ["null", "array"]
-    assert schema["examples"] == [stage.value for stage in Stage]
+    assert schema["examples"] == [stage.value for stage in DeployStage]
 
 
 @pytest.mark.parametrize("name", ["night", "topic", "release", "image_tag", "skip"])
@@ -113,7 +113,7 @@ def test_a_request_comes_of_what_the_form_sends():
         executors=2,
         driver_memory="900m",
         rbac_mode=RbacMode.CLUSTER_EDIT,
-        skip=[Stage.IMAGE],
+        skip=[DeployStage.IMAGE],
     )
 
 

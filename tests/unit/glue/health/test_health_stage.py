@@ -9,7 +9,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from fink_k8s.core.base.errors import NotPermitted, Unavailable
-from fink_k8s.core.base.names import labels_of, parse_stream_name
+from fink_k8s.core.base.names import labels_of
+from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.glue.health import health_notes
 from fink_k8s.glue.health import health_stage as stage
 from fink_k8s.glue.health.health_notes import note_stop

@@ -29,7 +29,7 @@ def places(monkeypatch):
     docker = FakeDocker(FakeRegistry({}))
     monkeypatch.setattr(running_image, "registry_login", lambda: None)
     monkeypatch.setattr(running_image, "docker_client", lambda: docker)
-    monkeypatch.setattr(running_image, "labels_of", lambda image, login: labels.get(image, {}))
+    monkeypatch.setattr(running_image, "image_labels", lambda image, login: labels.get(image, {}))
     monkeypatch.setattr(
         running_image, "resolve", lambda repository, tag, login: f"{repository}@digest-of-{tag}"
     )

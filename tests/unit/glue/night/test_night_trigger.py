@@ -53,7 +53,7 @@ def cluster(monkeypatch):
     fake = Cluster()
     monkeypatch.setattr(night_trigger, "cluster", lambda conn_id: fake)
     monkeypatch.setattr(night_trigger, "store", lambda settings: None)
-    monkeypatch.setattr(night_trigger, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(night_trigger, "RESUME_SECONDS", 0)
     return fake
 
 

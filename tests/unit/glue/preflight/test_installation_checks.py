@@ -8,7 +8,7 @@ import pytest
 
 from docs.generate import ROOT
 from fink_k8s.core.base.errors import NotPermitted, OutOfSight, Unavailable
-from fink_k8s.core.preflight.prerequisites import Finding, Level
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.glue.base import connections
 from fink_k8s.glue.preflight import installation_checks
 from fink_k8s.glue.preflight.installation_checks import Check, all_checks, examine
@@ -189,7 +189,7 @@ def test_every_check_has_a_remedy():
 
 
 def test_a_finding_s_own_remedy_comes_before_the_check_s():
-    finding = Finding(Level.ERROR, "it is broken", "glue it")
+    finding = Finding(FindingLevel.ERROR, "it is broken", "glue it")
     _, lines = run([Check("vase", lambda: [finding], "buy one")])
     assert lines == ["missing  vase: it is broken", "         mend it: glue it", "1 missing"]
 

@@ -26,7 +26,7 @@ def cluster(monkeypatch):
     monkeypatch.setattr(stop_operator, "time", clock)
     monkeypatch.setattr(stop_operator, "cluster", lambda conn_id: fake)
     monkeypatch.setattr(stop_trigger, "cluster", lambda conn_id: fake)
-    monkeypatch.setattr(stop_trigger, "SETTLE_SECONDS", 0)
+    monkeypatch.setattr(stop_trigger, "RESUME_SECONDS", 0)
     monkeypatch.setattr(stop_operator, "store", no_store)
     monkeypatch.setenv("FINK_STORE_PREFIX", "s3a://fink")
     return fake

@@ -42,7 +42,7 @@ def events(monkeypatch):
             return [event.payload async for event in trigger.run()]
 
         monkeypatch.setattr(stream_trigger, "looks", looks)
-        monkeypatch.setattr(stream_trigger, "SETTLE_SECONDS", 0)
+        monkeypatch.setattr(stream_trigger, "RESUME_SECONDS", 0)
         return asyncio.run(collect())
 
     return run

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import DAG
 
-from fink_k8s.adapters.health.notify import Message, Tone
+from fink_k8s.adapters.base.notify import Message, Tone
+from fink_k8s.glue.base import notifiers
 from fink_k8s.glue.base.connections import notify_targets
-from fink_k8s.glue.health import notifiers
-from fink_k8s.glue.health.notifiers import FinkNotifier, notify
+from fink_k8s.glue.base.notifiers import FinkNotifier, notify
 
 CANARY = "c4n4ry0fa70k3n"
 MESSAGE = Message("Fink: 1 worse", "worse: stream", Tone.FAILURE)

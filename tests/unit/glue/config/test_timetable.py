@@ -15,7 +15,7 @@ from airflow.utils.types import DagRunType
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.night_windows import window_from
-from fink_k8s.glue.night.timetable import (
+from fink_k8s.glue.config.timetable import (
     LOOK_BACK,
     NightTimetable,
     night_form,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.health.notify import Message, Tone, check_targets, send
+from fink_k8s.adapters.base.notify import Message, Tone, check_targets, send
 from fink_k8s.core.base.errors import InvalidRequest
 
 CANARY = "c4n4ry0fa70k3n"

@@ -9,6 +9,7 @@ from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.stream.stream_request import DeployRequest
 from fink_k8s.glue.base import steps
 from fink_k8s.glue.base.form import form_of
+from fink_k8s.glue.config import run_request
 
 SCHEDULED = "scheduled__night-20260102__2026-01-01T23:01:00+00:00"
 MANUAL = "manual__2026-01-01T23:30:00+00:00"
@@ -28,7 +29,8 @@ def run_of(monkeypatch):
                 run_id=run_id, run_after=datetime.fromisoformat(run_after).replace(tzinfo=UTC)
             ),
         }
-        monkeypatch.setattr(steps, "get_current_context", lambda: context)
+        for module in (steps, run_request):
+            monkeypatch.setattr(module, "get_current_context", lambda: context)
 
     return make
 
@@ -49,28 +51,28 @@ def run_of(monkeypatch):
 )
 def test_an_empty_night_is_that_of_the_run_in_the_survey_s_zone(run_of, run_after, survey, night):
     run_of(run_after)
-    assert steps.night_of_run(survey).name == night
+    assert run_request.night_of_run(survey).name == night
 
 
 def test_a_retry_on_the_next_day_is_of_the_same_night(run_of):
     run_of("2026-01-01T12:00")
     for now in ("2026-01-01", "2026-01-02", "2026-02-01"):
         with time_machine.travel(datetime.fromisoformat(now).replace(tzinfo=UTC)):
-            assert steps.night_of_run("ztf").name == "20260101"
+            assert run_request.night_of_run("ztf").name == "20260101"
 
 
 def test_the_form_s_night_goes_before_all(run_of):
     run_of("2026-01-01T12:00", run_id=SCHEDULED, night="20251224")
-    night = steps.night_of_run("ztf")
+    night = run_request.night_of_run("ztf")
     assert night.name == "20251224"
     assert night.end == datetime(2025, 12, 24, 19, tzinfo=UTC)
 
 
 def test_a_scheduled_night_keeps_its_name_where_the_window_moves_while_it_runs(run_of, monkeypatch):
     run_of("2026-01-01T23:01", run_id=SCHEDULED)
-    assert steps.night_of_run("ztf").name == "20260102"
+    assert run_request.night_of_run("ztf").name == "20260102"
     monkeypatch.setenv("FINK_NIGHTS", "ztf=Europe/Paris 00:05-21:00")
-    night = steps.night_of_run("ztf")
+    night = run_request.night_of_run("ztf")
     assert night.name == "20260102"
     assert night.end == datetime(2026, 1, 2, 20, tzinfo=UTC)
 
@@ -78,12 +80,12 @@ def test_a_scheduled_night_keeps_its_name_where_the_window_moves_while_it_runs(r
 def test_an_unknown_survey_has_no_night(run_of):
     run_of("2026-01-01T12:00")
     with pytest.raises(InvalidRequest, match="survey 'atlas' is unknown"):
-        steps.night_of_run("atlas")
+        run_request.night_of_run("atlas")
 
 
 def test_a_request_has_night_and_topic_filled_in(run_of):
     run_of("2026-01-01T23:30")
-    request = steps.stream_request(DeployRequest)
+    request = run_request.stream_request(DeployRequest)
     assert (request.night, request.topic) == ("20260102", "ztf_public_20260102")
     assert request.stream == "stream2raw-ztf-20260102"
 
@@ -91,7 +93,7 @@ def test_a_request_has_night_and_topic_filled_in(run_of):
 def test_what_the_form_says_is_left_as_it_is(run_of):
     run_of("2026-01-01T23:30", night="20251224", topic="mine", survey="lsst",
            skip=["image"])  # fmt: skip
-    request = steps.stream_request(DeployRequest)
+    request = run_request.stream_request(DeployRequest)
     assert (request.night, request.topic, request.survey) == ("20251224", "mine", "lsst")
 
 
@@ -99,4 +101,4 @@ def test_what_the_form_says_is_left_as_it_is(run_of):
 def test_a_night_that_is_none_fails_the_task_for_good(run_of, night):
     run_of("2026-01-01T12:00", night=night)
     with pytest.raises(AirflowFailException, match=r"^night: "):
-        steps.stream_request(DeployRequest)
+        run_request.stream_request(DeployRequest)

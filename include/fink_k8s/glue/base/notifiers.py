@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import BaseNotifier
 
-from fink_k8s.adapters.health.notify import Delivery, Message, Tone, send
+from fink_k8s.adapters.base.notify import Delivery, Message, Tone, send
 from fink_k8s.glue.base.connections import NOTIFY_CONNECTION, notify_targets
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,0 @@
-"""How streams are, in a line each, and who is told."""

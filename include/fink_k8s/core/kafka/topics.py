@@ -1,0 +1,37 @@
+"""Names of Kafka topics, and the patterns by which a stream subscribes to them."""
+
+import re
+
+from fink_k8s.core.base.errors import InvalidRequest, shown
+
+# kafka.common: org.apache.kafka.common.internals.Topic (legal characters, length)
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
+
+
+_TOPIC_MAX = 249
+
+
+def topic_from(text: str) -> str:
+    """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
+    if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
+        raise InvalidRequest(
+            f"topic {shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
+            "only (patterns such as .* are not allowed)"
+        )
+    if len(text) > _TOPIC_MAX:
+        raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
+    return text
+
+
+def topic_pattern(topic: str) -> str:
+    """Return the pattern by which the job's `subscribePattern` matches this topic and no other.
+
+    Spark takes each topic in whose name the pattern is *found*, so it is tied to both ends. Of the
+    characters that a topic may hold, only the dot means something in a Java pattern.
+    """
+    return f"^{topic_from(topic).replace('.', r'[.]')}$"
+
+
+def topic_of_pattern(pattern: str) -> str:
+    """Return the topic that `topic_pattern` made `pattern` of, in its earlier form too."""
+    return pattern.strip("^$").replace("[.]", ".").replace("\\", "")

@@ -1,0 +1,47 @@
+"""The name of a stream, which is the lock of its night, and the names that follow from it."""
+
+import re
+
+from fink_k8s.core.base.errors import InvalidRequest, shown
+from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, kubernetes_name
+from fink_k8s.core.config.surveys import Survey, survey_from
+
+_STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
+
+
+_DRIVER_SUFFIX = "-driver"
+
+
+def stream_name(survey: str, night: str) -> str:
+    """Return the name of the one application that may write `night`: the name is the lock."""
+    return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")
+
+
+def parse_stream_name(stream: str) -> tuple[str, str]:
+    """Return (survey, night) of a stream's name.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    match = _STREAM.fullmatch(stream)
+    if match is None or match[1] not in set(Survey):
+        raise InvalidRequest(
+            f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
+            "give e.g. stream2raw-ztf-20260101"
+        )
+    return match[1], match[2]
+
+
+def pod_selector(stream: str) -> str:
+    """Return the label selector of a stream's pods, whichever way it was submitted.
+
+    Raises:
+        InvalidRequest: the name is not one that `stream_name` makes.
+    """
+    survey, night = parse_stream_name(stream)
+    return f"{LABEL_SURVEY}={survey},{LABEL_NIGHT}={night}"
+
+
+def driver_pod_name(stream: str) -> str:
+    """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
+    return f"{stream}{_DRIVER_SUFFIX}"

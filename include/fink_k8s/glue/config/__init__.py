@@ -1,0 +1,1 @@
+"""What an installation is: settings, surveys, releases, nights."""
