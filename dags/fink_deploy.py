@@ -37,6 +37,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Bring up one stream: rights, image, submission, first alerts stored",
     schedule=None,
     doc_md=__doc__,
     params=form_of(DeployRequest),

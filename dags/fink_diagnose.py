@@ -28,6 +28,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Find out why a stream is in trouble, and keep a bundle",
     schedule=None,
     doc_md=__doc__,
     params=form_of(DiagnoseRequest),

@@ -30,6 +30,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Report the health of every stream, and send a message when it changes",
     schedule=health_interval(),
     doc_md=__doc__,
     params=form_of(HealthRequest),

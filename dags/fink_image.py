@@ -44,6 +44,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Build the image of the stream and push it",
     schedule=None,
     doc_md=__doc__,
     params=form_of(ImageRequest),

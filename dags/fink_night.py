@@ -1,12 +1,15 @@
 """
 ### Run a night
 
-Runs one night of one survey by itself: checks what it needs, submits the stream or adopts the one
-that runs, watches it until the end of the night, waits for late alerts, lets the last batch end,
-stops it, and proves by offsets and rows that every alert of the night is stored.
+Runs one night of one survey from start to proof: checks what the night needs, submits the stream
+or adopts the one that is running, watches it until the night ends, waits for late alerts, lets the
+last batch finish, stops the stream, and proves by offsets and rows that every alert of the night is
+stored.
 
-**When to run it:** it runs by schedule, each night of the survey that FINK_NIGHT_SURVEY names, from
-the night's opening, with what FINK_NIGHT_FORM fills in below. By hand for another night or survey.
+**When to run it:** it runs on its schedule, every night from the moment the night opens. Each
+survey in surveys.yaml has a night DAG of its own; its schedule and the defaults of its form come
+from there. A survey without a topic for each night has no schedule. Trigger it by hand for another
+night.
 
 **To end it early:** mark the task `watch_until_end` as success. Late alerts are then waited for,
 the stream is stopped, and the night is proved (where `when_killed` is `stop`, the stream is stopped
@@ -33,36 +36,39 @@ it is adopted, or started where it ended.
 
 from airflow.sdk import chain, dag
 
+from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.glue import stages
 from fink_k8s.glue.base.dag_defaults import NIGHT_DEFAULTS, Tag
-from fink_k8s.glue.config.timetable import night_form, night_schedule
+from fink_k8s.glue.night.night_form import night_dag_id, night_form, night_schedule
 
+for survey in load_surveys().surveys:
 
-@dag(
-    schedule=night_schedule(),
-    doc_md=__doc__,
-    params=night_form(),
-    tags=[Tag.LIFECYCLE],
-    **NIGHT_DEFAULTS,
-)
-def fink_night():
-    """Chain the stages of a night."""
-    plan = stages.plan_night()
-    watched = stages.watch_until_end()
-    drained = stages.drain_late_alerts()
-    stopped = stages.stop_night()
-    chain(
-        plan,
-        stages.check_prerequisites(NightRequest),
-        stages.submit_or_adopt(),
-        stages.wait_until_healthy(),
-        watched,
-        drained,
-        stopped,
-        stages.prove_night(plan, watched, drained, stopped),
-        stages.diagnose_on_failure(NightRequest, tells=True),
+    @dag(
+        dag_id=night_dag_id(survey.name),
+        description=f"Run a night of {survey.name}: stream, watch, restart, stop and prove",
+        schedule=night_schedule(survey),
+        doc_md=__doc__,
+        params=night_form(survey),
+        tags=[Tag.LIFECYCLE],
+        **NIGHT_DEFAULTS,
     )
+    def fink_night():
+        """Chain the stages of a night."""
+        plan = stages.plan_night()
+        watched = stages.watch_until_end()
+        drained = stages.drain_late_alerts()
+        stopped = stages.stop_night()
+        chain(
+            plan,
+            stages.check_prerequisites(NightRequest),
+            stages.submit_or_adopt(),
+            stages.wait_until_healthy(),
+            watched,
+            drained,
+            stopped,
+            stages.prove_night(plan, watched, drained, stopped),
+            stages.diagnose_on_failure(NightRequest, tells=True),
+        )
 
-
-fink_night()
+    fink_night()

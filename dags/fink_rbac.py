@@ -26,6 +26,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Grant the rights of the stream's driver, and check them",
     schedule=None,
     doc_md=__doc__,
     params=form_of(RbacRequest),

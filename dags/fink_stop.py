@@ -33,6 +33,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
+    description="Stop streams without cutting a batch",
     schedule=None,
     doc_md=__doc__,
     params=form_of(StopRequest),

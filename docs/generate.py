@@ -1,5 +1,6 @@
 """Write the pages that come from the code: `make docs` (a test fails when they are stale)."""
 
+import json
 import os
 import sys
 import tempfile
@@ -17,16 +18,16 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs/dags.md": catalogue(),
         ROOT / "docs/configuration.md": configuration(),
         ROOT / "docs/compatibility.md": compatibility(),
+        ROOT / "include/surveys.schema.json": surveys_schema(),
     }
 
 
 def catalogue() -> str:
     """Return the catalogue of DAGs: each one's own documentation and its form."""
-    dags = _dags()
     lines = [NOTE, "# The DAGs\n"]
-    for dag_id in sorted(dags):
-        dag = dags[dag_id]
-        lines += [f"## {dag_id}\n", f"Tags: {', '.join(sorted(dag.tags))}.\n"]
+    for dag in _one_for_each_page(_dags()):
+        lines += [f"## {dag.dag_id}\n", f"{dag.description}.\n"]
+        lines += [f"Tags: {', '.join(sorted(dag.tags))}.\n"]
         lines += [_lower_headings(dag.doc_md), "", "| parameter | default | allowed | meaning |"]
         lines += ["|---|---|---|---|"]
         lines += [_row(name, dag.params.get_param(name)) for name in dag.params]
@@ -57,6 +58,13 @@ def compatibility() -> str:
     return NOTE + "\n" + page(releases_from(MATRIX.read_text()))
 
 
+def surveys_schema() -> str:
+    """Return the JSON schema of surveys.yaml, for editors."""
+    from fink_k8s.core.config.surveys import Surveys
+
+    return json.dumps(Surveys.model_json_schema(), indent=2) + "\n"
+
+
 _ONCE = """\
 An installation is configured once, by environment variables of every Airflow component; nothing
 of it is in a trigger form.
@@ -71,6 +79,8 @@ airflow-account.yaml; for `submit_with: spark-submit` airflow-spark-submit.yaml 
 | `kubernetes_admin` | stages `preflight`, `rbac`, `store` | grant roles, read nodes, make claims \
 and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | login, password: its keys |
+| the one a survey names in surveys.yaml (type kafka) | brokers of that survey | its extra: \
+`bootstrap.servers` |
 | `fink_notify` (any type) | tell people what `fink_health` sees | its password: addresses of \
 [Apprise](https://appriseit.com/services/), with spaces or line ends between |
 | `docker_default` (type docker) | push, pull and look up images | only where the registry has a \
@@ -127,12 +137,20 @@ def main() -> int:
 def _dags() -> dict[str, Any]:
     os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp())
     os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    # The first DAG imports Airflow's providers, which takes long on a busy machine.
+    os.environ.setdefault("AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT", "180")
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(ROOT / "dags"))
     if bag.import_errors:
         raise SystemExit(str(bag.import_errors))
     return dict(bag.dags)
+
+
+def _one_for_each_page(dags: Mapping[str, Any]) -> list[Any]:
+    """Return one DAG for each page in the UI: the night DAGs of all surveys share theirs."""
+    pages = {dags[dag_id].doc_md: dags[dag_id] for dag_id in sorted(dags)}
+    return list(pages.values())
 
 
 def _tasks(dag: Any) -> list[str]:
@@ -149,6 +167,8 @@ def _row(name: str, param: Any) -> str:
     values = schema.get("enum") or (schema.get("items") or {}).get("enum")
     if values:
         allowed = ", ".join(f"`{value}`" for value in values)
+    elif "const" in schema:
+        allowed = "fixed"
     elif "minimum" in schema:
         allowed = f"{schema['minimum']} to {schema['maximum']}"
     else:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from playwright.sync_api import Locator, ViewportSize
 
-from fink_k8s.core.config.surveys import Survey, default_topic
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.stream.stream_names import driver_pod_name, stream_name
 from fink_k8s.glue.base.links import night_report_path
 from testbed.airflow import Airflow, AirflowClient
@@ -23,9 +23,9 @@ from testbed.places import ROOT
 from testbed.process import TestbedError
 
 FOLDER = ROOT / "docs/images"
-DAG, NIGHT_DAG = "fink_deploy", "fink_night"
+DAG, NIGHT_DAG = "fink_deploy", "fink_night_ztf"
 NIGHT_SECONDS, HEALTHY_SECONDS, WAIT_SECONDS = 240, 40, 600
-FORMS = ("fink_deploy", "fink_night", "fink_stop")
+FORMS = ("fink_deploy", "fink_night_ztf", "fink_stop")
 FORM_VIEW: ViewportSize = {"width": 1400, "height": 3000}
 """So high, in pixels, that no form has to be scrolled."""
 
@@ -59,7 +59,7 @@ def run_night(client: AirflowClient) -> str:
     """Run a night of some minutes, whose driver is taken away; return its stream."""
     # One that no earlier call has run.
     night = f"{date(2026, 1, 1) + timedelta(days=time.time() // 60 % 300):%Y%m%d}"
-    stream, topic = stream_name(Survey.ZTF, night), default_topic(Survey.ZTF, night)
+    stream, topic = stream_name("ztf", night), survey_of("ztf").topic_of(night)
     ends = datetime.now(UTC) + timedelta(seconds=NIGHT_SECONDS)
     form = {"night": night, "ends_at": ends.isoformat(timespec="seconds"), "drain_quiet_s": 10,
             "trigger_interval_s": 3}  # fmt: skip

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, List, NoReturn
 
+from stream2raw.surveys import producers
+
 BAD_ARGUMENTS = 2
 
 _SERVER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*:[0-9]{1,5}")
@@ -62,6 +64,12 @@ def parse(words: List[str]) -> Arguments:
         given.startingoffsets_stream,
         "earliest, latest, or JSON of offsets a partition",
     )
+    _check(
+        given.producer in producers(),
+        "-producer",
+        given.producer,
+        f"one whose alerts this job reads: {', '.join(producers())}",
+    )
     for flag in ("tinterval", "max_offsets_per_trigger", "exit_after"):
         _check(getattr(given, flag) > 0, "-" + flag, getattr(given, flag), "a number above 0")
     return Arguments(
@@ -103,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-night", default="", help="YYYYMMDD")
     add("-rawdatapath", default="", help="Fink 2.4: where data go")
     add("-checkpointpath_raw", default="", help="Fink 2.4: where the checkpoint goes")
-    add("-producer", default="ztf", help="survey")
+    add("-producer", default="ztf", help="survey, which chooses how alerts are read")
     add("-tinterval", type=int, default=5, help="seconds between two batches")
     add("-max_offsets_per_trigger", type=int, default=5000, help="alerts a batch, at most")
     add("-exit_after", type=int, default=64800, help="end after so many seconds")

@@ -5,8 +5,8 @@ from typing import Any
 from pyspark.sql import functions as F  # noqa: N812 - the name that Spark's own documents use
 from pyspark.sql.avro.functions import from_avro
 
-# Alerts outside are garbage that decoded by chance: Julian dates of the years 1858 to 2132.
-EARLIEST_JD, LATEST_JD = 2400000.5, 2500000.0
+from stream2raw.surveys import SurveyReader
+
 LARGEST_FETCH = str(32 << 20)
 
 
@@ -15,16 +15,13 @@ def register(spark: Any) -> None:
     spark.udf.registerJavaFunction("datum_of", "fink.ContainerDatum", "binary")
 
 
-def decoded(messages: Any, schema: str) -> Any:
+def decoded(messages: Any, schema: str, reader: SurveyReader) -> Any:
     """Return `messages` with the columns `alert` (struct) and `is_good` (never null).
 
     `messages` is a frame of Kafka's source: value, topic, partition, offset, timestamp.
     """
     # As SQL, with the schema in a column: Python has call_udf from Spark 3.4 on only.
-    datum = F.expr("datum_of(value, reader_schema)")
-    plausible = (F.col("alert.candid") > 0) & F.col("alert.candidate.jd").between(
-        EARLIEST_JD, LATEST_JD
-    )
+    datum = F.expr(reader.datum_of())
     return (
         messages.withColumn("reader_schema", F.lit(schema))
         .select(
@@ -35,7 +32,7 @@ def decoded(messages: Any, schema: str) -> Any:
             "offset",
             "timestamp",
         )
-        .withColumn("is_good", F.coalesce(plausible, F.lit(False)))
+        .withColumn("is_good", F.coalesce(reader.plausible(), F.lit(False)))
     )
 
 
@@ -67,12 +64,12 @@ def stored(frame: Any) -> Any:
     )
 
 
-def set_aside(frame: Any) -> Any:
+def set_aside(frame: Any, reader: SurveyReader) -> Any:
     """Return the bad rows as they are kept: the bytes as they came, and why."""
     error = (
         F.when(F.col("value").isNull(), "tombstone: a message without value")
-        .when(F.col("alert.candid").isNull(), "not one whole alert of the schema")
-        .otherwise("candid or jd is out of range")
+        .when(F.col(f"alert.{reader.KEY}").isNull(), "not one whole alert of the schema")
+        .otherwise(reader.IMPLAUSIBLE)
     )
     return frame.where(~F.col("is_good")).select(
         F.col("topic").alias("kafka_topic"),

@@ -13,6 +13,7 @@ from typing import Any, List
 
 from stream2raw.arguments import BAD_ARGUMENTS, Arguments, BadArgument, parse
 from stream2raw.checkpoint import BrokenPair, check_pair
+from stream2raw.surveys import SurveyReader, reader_of
 
 QUERY_FAILED = 1
 BROKEN_PAIR = 3
@@ -58,10 +59,10 @@ def run(arguments: Arguments, stop: threading.Event) -> int:
         register(spark)
         files = Files(spark)
         check_pair(files, arguments.output, arguments.checkpoint)
-        schema = arguments.schema.read_text()
-        quarantine = Quarantine(spark, files, arguments, schema)
+        schema, reader = arguments.schema.read_text(), reader_of(arguments.producer)
+        quarantine = Quarantine(spark, files, arguments, schema, reader)
         quarantine.mend()
-        query = start(spark, arguments, schema)
+        query = start(spark, arguments, schema, reader)
         say("started", output=arguments.output, checkpoint=arguments.checkpoint)
         try:
             follow(query, quarantine, stop, time.monotonic() + arguments.exit_after)
@@ -73,7 +74,7 @@ def run(arguments: Arguments, stop: threading.Event) -> int:
         spark.stop()
 
 
-def start(spark: Any, arguments: Arguments, schema: str) -> Any:
+def start(spark: Any, arguments: Arguments, schema: str, reader: SurveyReader) -> Any:
     """Start the query and return it."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -90,11 +91,10 @@ def start(spark: Any, arguments: Arguments, schema: str) -> Any:
         .option("kafka.max.partition.fetch.bytes", LARGEST_FETCH)
         .load()
     )
-    rows = stored(counted(decoded(messages, schema), OBSERVED))
+    rows = stored(counted(decoded(messages, schema, reader), OBSERVED))
     columns: List[str] = []
     if arguments.by_day:
-        # The Unix epoch is the Julian date 2440587.5.
-        moment = F.timestamp_seconds((F.col("candidate.jd") - 2440587.5) * 86400)
+        moment = reader.event_time(F.col(reader.TIME))
         days = {"year": F.year(moment), "month": F.month(moment), "day": F.dayofmonth(moment)}
         rows, columns = rows.select("*", *(day.alias(n) for n, day in days.items())), list(days)
     writer = rows.writeStream.format("parquet").outputMode("append").partitionBy(*columns)

@@ -12,16 +12,20 @@ from typing import Any, Optional
 from stream2raw import checkpoint as log
 from stream2raw.arguments import Arguments
 from stream2raw.decode import LARGEST_FETCH, decoded, set_aside
+from stream2raw.surveys import SurveyReader
 
 
 class Quarantine:
     """Keeps the bad messages of one night."""
 
-    def __init__(self, spark: Any, files: Any, arguments: Arguments, schema: str) -> None:
+    def __init__(
+        self, spark: Any, files: Any, arguments: Arguments, schema: str, reader: SurveyReader
+    ) -> None:
         self._spark = spark
         self._files = files
         self._arguments = arguments
         self._schema = schema
+        self._reader = reader
         # Beside the commits it speaks of: it goes when they go.
         self._marker = arguments.checkpoint + "/quarantine_checked"
         self._commits = arguments.checkpoint + "/commits"
@@ -70,5 +74,5 @@ class Quarantine:
             .option("kafka.max.partition.fetch.bytes", LARGEST_FETCH)
             .load()
         )
-        rows = set_aside(decoded(messages, self._schema))
+        rows = set_aside(decoded(messages, self._schema, self._reader), self._reader)
         rows.write.mode("overwrite").parquet(f"{self._arguments.quarantine}/batch={batch}")

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import TriggerRule
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
 from docs.generate import ROOT
+from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.health.health_request import HealthRequest
 from fink_k8s.core.image import image_request
 from fink_k8s.core.night.night_request import NightRequest
@@ -17,9 +18,12 @@ from fink_k8s.core.stop.stop_request import StopRequest
 from fink_k8s.core.stream import stream_request
 from fink_k8s.glue.base.dag_defaults import Tag
 from fink_k8s.glue.base.form import request_from
+from fink_k8s.glue.night.night_form import night_dag_id
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
-DAG_IDS = [file.stem for file in FILES]
+# The night DAGs come from one file, one for each survey.
+NIGHT_DAGS = [night_dag_id(name) for name in load_surveys().names]
+DAG_IDS = sorted({file.stem for file in FILES} - {"fink_night"} | {*NIGHT_DAGS})
 HEADINGS = ("**When to run it:**", "**Safe to repeat:**", "**Success:**", "**If it fails:**")
 REQUESTS = {
     "fink_deploy": stream_request.DeployRequest,
@@ -27,7 +31,7 @@ REQUESTS = {
     "fink_image": image_request.ImageRequest,
     "fink_diagnose": stream_request.DiagnoseRequest,
     "fink_stop": StopRequest,
-    "fink_night": NightRequest,
+    **dict.fromkeys(NIGHT_DAGS, NightRequest),
     "fink_health": HealthRequest,
 }
 # A teardown's state is not the run's: neither who diagnoses a failure nor who reports an incomplete
@@ -47,7 +51,7 @@ def dag(request, bag):
     return bag.dags[request.param]
 
 
-def test_every_file_gives_exactly_the_dag_of_its_name(bag):
+def test_every_file_gives_exactly_the_dag_of_its_name_or_one_for_each_survey(bag):
     assert bag.import_errors == {}
     assert sorted(bag.dags) == DAG_IDS
 
@@ -58,6 +62,12 @@ def test_documentation_answers_what_a_person_asks(dag):
         assert heading in dag.doc_md
 
 
+def test_the_list_of_dags_says_in_a_line_what_each_is_for(dag):
+    assert 20 < len(dag.description) <= 90
+    assert "\n" not in dag.description
+    assert not dag.description.endswith(".")
+
+
 def test_tags_are_of_the_closed_set(dag):
     assert dag.tags
     assert dag.tags <= set(Tag)
@@ -65,7 +75,7 @@ def test_tags_are_of_the_closed_set(dag):
 
 def test_runs_do_not_overlap_and_nothing_is_caught_up(dag):
     # A night takes a day, and must not hold up another one; the stream's name is its lock.
-    assert dag.max_active_runs == (8 if dag.dag_id == "fink_night" else 1)
+    assert dag.max_active_runs == (8 if dag.dag_id in NIGHT_DAGS else 1)
     assert dag.catchup is False
 
 
@@ -85,6 +95,11 @@ def test_every_field_of_the_form_is_explained(dag):
 
 
 def test_the_form_can_be_sent_as_it_opens_or_says_what_it_lacks(dag):
+    if dag.dag_id in NIGHT_DAGS and dag.schedule is None:
+        # Its survey has no topic for each night: the form marks the field that has to be filled in.
+        with pytest.raises(ParamValidationError, match="param topic"):
+            dag.params.validate()
+        return
     dag.params.validate()
     if words := REFUSED_WHEN_EMPTY.get(dag.dag_id):
         with pytest.raises(AirflowFailException, match=words):
@@ -101,9 +116,15 @@ def test_it_survives_the_database(dag):
     assert DagSerialization.from_dict(data).task_dict.keys() == dag.task_dict.keys()
 
 
-@pytest.mark.parametrize("file", FILES, ids=DAG_IDS)
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_a_dag_file_is_a_table_of_contents(file):
     tree = ast.parse(file.read_text())
+    # The one loop there may be is that of a DAG for each survey.
+    loops = [node for node in tree.body if isinstance(node, ast.For)]
+    for loop in loops:
+        assert ast.unparse(loop.iter) == "load_surveys().surveys"
+        tree.body.remove(loop)
+        tree.body += loop.body
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert [one.name for one in functions] == [file.stem]
     body = functions[0].body[1:]
@@ -171,7 +192,7 @@ def test_fink_night_is_the_chain_that_its_page_promises(bag):
         {"verify_night"},
         {"report_night", "diagnose_failure"},
     ]
-    tasks = bag.dags["fink_night"].task_dict
+    tasks = bag.dags["fink_night_ztf"].task_dict
     assert set().union(*order) == set(tasks)
     for before, after in pairwise(order):
         for task in after:
@@ -180,7 +201,7 @@ def test_fink_night_is_the_chain_that_its_page_promises(bag):
 
 def test_a_night_waits_for_what_may_pass_before_anybody_is_called(bag):
     """Only what counts and tells has its own patience."""
-    for task in bag.dags["fink_night"].tasks:
+    for task in bag.dags["fink_night_ztf"].tasks:
         if task.task_id in {"verify_night", "report_night", "diagnose_failure"}:
             continue
         assert (task.retries, task.retry_exponential_backoff) == (30, 2)
@@ -190,7 +211,7 @@ def test_a_night_waits_for_what_may_pass_before_anybody_is_called(bag):
 @pytest.mark.parametrize("told", [None, {"ended_at": "2026-01-01T20:00:00+00:00"}])
 def test_a_watch_that_somebody_marks_as_done_ends_the_night_now(bag, told):
     """Such a task has told nothing."""
-    drain = bag.dags["fink_night"].get_task("drain_late_alerts")
+    drain = bag.dags["fink_night_ztf"].get_task("drain_late_alerts")
     begun = datetime(2026, 1, 1, 12, tzinfo=UTC)
     ti = SimpleNamespace(xcom_pull=lambda task_ids: told, start_date=begun)
     until = datetime.fromisoformat(drain.render_template(drain.until, {"ti": ti}))

@@ -6,8 +6,7 @@ import subprocess
 import pytest
 
 from docs.generate import ROOT, pages
-from fink_k8s.core.config.night_windows import topics_from, windows_from
-from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.config.surveys import SHIPPED, surveys_from
 from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.night.night_request import night_form_from
 
@@ -45,32 +44,29 @@ def test_the_page_of_nights_has_each_survey_as_it_is():
     text = (ROOT / "docs/nights.md").read_text()
     rows = [
         tuple(cell.strip(" `") for cell in line.split("|")[1:-1])
-        for line in text.splitlines()
-        if re.match(r"\| `[a-z]", line)
+        for line in text.partition("## ")[0].partition("|---|---|---|---|---|")[2].splitlines()
+        if re.match(r"\| `[a-z]", line) and line.count("|") == 6
     ]
-    windows = windows_from("")
     assert rows == [
         (
-            survey.value,
-            windows[survey].zone.key,
-            f"{windows[survey].opens:%H:%M}",
-            f"{windows[survey].closes:%H:%M}",
-            survey.topic_template or "named in the form",
+            survey.name,
+            survey.night.zone,
+            survey.night.opens,
+            survey.night.closes,
+            survey.topic or "named in the form",
         )
-        for survey in Survey
+        for survey in surveys_from(SHIPPED.read_text()).surveys
     ]
-    (example,) = re.findall(r"^FINK_NIGHTS=(.*)$", text, re.M)
-    windows_from(example)
-    (example,) = re.findall(r"^FINK_TOPICS=(.*)$", text, re.M)
-    topics_from(example)
-    (example,) = re.findall(r"^FINK_NIGHT_FORM=(.*)$", text, re.M)
-    night_form_from(example)
+    (example,) = re.findall(r"^```yaml\n(.*?)```$", text, re.M | re.S)
+    for survey in surveys_from(example).surveys:
+        night_form_from(survey)
 
 
 def test_readme_lists_every_dag():
     text = (ROOT / "README.md").read_text()
     for file in (ROOT / "dags").glob("*.py"):
-        assert f"`{file.stem}`" in text
+        shown = "fink_night_<survey>" if file.stem == "fink_night" else file.stem
+        assert f"`{shown}`" in text
 
 
 def test_every_dependency_has_its_reason():

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from testbed.airflow import Airflow, AirflowClient
 from tests.e2e.driving import Fink, kubectl
 from tests.inbox import Inbox, open_inbox
+from tests.surveys import PARTNER, ZTF, write_surveys
 
 TOKEN = "canary-of-the-inbox"  # as Slack's or Telegram's stands in a target's address
 
@@ -18,10 +20,17 @@ def clock(minutes: int) -> str:
     return f"{datetime.now(UTC) + timedelta(minutes=minutes):%H:%M}"
 
 
-def without_schedules() -> dict[str, str]:
+def without_schedules(folder: Path) -> dict[str, str]:
     """Return the settings of an Airflow in which no DAG begins by the clock."""
     # The one night of the day is over.
-    return {"FINK_HEALTH_MINUTES": "1440", "FINK_NIGHTS": f"ztf=UTC {clock(-3)}-{clock(-2)}"}
+    over = {"zone": "UTC", "opens": clock(-3), "closes": clock(-2)}
+    surveys = write_surveys(
+        folder,
+        ztf={**ZTF, "night": over},
+        lsst={"night": over},
+        partner={**PARTNER, "night": over},
+    )
+    return {"FINK_HEALTH_MINUTES": "1440", "FINK_SURVEYS": str(surveys)}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +45,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[
     connection = {"conn_type": "generic", "password": inbox.target(TOKEN)}
     environment = {
         "AIRFLOW_CONN_FINK_NOTIFY": json.dumps(connection),
-        **without_schedules(),
+        **without_schedules(tmp_path_factory.mktemp("surveys")),
     }
     airflow = Airflow(tmp_path_factory.mktemp("airflow"), port=8081, environment=environment)
     airflow.start()

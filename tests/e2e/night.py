@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.e2e.driving import drivers, kubectl
 
-NIGHT_DAG = "fink_night"
+NIGHT_DAG = "fink_night_ztf"
 ALIVE = {"Pending", "Running", "Unknown"}
 
 
@@ -26,17 +26,18 @@ def form_of(night: str, topic: str, seconds: float, **fields: Any) -> dict[str, 
 
 
 class Night:
-    """One run of `fink_night`, followed from outside."""
+    """One run of a survey's night DAG, followed from outside."""
 
-    def __init__(self, fink: Any, form: dict[str, Any]) -> None:
+    def __init__(self, fink: Any, form: dict[str, Any], survey: str = "ztf") -> None:
         self.client = fink.client
-        self.stream = f"stream2raw-ztf-{form['night']}"
-        self.client.wait_for_dag(NIGHT_DAG)
-        self.run_id = self.client.trigger(NIGHT_DAG, form)
+        self.dag_id = f"fink_night_{survey}"
+        self.stream = f"stream2raw-{survey}-{form['night']}"
+        self.client.wait_for_dag(self.dag_id)
+        self.run_id = self.client.trigger(self.dag_id, form)
 
     def states(self) -> dict[str, str]:
         """Return the tasks' states, by task."""
-        tasks = self.client.tasks(NIGHT_DAG, self.run_id)
+        tasks = self.client.tasks(self.dag_id, self.run_id)
         return {task["task_id"]: task["state"] for task in tasks}
 
     def wait_for(self, task: str, *states: str, seconds: float = 180) -> str:
@@ -44,15 +45,15 @@ class Night:
         deadline = time.monotonic() + seconds
         while (state := self.states().get(task)) not in states:
             assert time.monotonic() < deadline, (task, state, self.logs())
-            assert self.client.run_state(NIGHT_DAG, self.run_id) != "failed", self.logs()
+            assert self.client.run_state(self.dag_id, self.run_id) != "failed", self.logs()
             time.sleep(1)
         return state
 
     def end(self, seconds: float = 400) -> str:
         """Wait until the run ends; return its state."""
-        for _ in self.client.follow(NIGHT_DAG, self.run_id, seconds):
+        for _ in self.client.follow(self.dag_id, self.run_id, seconds):
             pass
-        state = self.client.run_state(NIGHT_DAG, self.run_id)
+        state = self.client.run_state(self.dag_id, self.run_id)
         print(f"{self.run_id}: {state}, {self.states()}")
         if state != "success":
             print(self.logs())
@@ -60,15 +61,15 @@ class Night:
 
     def xcom(self, task: str, key: str = "return_value") -> Any:
         """Return what a task has told."""
-        return self.client.xcom(NIGHT_DAG, self.run_id, task, key)
+        return self.client.xcom(self.dag_id, self.run_id, task, key)
 
     def log(self, task: str) -> str:
         """Return all that a task has said, in all of its tries."""
         tries = {
-            one["task_id"]: one["try_number"] for one in self.client.tasks(NIGHT_DAG, self.run_id)
+            one["task_id"]: one["try_number"] for one in self.client.tasks(self.dag_id, self.run_id)
         }
         return "\n".join(
-            self.client.log(NIGHT_DAG, self.run_id, task, number)
+            self.client.log(self.dag_id, self.run_id, task, number)
             for number in range(1, tries[task] + 1)
         )
 

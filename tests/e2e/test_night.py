@@ -20,22 +20,30 @@ pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(700)]
 
 HEALTH, LOOK = "fink_health", "look_at_streams"
 NIGHT = unused_night(7)
+PARTNER = f"stream2raw-partner-{NIGHT}"
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"night_{time.time():.0f}"
 
 
 @pytest.fixture(scope="module")
 def night(fink, store, inbox):
-    """Run the night; while it lasts, its driver is killed, and alerts come after its end."""
+    """Run the night; while it lasts, its driver is killed, and alerts come after its end.
+
+    A night of another survey runs beside it, undisturbed.
+    """
     # Already so where a stream was brought up before; of a new testbed they are the first to come.
     for dag_id in ("fink_rbac", "fink_image"):
         assert fink.run(dag_id).state == "success"
     fink.produce(TOPIC, 200, corrupt=4)
+    # By the survey's own template: its form names no topic.
+    fink.produce(f"partner_{NIGHT}", 120, corrupt=3)
     form = form_of(NIGHT, TOPIC, seconds=110)
     with DriverCount(STREAM) as count:
         first, second = Night(fink, form), Night(fink, form)
-        for run in (first, second):
+        partner = Night(fink, form_of(NIGHT, "", seconds=110), survey="partner")
+        for run in (first, second, partner):
             run.wait_for("watch_until_end", "deferred")
+        side_by_side = {name: alive(name) for name in (STREAM, PARTNER)}
         batch = wait_until_committed(store, NIGHT)
         watched = fink.run(HEALTH).xcom(LOOK)
         kill_driver(STREAM)
@@ -44,13 +52,35 @@ def night(fink, store, inbox):
         first.wait_for("drain_late_alerts", "deferred", "running", "success")
         fink.produce(TOPIC, 50)
         states = first.end(), second.end()
+        partner_state = partner.end()
     inbox.messages.clear()
     fink.run(HEALTH)
     yield SimpleNamespace(
         first=first, second=second, states=states, count=count, watched=watched,
         told=[body for body in inbox.bodies() if STREAM in body],
+        partner=partner, partner_state=partner_state, side_by_side=side_by_side,
     )  # fmt: skip
-    kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found")
+    kubectl("delete", "sparkapplication", STREAM, PARTNER, "--ignore-not-found")
+
+
+def alive(stream):
+    """Return the phase of the stream's driver."""
+    pod = f"{stream}-driver"
+    return kubectl("get", "pod", pod, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
+
+
+@pytest.fixture(scope="module")
+def partner_store(environment, settings):
+    """Return the folder of the store that is the other survey's own."""
+    from fink_k8s.adapters.store.raw_store import open_store
+    from fink_k8s.core.store.store_address import prefix_below
+
+    prefix = prefix_below(settings.store_prefix, "partner")
+    return open_store(
+        settings.model_copy(update={"store_prefix": prefix}),
+        access_key=environment["AWS_ACCESS_KEY_ID"],
+        secret_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
 
 
 def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
@@ -142,3 +172,17 @@ def test_fink_health_says_that_it_is_well_and_takes_its_end_for_none(night):
     [line] = [one for one in night.watched if one["stream"] == STREAM]
     assert (line["level"], line["figures"]["state"]) == ("well", "RUNNING")
     assert night.told == []
+
+
+def test_two_surveys_run_side_by_side_each_with_its_own_topic_and_folder(
+    night, store, partner_store
+):
+    assert night.side_by_side == {STREAM: "Running", PARTNER: "Running"}
+    assert night.partner_state == "success"
+    facts = night.partner.xcom("verify_night")
+    assert facts["topic"] == f"partner_{NIGHT}"
+    assert (facts["counts"]["stored"], facts["counts"]["set_aside"]) == (117, 3)
+    counts = partner_store.counts(NIGHT)
+    assert (counts.read, counts.stored, counts.set_aside) == (120, 117, 3)
+    # What the other survey has stored of the same date is as it was without this one.
+    assert store.counts(NIGHT).read == 350

@@ -98,7 +98,16 @@ class Team:
 @pytest.fixture(scope="module")
 def team(environment):
     # A night that the clock begins there would go on in the cluster, without this Airflow.
-    made = Team({**compose.prepare(print), **without_schedules()})
+    variables = compose.prepare(print)
+    files = compose.FOLDER / "files"
+    files.mkdir(exist_ok=True)
+    files.chmod(0o777)  # containers write there as a user of their own
+    made = Team({
+        **variables,
+        **without_schedules(files),
+        "FINK_FILES": str(files),
+        "FINK_SURVEYS": "/opt/airflow/files/surveys.yaml",
+    })  # fmt: skip
     made.end()
     yield made
     made.end()

@@ -8,6 +8,7 @@ import pytest
 from testbed.airflow import Airflow, AirflowClient
 from tests.e2e.driving import Fink, kubectl
 from tests.e2e.night import NIGHT_DAG
+from tests.surveys import ZTF, write_surveys
 
 pytestmark = [
     pytest.mark.testbed,
@@ -28,8 +29,10 @@ def window():
 def fink(tmp_path_factory, window):
     """An Airflow of its own, whose nights are these."""
     opens, closes = window
-    nights = {"FINK_NIGHTS": f"ztf=UTC {opens:%H:%M}-{closes:%H:%M}"}
-    airflow = Airflow(tmp_path_factory.mktemp("scheduled"), port=8082, environment=nights)
+    night = {"zone": "UTC", "opens": f"{opens:%H:%M}", "closes": f"{closes:%H:%M}"}
+    home = tmp_path_factory.mktemp("scheduled")
+    nights = {"FINK_SURVEYS": str(write_surveys(home, ztf={**ZTF, "night": night}))}
+    airflow = Airflow(home, port=8082, environment=nights)
     airflow.start()
     yield Fink(AirflowClient(airflow))
     airflow.stop()

@@ -64,7 +64,7 @@ def fink_with(tmp_path_factory, **environment):
             "FINK_STORE_PREFIX": f"pvc://{CLAIM}/ztf",
             "FINK_CLAIM_ACCESS_MODE": "ReadWriteOnce",
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
-            **without_schedules(),
+            **without_schedules(tmp_path_factory.mktemp("surveys")),
             **environment,
         },
     )

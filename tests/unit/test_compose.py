@@ -100,7 +100,7 @@ def test_what_looks_at_streams_sees_the_folder_that_settings_name(name):
 
 @pytest.mark.parametrize("name", AIRFLOW)
 def test_what_reads_the_dag_files_has_the_settings_that_schedules_are_made_of(name):
-    for field in ("nights", "topics", "night_survey", "night_form", "health_minutes"):
+    for field in ("surveys", "health_minutes"):
         assert f"{ENV_PREFIX}{field.upper()}" in environment(name), field
 
 

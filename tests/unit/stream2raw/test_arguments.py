@@ -1,5 +1,6 @@
 import pytest
 
+from stream2raw import arguments
 from stream2raw.arguments import BadArgument, parse
 from tests.fakes import OWN_SCHEMA
 
@@ -50,7 +51,8 @@ def test_what_is_not_given_has_a_default():
     assert given.fail_on_data_loss is True
 
 
-def test_what_is_given_is_taken(tmp_path):
+def test_what_is_given_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(arguments, "producers", lambda: ["lsst", "ztf"])
     schema = tmp_path / "mine.avsc"
     schema.write_text("{}")
     given = parsed(
@@ -144,3 +146,8 @@ def test_an_outside_text_is_shown_short_and_in_ascii():
         parsed(NEW, night="\u202e" + "9" * 1000)
     assert str(caught.value).isascii()
     assert len(str(caught.value)) < 200
+
+
+def test_a_producer_whose_alerts_nobody_reads_is_refused_with_those_there_are():
+    with pytest.raises(BadArgument, match=r"-producer 'atlas' is refused; give .* reads: ztf"):
+        parsed(NEW, producer="atlas")

@@ -58,8 +58,10 @@ class FakeSpark:
 
 @pytest.fixture(autouse=True)
 def no_jvm(monkeypatch):
-    monkeypatch.setattr(module, "decoded", lambda frame, schema: frame.option("schema", schema))
-    monkeypatch.setattr(module, "set_aside", lambda frame: frame.option("rows", "bad only"))
+    monkeypatch.setattr(
+        module, "decoded", lambda frame, schema, reader: frame.option("schema", schema)
+    )
+    monkeypatch.setattr(module, "set_aside", lambda frame, reader: frame.option("rows", "bad only"))
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def night(committed, marker=None, start=0):
 
 
 def quarantine(spark, files):
-    return Quarantine(spark, files, ARGUMENTS, "schema")
+    return Quarantine(spark, files, ARGUMENTS, "schema", reader=None)
 
 
 def test_a_batch_with_bad_messages_is_read_once_more_by_its_own_offsets(spark):

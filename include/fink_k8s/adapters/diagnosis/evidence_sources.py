@@ -19,6 +19,7 @@ from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import FinkError, Unavailable
 from fink_k8s.core.base.redaction import redact, redacted
 from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.diagnosis import Evidence, Position, Topic
 from fink_k8s.core.kafka.topics import topic_of_pattern
 from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name, pod_selector
@@ -106,7 +107,7 @@ class _Look:
     ) -> Evidence:
         """Add what Kafka and the store know of the night."""
         survey, night = parse_stream_name(self._stream)
-        topic = _topic_of(self._settings, evidence.flags, survey, night)
+        topic = _topic_of(evidence.flags, survey, night)
         if not topic:
             self.unanswered["kafka topic"] = "no application and no driver name the topic"
         position: Position | None = self._ask(
@@ -120,7 +121,7 @@ class _Look:
         if theirs != servers:
             # An application may name any host; Airflow connects to those it is configured with.
             self.unanswered["kafka offsets"] = (
-                f"the stream reads from {theirs}, FINK_KAFKA_SERVERS is {servers or 'not set'}"
+                f"the stream reads from {theirs}, its survey's brokers are {servers or 'not set'}"
             )
             return None
         if not topic or not servers:
@@ -185,11 +186,11 @@ def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:
     return found[-MOST_EVENTS:]
 
 
-def _topic_of(settings: Settings, flags: Mapping[str, str], survey: str, night: str) -> str:
+def _topic_of(flags: Mapping[str, str], survey: str, night: str) -> str:
     if "-topic" in flags:
         return topic_of_pattern(flags["-topic"])
     try:
-        return settings.topic_of(survey, night)
+        return survey_of(survey).topic_of(night)
     except ValueError:
         return ""
 

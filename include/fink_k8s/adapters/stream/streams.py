@@ -18,7 +18,7 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.base.names import ANNOTATION_SPEC, is_of_operator
-from fink_k8s.core.config.surveys import Survey, survey_from
+from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.diagnosis import Evidence, diagnose_words, diagnosis_from
 from fink_k8s.core.stream.manifests import differences, hash_of
 from fink_k8s.core.stream.states import is_over, state_of_driver
@@ -267,13 +267,13 @@ def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
     namespace = manifest["metadata"]["namespace"]
     survey, night = parse_stream_name(manifest["metadata"]["name"])
     place = _place_of(Evidence(manifest), manifest)
-    for other in set(Survey) - {survey_from(survey)}:
+    for other in set(load_surveys().names) - {survey}:
         for rival in holders(cluster, namespace, stream_name(other, night)):
             if not is_over(rival.state) and _place_of(rival.evidence, rival.there) == place:
                 raise Refused(
                     f"{rival.name} writes night {night} below {place[0]} already, and two streams "
-                    f"must not share their folders: give survey {survey} an Airflow with another "
-                    f"FINK_STORE_PREFIX, or trigger fink_stop with "
+                    f"must not share their folders: give survey {survey} a store_prefix of its own "
+                    f"in surveys.yaml, or trigger fink_stop with "
                     f"streams={stream_name(other, night)} first"
                 )
 

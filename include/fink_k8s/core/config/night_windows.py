@@ -15,8 +15,6 @@ from zoneinfo import ZoneInfo
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
 from fink_k8s.core.base.names import date_of
-from fink_k8s.core.config.surveys import Survey, by_survey
-from fink_k8s.core.kafka.topics import topic_from
 
 _WINDOW = re.compile(r"(?P<zone>\S+) +(?P<opens>[0-9:]+)-(?P<closes>[0-9:]+)")
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}")
@@ -108,35 +106,6 @@ def window_from(text: str) -> NightWindow:
     return NightWindow(
         _zone_from(match["zone"]), _time_from(match["opens"]), _time_from(match["closes"])
     )
-
-
-def windows_from(text: str) -> dict[Survey, NightWindow]:
-    """Return each survey's window: the one `text` gives it, `survey=window` with commas between.
-
-    Surveys that it does not name have their default.
-
-    Raises:
-        InvalidRequest: an entry has another shape, or a survey is unknown or named twice.
-    """
-    given = by_survey(text, "ztf=Europe/Paris 00:01-20:00")
-    return {one: window_from(given.get(one, one.default_window)) for one in Survey}
-
-
-def topics_from(text: str) -> dict[Survey, str]:
-    """Return each survey's topic of a night, with `{night}` in it: as `text` says, else its row.
-
-    Raises:
-        InvalidRequest: as of `windows_from`, or a topic is none, or is the same in every night.
-    """
-    given = by_survey(text, "lsst=lsst_alerts_{night}")
-    for survey, template in given.items():
-        if template.count("{night}") != 1:
-            raise InvalidRequest(
-                f"topic {shown(template)} of {survey} is not one for each night; put {{night}} "
-                "where its date is"
-            )
-        topic_from(template.replace("{night}", "20260101"))
-    return {one: given.get(one, one.topic_template) for one in Survey}
 
 
 def _zone_from(name: str) -> ZoneInfo:

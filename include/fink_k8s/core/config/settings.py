@@ -11,20 +11,20 @@ import os
 import re
 from pathlib import Path
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.image_references import is_image_reference, is_image_repository
 from fink_k8s.core.base.names import kubernetes_name
-from fink_k8s.core.config.night_windows import NightWindow, topics_from, windows_from
 from fink_k8s.core.config.sources import folder_from, places_from
-from fink_k8s.core.config.surveys import Survey, default_topic, survey_from
+from fink_k8s.core.config.surveys import Survey, load_surveys
 from fink_k8s.core.kafka.servers import kafka_servers_from
 from fink_k8s.core.store.store_address import (
     AccessMode,
     StoreAddress,
     mount_from,
+    prefix_below,
     store_address_from,
 )
 
@@ -36,6 +36,15 @@ _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
 _JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
+
+
+_REPLACED = {
+    "FINK_NIGHTS": "`night` of the survey",
+    "FINK_TOPICS": "`topic` of the survey",
+    "FINK_NIGHT_SURVEY": "one entry for each survey (each has a night DAG of its own)",
+    "FINK_NIGHT_FORM": "`form` of the survey",
+}
+"""What earlier versions were configured by, and what says the same now."""
 
 
 def default_cache_dir() -> Path:
@@ -158,50 +167,17 @@ class Settings(BaseSettings):
         ge=1,
         le=1440,
     )
-    nights: str = Field(
+    surveys: str = Field(
         "",
-        description="When a survey's nights open and close, where docs/nights.md is not what you "
-        "want: `SURVEY=ZONE HH:MM-HH:MM`, commas between.",
-        examples=["ztf=Europe/Paris 00:01-20:00, lsst=America/Santiago 12:00-12:00"],
-    )
-    topics: str = Field(
-        "",
-        description="The topic of a survey's night, where it has none in docs/nights.md or another "
-        "one: `SURVEY=TOPIC` with `{night}` in it, commas between.",
-        examples=["lsst=lsst_alerts_{night}"],
-    )
-    night_survey: Survey = Field(
-        Survey.ZTF, description="Whose nights `fink_night` runs by schedule."
-    )
-    night_form: str = Field(
-        "",
-        description="What the form of `fink_night` is filled in with, by schedule and by hand, "
-        "where docs/dags.md is not what you want: its parameters, as a JSON object.",
-        examples=['{"executors": 4, "submit_with": "spark-submit"}'],
+        description="File with the installation's surveys: windows of nights, topics, brokers, "
+        "folders, forms; empty for include/surveys.yaml, which is the example to copy.",
+        examples=["/opt/fink/surveys.yaml"],
     )
 
     @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
     @classmethod
     def _check_kubernetes_name(cls, value: str) -> str:
         return kubernetes_name(value, field="name")
-
-    @field_validator("topics")
-    @classmethod
-    def _check_topics(cls, value: str) -> str:
-        topics_from(value)
-        return value
-
-    @field_validator("night_survey")
-    @classmethod
-    def _check_survey(cls, value: Survey, info: ValidationInfo) -> Survey:
-        topics = topics_from(info.data.get("topics", ""))
-        if not topics[value]:
-            able = ", ".join(one for one in Survey if topics[one])
-            raise InvalidRequest(
-                f"{value} has no topic of its own a night, so none can be run by schedule; "
-                f"set FINK_TOPICS={value}=TOPIC with {{night}} in it, or use one of {able}"
-            )
-        return value
 
     @field_validator("kafka_servers")
     @classmethod
@@ -305,19 +281,17 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("nights")
-    @classmethod
-    def _check_nights(cls, value: str) -> str:
-        windows_from(value)
-        return value
+    def for_survey(self, survey: Survey) -> Settings:
+        """Return the settings of one survey: its own brokers, and its own folder of the store.
 
-    def window_of(self, survey: str) -> NightWindow:
-        """Return the window of a survey's nights."""
-        return windows_from(self.nights)[survey_from(survey)]
-
-    def topic_of(self, survey: str, night: str) -> str:
-        """Return the topic that a survey publishes a night on."""
-        return default_topic(survey, night, topics_from(self.topics))
+        Brokers that an Airflow connection names are not known here.
+        """
+        own: dict[str, str] = {}
+        if survey.brokers.servers:
+            own["kafka_servers"] = survey.brokers.servers
+        if survey.store_prefix and (self.store_prefix or "://" in survey.store_prefix):
+            own["store_prefix"] = prefix_below(self.store_prefix, survey.store_prefix)
+        return self.model_copy(update=own)
 
     def need(self, *fields: str) -> None:
         """Check that `fields` are configured.
@@ -340,6 +314,13 @@ def load_settings() -> Settings:
     Raises:
         InvalidRequest: a variable breaks its rule; the message names it, never its value.
     """
+    for variable, instead in _REPLACED.items():
+        if os.environ.get(variable):
+            raise InvalidRequest(
+                f"{variable} is no longer read; set {instead} in surveys.yaml instead: copy "
+                "include/surveys.yaml, name your copy in FINK_SURVEYS, and unset this variable"
+            )
+    load_surveys()
     try:
         return Settings()
     except ValidationError as error:

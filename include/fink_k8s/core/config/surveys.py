@@ -1,93 +1,282 @@
-"""The surveys whose alerts Fink ingests: the one file to change when Fink adds one.
+"""The surveys whose alerts Fink ingests, as data: `include/surveys.yaml`, or a file of your own.
 
-A new survey is one row of `Survey`, and its schema in include/stream2raw/schemas where this
-project's job is to read its alerts. Forms, names, nights and docs take it from here.
+A survey is a row of that file and, where this project's job reads its alerts, a module of
+`include/stream2raw/surveys` and a schema in `include/stream2raw/schemas`. DAGs, forms, names,
+paths and docs follow from the row.
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Self
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
+from fink_k8s.core.base.fields import refusal_of
+from fink_k8s.core.config.night_windows import NightWindow, window_from
+from fink_k8s.core.kafka.servers import kafka_servers_from
+from fink_k8s.core.kafka.topics import topic_from
+from fink_k8s.core.store.store_address import prefix_below
+
+VARIABLE = "FINK_SURVEYS"
+SHIPPED = Path(__file__).resolve().parents[3] / "surveys.yaml"
+READERS = SHIPPED.parent / "stream2raw/surveys"
+"""The job's modules, one for each `-producer` whose alerts this project's job reads."""
+
+_NAME = r"^[a-z][a-z0-9]{0,19}$"
+_COLUMN = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$"
 
 
-class Survey(StrEnum):
-    """One row a survey: Fink's `-producer`, the nights by default, the topic of a night.
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    The nights are a zone of the IANA database with the local times at which a night opens and
-    closes, as `window_from` (night_windows.py) reads them. The topic is empty where the survey
-    publishes no topic of its own a night, the schema where only Fink's own code reads its alerts.
-    """
 
-    # As Fink in France runs it: from just after midnight until eight in the evening.
-    ZTF = "ztf", "Europe/Paris 00:01-20:00", "ztf_public_{night}", "ztf_3p3.avsc"
-    # Noon to noon at the telescope: an observing night lies on two dates.
-    LSST = "lsst", "America/Santiago 12:00-12:00", "", ""
-    ELASTICC = "elasticc", "Europe/Paris 00:01-20:00", "", ""
+class NightHours(_Row):
+    """When a night opens and closes, in local time."""
 
-    default_window: str
-    topic_template: str
-    schema: str
+    zone: str = Field(description="Time zone, a name of the IANA database.")
+    opens: str = Field(description="Local time at which a night opens, `HH:MM`.")
+    closes: str = Field(
+        description="Local time at which it closes, `HH:MM`: of the next day where it is not after "
+        "`opens`."
+    )
 
-    def __new__(cls, value: str, default_window: str, topic_template: str, schema: str) -> Self:
-        """Make a member of a row; its value is the first column alone."""
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.default_window = default_window
-        member.topic_template = topic_template
-        member.schema = schema
-        return member
+    @model_validator(mode="after")
+    def _check_window(self) -> "NightHours":
+        self.window  # noqa: B018 - raises what is wrong
+        return self
+
+    @property
+    def window(self) -> NightWindow:
+        """Return the window of a night."""
+        return window_from(f"{self.zone} {self.opens}-{self.closes}")
+
+
+class Brokers(_Row):
+    """Where a survey's alerts come from; of neither, FINK_KAFKA_SERVERS."""
+
+    connection: str = Field(
+        "",
+        description="Airflow connection of type `kafka`, whose extra names `bootstrap.servers`.",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+    )
+    servers: str = Field("", description="Kafka brokers, `host:port` with commas between.")
+
+    @field_validator("servers")
+    @classmethod
+    def _check_servers(cls, value: str) -> str:
+        return value if value == "" else kafka_servers_from(value)
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "Brokers":
+        if self.connection and self.servers:
+            raise ValueError("names both a connection and servers; keep one of them")
+        return self
+
+
+class Survey(_Row):
+    """One survey: its nights, its alerts, and where they go."""
+
+    name: str = Field(
+        description="Short name: in DAG ids, stream names, labels and forms.", pattern=_NAME
+    )
+    producer: str = Field(
+        "",
+        description="Fink's `-producer`, which chooses how alerts are read; the name unless given.",
+        pattern=r"^([a-z][a-z0-9]{0,19})?$",
+    )
+    night: NightHours = Field(description="When the survey's nights open and close.")
+    topic: str = Field(
+        "",
+        description="Kafka topic of a night, with `{night}` in place of its date; empty where "
+        "each run names its own.",
+    )
+    brokers: Brokers = Field(
+        Brokers(), description="Where the alerts come from; FINK_KAFKA_SERVERS unless given."
+    )
+    schema_file: str = Field(
+        "",
+        alias="schema",
+        description="File of `include/stream2raw/schemas` by which this project's job reads the "
+        "alerts; empty where only Fink's own code reads them.",
+        pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*\.avsc)?$",
+    )
+    store_prefix: str = Field(
+        "",
+        description="Folder below FINK_STORE_PREFIX, or a store's whole address; each survey has "
+        "one of its own.",
+    )
+    key: str = Field("", description="Column that identifies an alert.", pattern=_COLUMN)
+    time: str = Field("", description="Column with the time of the observation.", pattern=_COLUMN)
+    form: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Values that replace the defaults of the form of the survey's night DAG.",
+    )
+
+    @field_validator("topic")
+    @classmethod
+    def _check_topic(cls, value: str) -> str:
+        if value == "":
+            return value
+        if value.count("{night}") != 1:
+            raise ValueError("is the same for each night; put {night} where its date belongs")
+        topic_from(value.replace("{night}", "20260101"))
+        return value
+
+    @field_validator("store_prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        prefix_below("s3a://bucket", value)
+        return value.rstrip("/")
+
+    @property
+    def window(self) -> NightWindow:
+        """Return the window of the survey's nights."""
+        return self.night.window
+
+    @property
+    def reader(self) -> str:
+        """Return what the job is given as `-producer`."""
+        return self.producer or self.name
 
     @property
     def refusal(self) -> str:
         """Return why this project's job does not read the survey's alerts; empty where it does."""
-        if self.schema:
+        if self.schema_file and (READERS / f"{self.reader}.py").is_file():
             return ""
         return (
-            f"survey {self.value}: this project's job does not read its alerts; build Fink's own "
+            f"survey {self.name}: this project's job does not read its alerts; build Fink's own "
             "code (fink_source), or name the program (main_file) of an image that reads them"
         )
 
+    def topic_of(self, night: str) -> str:
+        """Return the topic on which the survey publishes a night.
 
-def survey_from(text: str) -> Survey:
-    """Return the survey of that name, or say which surveys there are."""
-    for survey in Survey:
-        if survey == text:
-            return survey
-    raise InvalidRequest(f"survey {shown(text)} is unknown; use one of {', '.join(Survey)}")
-
-
-def by_survey(text: str, example: str) -> dict[Survey, str]:
-    """Return what a setting says of each survey that it names: `SURVEY=...`, commas between.
-
-    Raises:
-        InvalidRequest: an entry has another shape, or a survey is unknown or named twice.
-    """
-    given: dict[Survey, str] = {}
-    for entry in filter(None, map(str.strip, text.split(","))):
-        name, equals, value = entry.partition("=")
-        if not equals:
+        Raises:
+            InvalidRequest: the survey has no topic for each night.
+        """
+        if not self.topic:
             raise InvalidRequest(
-                f"entry {shown(entry)} names no survey; give e.g. {example}, with commas between"
+                f"topic is empty, and survey {self.name} has no topic for each night; name the "
+                "topic, or give the survey one in surveys.yaml"
             )
-        survey = survey_from(name.strip())
-        if survey in given:
-            raise InvalidRequest(f"survey {survey} is named twice; name it once")
-        given[survey] = value.strip()
-    return given
+        return self.topic.format(night=night)
 
 
-def default_topic(survey: str, night: str, templates: Mapping[Survey, str] | None = None) -> str:
-    """Return the topic that `survey` publishes `night` on, by its row unless by `templates`.
+class Surveys(_Row):
+    """Every survey of an installation; the first one is the default of the forms."""
+
+    surveys: tuple[Survey, ...]
+
+    @model_validator(mode="after")
+    def _check_apart(self) -> "Surveys":
+        if not self.surveys:
+            raise ValueError("the list of surveys is empty; give at least one")
+        for field, rule in (("name", "each has its own"), ("store_prefix", _OWN_FOLDER)):
+            values = [getattr(survey, field) for survey in self.surveys]
+            for value in values:
+                if values.count(value) > 1:
+                    raise ValueError(f"two surveys have {field} {shown(value)}; {rule}")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """Return the surveys' names, in the order of the file."""
+        return [survey.name for survey in self.surveys]
+
+    def get(self, name: str) -> Survey:
+        """Return the survey of that name.
+
+        Raises:
+            InvalidRequest: there is no such survey; the message lists those there are.
+        """
+        for survey in self.surveys:
+            if survey.name == name:
+                return survey
+        raise InvalidRequest(f"survey {shown(name)} is unknown; use one of {', '.join(self.names)}")
+
+
+_OWN_FOLDER = "give each a folder of its own, or two streams would write to the same one"
+
+
+def surveys_from(text: str, source: str = "surveys.yaml") -> Surveys:
+    """Return the surveys of a YAML text.
 
     Raises:
-        InvalidRequest: the survey has no topic of its own for a night.
+        InvalidRequest: it is not valid; the message names `source`, the survey, field and rule.
     """
-    one = survey_from(survey)
-    template = one.topic_template if templates is None else templates[one]
-    if not template:
+    try:
+        loaded = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidRequest(f"{source} is not valid YAML: {error}") from error
+    try:
+        return Surveys.model_validate(loaded)
+    except ValidationError as error:
+        raise InvalidRequest(f"{source}: {_named(refusal_of(error), loaded)}") from None
+
+
+def _named(refusal: str, loaded: Any) -> str:
+    """Return a refusal that calls each survey by its name, not by its number."""
+
+    def name_of(match: re.Match[str]) -> str:
+        try:
+            return f"survey {loaded['surveys'][int(match[1])]['name']}: "
+        except (KeyError, TypeError):
+            return f"survey number {int(match[1]) + 1}: "
+
+    return re.sub(r"\bsurveys\.([0-9]+)\.", name_of, refusal)
+
+
+def load_surveys() -> Surveys:
+    """Return the installation's surveys: of the file FINK_SURVEYS, else of those shipped.
+
+    Raises:
+        InvalidRequest: the file cannot be read, or is not valid.
+    """
+    path = Path(os.environ.get(VARIABLE) or SHIPPED)
+    try:
+        return _load(path, path.stat().st_mtime_ns)
+    except OSError as error:
         raise InvalidRequest(
-            f"topic is empty, and survey {survey} has no topic of its own a night; name the "
-            "topic, or set FINK_TOPICS"
-        )
-    return template.format(night=night)
+            f"{VARIABLE} {path} cannot be read ({error.strerror}); set it to a file that every "
+            "Airflow component sees"
+        ) from error
+
+
+@lru_cache(maxsize=8)
+def _load(path: Path, changed: int) -> Surveys:
+    """Read a file anew only when it has changed: every form and every name asks for it."""
+    return surveys_from(path.read_text(), str(path))
+
+
+def survey_of(name: str) -> Survey:
+    """Return the installation's survey of that name; see `Surveys.get`."""
+    return load_surveys().get(name)
+
+
+def default_survey() -> str:
+    """Return the name of the survey that forms begin with."""
+    return load_surveys().names[0]
+
+
+class _NamesOfTheFile:
+    """Offers in a form the names of the file's surveys, whichever file that is."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string", "enum": load_surveys().names}
+
+
+SurveyName = Annotated[str, AfterValidator(lambda name: survey_of(name).name), _NamesOfTheFile()]
+"""A field whose value is the name of one of the installation's surveys."""

@@ -1,6 +1,5 @@
 """What a person may ask of a night: one night of one survey, from its beginning to its proof."""
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -8,6 +7,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.fields import PLATFORM, moment_from, refusal_of
+from fink_k8s.core.config.surveys import Survey
 from fink_k8s.core.image.image_request import ImageChoice
 from fink_k8s.core.stream.stream_request import IfDiffers, StreamRequest
 
@@ -122,34 +122,29 @@ class NightRequest(ImageChoice, StreamRequest):
         return moment.astimezone(UTC)
 
 
-# What is each night's own, or another setting's matter.
 _OF_ONE_NIGHT = {
     "night": "each run has its own",
-    "topic": "set FINK_TOPICS",
-    "ends_at": "set FINK_NIGHTS",
-    "survey": "set FINK_NIGHT_SURVEY",
+    "topic": "set the survey's `topic` instead",
+    "ends_at": "set the survey's `night` instead",
+    "survey": "each survey has a form of its own",
 }
+"""Fields of a night that no survey's form can set, and why."""
 
 
-def night_form_from(text: str) -> dict[str, JsonValue]:
-    """Return the fields that FINK_NIGHT_FORM fills in, e.g. `{"executors": 4}`; checked.
+def night_form_from(survey: Survey) -> dict[str, JsonValue]:
+    """Return the fields that a survey's `form` fills in, e.g. `{"executors": 4}`; checked.
 
     Raises:
-        InvalidRequest: it is no JSON object, or a field is unknown, another setting's matter, or
-            breaks its rule; the message names it.
+        InvalidRequest: a field is unknown, is not for a survey's form, or breaks its rule; the
+            message names it.
     """
-    try:
-        given = json.loads(text or "{}")
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise InvalidRequest('FINK_NIGHT_FORM is no JSON object; give e.g. {"executors": 4}')
-    for name in given:
+    where = f"surveys.yaml: survey {survey.name}: form:"
+    for name in survey.form:
         if name in _OF_ONE_NIGHT:
-            raise InvalidRequest(f"FINK_NIGHT_FORM names {name}: {_OF_ONE_NIGHT[name]} instead")
+            raise InvalidRequest(f"{where} {name} is not allowed; {_OF_ONE_NIGHT[name]}")
     try:
-        request = NightRequest.model_validate(given)
+        request = NightRequest.model_validate({**survey.form, "survey": survey.name})
     except ValidationError as error:
-        raise InvalidRequest(f"FINK_NIGHT_FORM {refusal_of(error)}") from None
+        raise InvalidRequest(f"{where} {refusal_of(error)}") from None
     # As the form wants them: `"4"` is 4 there.
-    return request.model_dump(mode="json", include=set(given))
+    return request.model_dump(mode="json", include=set(survey.form))

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.fields import Request
 from fink_k8s.core.base.names import night_from
-from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.config.surveys import SurveyName, load_surveys
 from fink_k8s.core.stream.stream_names import parse_stream_name
 
 _HOW: dict[str, JsonValue] = {"section": "How"}
@@ -73,11 +73,11 @@ class StreamChoice(Request):
         pattern=r"^([0-9]{8})?$",
         max_length=8,
     )
-    surveys: list[Survey] = Field(
+    surveys: list[SurveyName] = Field(
         default_factory=list,
         title="Surveys",
         description="Of the night, only these surveys'; empty for every survey.",
-        max_length=len(Survey),
+        max_length=50,
     )
     all_streams: bool = Field(
         False,
@@ -126,7 +126,7 @@ class StreamChoice(Request):
             return self.streams
         if self.all_streams:
             return sorted(there)
-        surveys = self.surveys or list(Survey)
+        surveys = self.surveys or load_surveys().names
         parsed = {name: parse_stream_name(name) for name in there}
         return sorted(
             name

@@ -100,6 +100,19 @@ def _check_host(address: StoreAddress, port: str | None) -> None:
         raise ValueError("must name a bucket, without port; the server is FINK_STORE_ENDPOINT")
 
 
+def prefix_below(prefix: str, part: str) -> str:
+    """Return the address of `part`: a whole address itself, or a folder below `prefix`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not part or "://" in part:
+        return str(store_address_from(part or prefix))
+    if part.startswith("/"):
+        raise ValueError("begins with a slash; name a folder below FINK_STORE_PREFIX, e.g. lsst")
+    return str(store_address_from(f"{prefix.rstrip('/')}/{part}"))
+
+
 def mount_from(text: str) -> str:
     """Check the absolute path of a folder and return it without its last slash."""
     if not text.startswith("/") or _PATH.fullmatch(text) is None or ".." in text.split("/"):

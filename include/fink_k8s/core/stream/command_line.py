@@ -7,6 +7,7 @@ Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-brok
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.image.image_plan import CODE_HOME, OWN_MAIN_FILE, path_in_image
 from fink_k8s.core.kafka.topics import topic_pattern
 from fink_k8s.core.stream.stream_request import StreamRequest
@@ -42,7 +43,7 @@ def arguments_of(
     else:
         given["-online_data_prefix"] = prefix
         given["-night"] = request.night
-        given["-producer"] = request.survey.value
+        given["-producer"] = survey_of(request.survey).reader
         given["-max_offsets_per_trigger"] = str(request.max_offsets_per_trigger)
         given["-spark_log_level"] = request.spark_log_level.value
     return [word for flag, value in given.items() if value for word in (flag, value)]
@@ -64,9 +65,9 @@ def _check_sayable(request: StreamRequest) -> None:
 
 def _schema_of(request: StreamRequest, main_file: str) -> str:
     """Return the path of the alerts' schema in the image; empty where the program has to know."""
-    is_own = main_file == OWN_MAIN_FILE
-    if is_own and request.survey.refusal:
-        raise InvalidRequest(request.survey.refusal)
+    is_own, survey = main_file == OWN_MAIN_FILE, survey_of(request.survey)
+    if is_own and survey.refusal:
+        raise InvalidRequest(survey.refusal)
     if request.schema_file:
         return path_in_image(request.schema_file)
-    return f"{OWN_SCHEMAS}/{request.survey.schema}" if is_own else ""
+    return f"{OWN_SCHEMAS}/{survey.schema_file}" if is_own else ""

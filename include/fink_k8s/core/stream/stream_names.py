@@ -4,7 +4,7 @@ import re
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
 from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, kubernetes_name
-from fink_k8s.core.config.surveys import Survey, survey_from
+from fink_k8s.core.config.surveys import load_surveys, survey_of
 
 _STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
 
@@ -14,7 +14,7 @@ _DRIVER_SUFFIX = "-driver"
 
 def stream_name(survey: str, night: str) -> str:
     """Return the name of the one application that may write `night`: the name is the lock."""
-    return kubernetes_name(f"stream2raw-{survey_from(survey)}-{night}", field="stream")
+    return kubernetes_name(f"stream2raw-{survey_of(survey).name}-{night}", field="stream")
 
 
 def parse_stream_name(stream: str) -> tuple[str, str]:
@@ -24,7 +24,7 @@ def parse_stream_name(stream: str) -> tuple[str, str]:
         InvalidRequest: the name is not one that `stream_name` makes.
     """
     match = _STREAM.fullmatch(stream)
-    if match is None or match[1] not in set(Survey):
+    if match is None or match[1] not in load_surveys().names:
         raise InvalidRequest(
             f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
             "give e.g. stream2raw-ztf-20260101"

@@ -5,7 +5,6 @@ Identities (image repository, account, secrets) are not here: they are settings.
 """
 
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -14,7 +13,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from fink_k8s.core.base.fields import PLATFORM, Request, checked
 from fink_k8s.core.base.names import night_from
 from fink_k8s.core.config.sources import image_path_from
-from fink_k8s.core.config.surveys import Survey, default_topic
+from fink_k8s.core.config.surveys import SurveyName, default_survey, survey_of
 from fink_k8s.core.image.image_request import ImageAction, ImageRequest
 from fink_k8s.core.kafka.topics import topic_from
 from fink_k8s.core.stream.stream_names import parse_stream_name, stream_name
@@ -94,7 +93,9 @@ class RbacRequest(Request):
 class StreamRequest(Request):
     """One night of one survey, and how it is ingested."""
 
-    survey: Survey = Field(Survey.ZTF, title="Survey", description="Whose alerts.")
+    survey: SurveyName = Field(
+        default_factory=default_survey, title="Survey", description="Survey to read alerts from."
+    )
     night: str = Field(
         "",
         title="Night",
@@ -200,10 +201,10 @@ class StreamRequest(Request):
             raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
         return value
 
-    def filled_in(self, night: str, topic_of: Callable[[str, str], str] = default_topic) -> Self:
-        """Return the request with an empty night, and a topic by survey and night, filled in."""
+    def filled_in(self, night: str) -> Self:
+        """Return the request with an empty night, and the survey's topic of it, filled in."""
         night = self.night or night
-        topic = self.topic or topic_of(self.survey, night)
+        topic = self.topic or survey_of(self.survey).topic_of(night)
         return self.model_validate({**self.model_dump(), "night": night, "topic": topic})
 
     @property
@@ -264,7 +265,9 @@ class DiagnoseRequest(Request):
         pattern=r"^[a-z0-9-]*$",
         max_length=63,
     )
-    survey: Survey = Field(Survey.ZTF, title="Survey", description="Whose alerts.")
+    survey: SurveyName = Field(
+        default_factory=default_survey, title="Survey", description="Survey to read alerts from."
+    )
     night: str = Field(
         "",
         title="Night",
@@ -334,8 +337,8 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
                 "trigger fink_image"
             )
         runs_own_job = self.builds_image and not (self.fink_source or self.dockerfile)
-        if runs_own_job and self.survey.refusal:
-            raise ValueError(self.survey.refusal)
+        if runs_own_job and (refusal := survey_of(self.survey).refusal):
+            raise ValueError(refusal)
         if self.fink_source and self.builds_image and not self.schema_file:
             raise ValueError(
                 "schema_file is empty, and Fink's own code needs one; give the path of the Avro "

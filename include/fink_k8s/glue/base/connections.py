@@ -13,8 +13,11 @@ from airflow.sdk.log import mask_secret
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.raw_store import Store, open_store
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
-from fink_k8s.core.config.settings import Settings
+from fink_k8s.core.config.settings import Settings, load_settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.image.image_plan import Login
+from fink_k8s.core.kafka.servers import kafka_servers_from
+from fink_k8s.core.stream.stream_names import parse_stream_name
 
 STREAMS_CONNECTION = "kubernetes_default"
 """The account that runs streams: no rights over roles, secrets or other namespaces."""
@@ -22,6 +25,9 @@ ADMIN_CONNECTION = "kubernetes_admin"
 """The account that grants rights; only the stages `preflight`, `rbac` and `store` use it."""
 STORE_CONNECTION = "fink_store"
 DOCKER_CONNECTION = "docker_default"
+_BOOTSTRAP = "bootstrap.servers"
+_HARMLESS = {"group.id"}
+"""What Airflow's form of a Kafka connection asks for, and no stream uses."""
 NOTIFY_CONNECTION = "fink_notify"
 """Whom to tell: Apprise's addresses in its password, with spaces or line ends between."""
 
@@ -29,6 +35,48 @@ NOTIFY_CONNECTION = "fink_notify"
 def cluster(conn_id: str = STREAMS_CONNECTION) -> Cluster:
     """Return the cluster behind an Airflow connection."""
     return Cluster(KubernetesHook(conn_id=conn_id).get_conn())
+
+
+def survey_settings(name: str) -> Settings:
+    """Return the settings of one survey: its own brokers, and its own folder of the store.
+
+    Raises:
+        InvalidRequest: there is no such survey, or the connection of its brokers is not valid.
+    """
+    survey = survey_of(name)
+    settings = load_settings().for_survey(survey)
+    if not survey.brokers.connection:
+        return settings
+    servers = _servers_of(survey.brokers.connection, survey.name)
+    return settings.model_copy(update={"kafka_servers": servers})
+
+
+def stream_settings(stream: str) -> Settings:
+    """Return the settings of the survey that a stream reads; see `survey_settings`."""
+    return survey_settings(parse_stream_name(stream)[0])
+
+
+def _servers_of(conn_id: str, survey: str) -> str:
+    what = f"connection {conn_id}, which surveys.yaml names for survey {survey},"
+    try:
+        found = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise InvalidRequest(
+            f"{what} does not exist; create it with type kafka, or give the survey `servers`"
+        ) from error
+    keys = dict(found.extra_dejson)
+    servers = str(keys.pop(_BOOTSTRAP, ""))
+    # Silence would let a stream go to the brokers without the login that somebody wrote down.
+    if found.conn_type != "kafka" or not servers or keys.keys() - _HARMLESS:
+        unknown = ", ".join(sorted(keys.keys() - _HARMLESS))
+        rule = f"holds {unknown}, which is not supported" if unknown else f"lacks {_BOOTSTRAP}"
+        raise InvalidRequest(
+            f"{what} {rule}; it must be of type kafka, with {_BOOTSTRAP} as its only extra"
+        )
+    try:
+        return kafka_servers_from(servers)
+    except ValueError as error:
+        raise InvalidRequest(f"{what} {_BOOTSTRAP} {error}") from error
 
 
 def store(settings: Settings) -> Store:

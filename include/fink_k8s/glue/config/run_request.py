@@ -5,7 +5,7 @@ from typing import TypeVar
 from airflow.sdk import get_current_context
 
 from fink_k8s.core.config.night_windows import Night
-from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.stream.stream_request import StreamRequest
 from fink_k8s.glue.base.steps import request_of
 from fink_k8s.glue.config.timetable import night_named_in
@@ -20,7 +20,7 @@ def night_of_run(survey: str) -> Night:
     """
     context = get_current_context()
     run = context["dag_run"]
-    window = load_settings().window_of(survey)
+    window = survey_of(survey).window
     name = context["params"].get("night") or night_named_in(run.run_id)
     return window.night(name) if name else window.night_at(run.run_after)
 
@@ -28,4 +28,4 @@ def night_of_run(survey: str) -> Night:
 def stream_request(model: type[Stream]) -> Stream:
     """Return the run's request for a stream, its night and topic filled in."""
     request = request_of(model)
-    return request.filled_in(night_of_run(request.survey).name, load_settings().topic_of)
+    return request.filled_in(night_of_run(request.survey).name)

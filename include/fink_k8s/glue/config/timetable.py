@@ -12,7 +12,7 @@ from airflow.sdk import timezone
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
 from fink_k8s.core.config.night_windows import Night, window_from
-from fink_k8s.core.config.surveys import survey_from
+from fink_k8s.core.config.surveys import survey_of
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunType
@@ -34,7 +34,7 @@ class NightTimetable(Timetable):
     """
 
     def __init__(self, survey: str, window_text: str) -> None:
-        self._survey = survey_from(survey)
+        self._survey = survey_of(survey).name
         self._window = window_from(window_text)
         self.description = f"One run a night of {survey}, begun when the night opens"
 
@@ -45,7 +45,7 @@ class NightTimetable(Timetable):
 
     def serialize(self) -> dict[str, Any]:
         """Return what `deserialize` takes."""
-        return {"survey": self._survey.value, "window": str(self._window)}
+        return {"survey": self._survey, "window": str(self._window)}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
@@ -110,32 +110,6 @@ class NightTimetable(Timetable):
     def _first_from(self, moment: datetime) -> Night:
         night = self._window.night_at(moment)
         return night if night.start >= moment else self._window.following(night)
-
-
-def night_schedule() -> NightTimetable:
-    """Return the timetable of the settings, for a DAG file: `schedule=night_schedule()`."""
-    # Every Airflow process imports this module by the plugin; only those that read DAG files
-    # want the settings.
-    from fink_k8s.core.config.settings import load_settings
-
-    settings = load_settings()
-    survey = settings.night_survey
-    return NightTimetable(survey, str(settings.window_of(survey)))
-
-
-def night_form() -> dict[str, Any]:
-    """Return the form of a night, filled in as the settings say: for the schedule, and for all.
-
-    Raises:
-        InvalidRequest: FINK_NIGHT_FORM breaks a rule.
-    """
-    from fink_k8s.core.config.settings import load_settings
-    from fink_k8s.core.night.night_request import NightRequest, night_form_from
-    from fink_k8s.glue.base.form import form_of
-
-    settings = load_settings()
-    given = night_form_from(settings.night_form)
-    return form_of(NightRequest, survey=settings.night_survey.value, **given)
 
 
 def night_named_in(run_id: str) -> str:

@@ -24,7 +24,7 @@ from fink_k8s.core.diagnosis.diagnosis_report import (
 )
 from fink_k8s.core.stream.states import Phase, phase_of
 from fink_k8s.core.stream.stream_request import DiagnoseRequest, StreamRequest
-from fink_k8s.glue.base.connections import cluster, store, store_secrets
+from fink_k8s.glue.base.connections import cluster, store, store_secrets, stream_settings
 from fink_k8s.glue.base.notifiers import notify
 from fink_k8s.glue.base.steps import request_of, step
 from fink_k8s.glue.base.task_failures import failures_of
@@ -145,7 +145,7 @@ class Look:
     def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "Look":
         from fink_k8s.adapters.diagnosis.evidence_sources import gather
 
-        settings = load_settings()
+        settings = stream_settings(stream)
         evidence = gather(
             cluster(), settings, stream, partial(store, settings),
             failures=failures, secrets=store_secrets(),

@@ -17,7 +17,7 @@ from fink_k8s.core.diagnosis import Evidence, diagnose
 from fink_k8s.core.health.health_board import Board, Change, Kind
 from fink_k8s.core.health.health_line import HealthLevel, StreamLine, stream_line
 from fink_k8s.core.health.health_request import HealthRequest
-from fink_k8s.glue.base.connections import cluster, store, store_secrets
+from fink_k8s.glue.base.connections import cluster, store, store_secrets, stream_settings
 from fink_k8s.glue.base.notifiers import notify
 from fink_k8s.glue.base.steps import request_of, step
 from fink_k8s.glue.base.task_failures import failure_of
@@ -69,11 +69,12 @@ def _look(settings: Settings) -> EvidenceByStream:
     there = listed[API_SERVER]
     if isinstance(there, Exception):
         raise there
-    open_store, secrets = _once(partial(store, settings)), store_secrets()
+    secrets = store_secrets()
 
     def look(stream: str) -> Evidence:
+        own = stream_settings(stream)
         return gather(
-            kube, settings, stream, open_store, secrets=secrets, seconds=SOURCE_SECONDS
+            kube, own, stream, partial(store, own), secrets=secrets, seconds=SOURCE_SECONDS
         )  # fmt: skip
 
     return {

@@ -4,7 +4,7 @@ from typing import Any
 
 from airflow.sdk import task_group
 
-from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.config.run_request import night_of_run, stream_request
@@ -39,13 +39,13 @@ def plan_night() -> dict[str, str]:
     print(f"{request.survey} night {night.name}: {night.start:%Y-%m-%d %H:%M} to "
           f"{end:%Y-%m-%d %H:%M} UTC, topic {request.topic}, stream {request.stream}")  # fmt: skip
     return {
-        "survey": request.survey.value,
+        "survey": request.survey,
         "night": night.name,
         "stream": request.stream,
         "topic": request.topic,
         "start": night.start.isoformat(),
         "end": end.isoformat(),
-        "zone": load_settings().window_of(request.survey).zone.key,
+        "zone": survey_of(request.survey).night.zone,
     }
 
 

@@ -18,7 +18,6 @@ from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.base.names import ANNOTATION_SPEC
-from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.health.stream_health import HealthVerdict
 from fink_k8s.core.night.drain import Drain
@@ -26,7 +25,7 @@ from fink_k8s.core.night.night_request import WhenKilled
 from fink_k8s.core.night.night_watch import NightWatch, Sign, WatchEnd
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.restarts import Restart, annotation_of
-from fink_k8s.glue.base.connections import cluster, store
+from fink_k8s.glue.base.connections import cluster, store, stream_settings
 from fink_k8s.glue.health.health_notes import note_stop_by_trigger
 from fink_k8s.glue.stream.looks import looks
 from fink_k8s.glue.stream.stream_trigger import RESUME_SECONDS
@@ -185,7 +184,7 @@ class NightTrigger(BaseTrigger):
         return True
 
     async def _judge_lag(self, drain: Drain, evidence: Evidence) -> WatchEnd | None:
-        settings, client = load_settings(), await self._client()
+        settings, client = stream_settings(self.stream), await self._client()
         full = await asyncio.to_thread(
             with_data, client, settings, self.stream, evidence, partial(store, settings)
         )

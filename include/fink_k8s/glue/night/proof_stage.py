@@ -9,13 +9,13 @@ from airflow.sdk import get_current_context
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.fields import moment_from
-from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.night.night_facts import Drained, NightFacts
 from fink_k8s.core.night.night_report import sentence_of
 from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.core.stream.stream_request import StartingOffsets
 from fink_k8s.glue.base.assets import RAW_NIGHTS
-from fink_k8s.glue.base.connections import store
+from fink_k8s.glue.base.connections import store, stream_settings
 from fink_k8s.glue.base.links import NightReportLink
 from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.base.task_failures import failure_of
@@ -87,7 +87,7 @@ def verify(
     from fink_k8s.adapters.kafka.broker import Arrivals
     from fink_k8s.adapters.night.night_reading import PastNight, look_back
 
-    settings = load_settings()
+    settings = stream_settings(stream)
     settings.need("kafka_servers", "store_prefix")
     begins, ends = _moment_from(start, "start"), _moment_from(end, "end")
     drain = Drained.model_validate(drained or {})
@@ -141,6 +141,7 @@ def _is_own_topic(stream: str, topic: str) -> bool:
     if get_current_context()["params"].get("starting_offsets") == StartingOffsets.LATEST:
         return False
     try:
-        return topic == load_settings().topic_of(*parse_stream_name(stream))
+        survey, night = parse_stream_name(stream)
+        return topic == survey_of(survey).topic_of(night)
     except InvalidRequest:
         return False

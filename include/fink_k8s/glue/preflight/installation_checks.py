@@ -14,6 +14,7 @@ from fink_k8s.adapters.preflight import installation
 from fink_k8s.core.base.errors import FinkError, OutOfSight
 from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings, load_settings
+from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel, check_operator_ready
 from fink_k8s.glue.base import connections
 from fink_k8s.glue.base.steps import INCLUDE, release_of
@@ -77,7 +78,7 @@ def all_checks() -> list[Check]:
             "AIRFLOW_CONN_FINK_NOTIFY in .env: Apprise's addresses in its password, with spaces "
             "between; then send a test message with fink_health",
         ),
-        Check("Kafka", _kafka, f"FINK_KAFKA_SERVERS: {in_env}"),
+        Check("Kafka", _kafka, f"FINK_KAFKA_SERVERS, or `brokers` in surveys.yaml: {in_env}"),
         Check(
             "registry",
             _registry,
@@ -224,9 +225,15 @@ def _targets() -> Iterator[Finding]:
         )
 
 
-def _kafka() -> str:
-    servers = _needed("kafka_servers").kafka_servers
-    return f"{check_brokers(servers)} brokers behind {servers}"
+def _kafka() -> Iterator[Finding]:
+    surveys: dict[str, list[str]] = {}
+    for name in load_surveys().names:
+        settings = connections.survey_settings(name)
+        settings.need("kafka_servers")
+        surveys.setdefault(settings.kafka_servers, []).append(name)
+    for servers, names in surveys.items():
+        brokers = f"{check_brokers(servers)} brokers behind {servers}"
+        yield Finding(FindingLevel.OK, f"{brokers}, for {', '.join(names)}")
 
 
 def _docker_engine() -> Iterator[Finding]:

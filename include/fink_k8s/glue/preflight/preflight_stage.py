@@ -3,11 +3,16 @@
 from datetime import timedelta
 from itertools import chain
 
-from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.preflight.prerequisites import refuse_errors
 from fink_k8s.core.stream.stream_request import DeployRequest, DeployStage, SubmitWith
-from fink_k8s.glue.base.connections import ADMIN_CONNECTION, cluster, registry_login, store
+from fink_k8s.glue.base.connections import (
+    ADMIN_CONNECTION,
+    cluster,
+    registry_login,
+    store,
+    survey_settings,
+)
 from fink_k8s.glue.base.steps import release_of, step
 from fink_k8s.glue.config.run_request import stream_request
 
@@ -19,7 +24,7 @@ def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     from fink_k8s.adapters.stream import submit_environment
 
     request = stream_request(model)
-    settings = load_settings()
+    settings = survey_settings(request.survey)
     release = release_of(request.release)
     seen = check_facts(
         cluster(ADMIN_CONNECTION),

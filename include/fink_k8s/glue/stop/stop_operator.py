@@ -17,7 +17,7 @@ from fink_k8s.core.stop.stop_course import Course, Step
 from fink_k8s.core.stop.stop_outcome import outcome_of
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.stream_names import parse_stream_name
-from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store
+from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store, stream_settings
 from fink_k8s.glue.base.task_failures import airflow_failures, failure_of
 from fink_k8s.glue.health.health_notes import HEALTH, note_stop
 from fink_k8s.glue.stop.stop_trigger import StopTrigger, event_of
@@ -90,7 +90,7 @@ class StopStreamOperator(BaseOperator):
             raise failure_of(str(event["reason"]), retryable=False)
         seconds = (utc_now() - course.began).total_seconds()
         with airflow_failures():
-            settings = load_settings().at_store(course.store_prefix)
+            settings = stream_settings(course.stream).at_store(course.store_prefix)
             prefix = settings.store_prefix
             target = cluster(self.conn_id)
             kept = kept_of(target, settings.namespace, course.stream, _store_of(settings), prefix)

@@ -10,7 +10,7 @@ from fink_k8s.adapters.stream.streams import observe
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.health.goal_watch import Goal
 from fink_k8s.core.health.stream_health import HealthVerdict, assess
-from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store
+from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store, stream_settings
 from fink_k8s.glue.base.links import SparkUiLink
 from fink_k8s.glue.base.task_failures import airflow_failures, check_outcome, failure_of
 from fink_k8s.glue.stream.stream_trigger import StreamTrigger, look
@@ -83,7 +83,7 @@ class FirstBatchSensor(BaseSensorOperator):
     def poke(self, context: Any) -> PokeReturnValue:
         """Look once."""
         with airflow_failures():
-            settings = load_settings()
+            settings = stream_settings(self.stream)
             where = (cluster(self.conn_id), settings.namespace, self.stream)
             count = count_night(lambda: store(settings), *where)
             health = assess(observe(*where))

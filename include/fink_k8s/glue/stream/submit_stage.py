@@ -6,10 +6,10 @@ from typing import Any
 from airflow.sdk import get_current_context, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.stream_request import DeployRequest, DeployStage, IfDiffers, SubmitWith
+from fink_k8s.glue.base.connections import survey_settings
 from fink_k8s.glue.base.steps import release_of, skip_if_asked, step
 from fink_k8s.glue.config.run_request import stream_request
 from fink_k8s.glue.image.running_image import image_to_run
@@ -25,7 +25,7 @@ STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['nam
 def render_application(model: type[DeployRequest | NightRequest]) -> dict[str, Any]:
     """Make the SparkApplication of the request, with the image by digest."""
     request = stream_request(model)
-    settings = load_settings()
+    settings = survey_settings(request.survey)
     settings.need("kafka_servers", "store_prefix", "image_repository")
     # None where the stage was skipped.
     built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.names import date_of, night_from
-from fink_k8s.core.config.night_windows import NightWindow, topics_from, window_from, windows_from
-from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.config.night_windows import NightWindow, window_from
 
 PARIS, SANTIAGO = "Europe/Paris", "America/Santiago"
 ZONES = (PARIS, SANTIAGO, "Australia/Lord_Howe", "Pacific/Kiritimati", "Pacific/Niue")
@@ -211,58 +210,3 @@ def test_what_is_no_window_is_refused_with_the_rule(text, rule):
     with pytest.raises(InvalidRequest, match=rule) as caught:
         window_from(text)
     assert str(caught.value).isascii()
-
-
-def test_a_survey_has_its_own_window_or_its_default():
-    windows = windows_from("lsst=UTC 18:00-06:00, ")
-    assert str(windows[Survey.LSST]) == "UTC 18:00-06:00"
-    assert str(windows[Survey.ZTF]) == "Europe/Paris 00:01-20:00"
-    assert set(windows) == set(Survey)
-
-
-@pytest.mark.parametrize("survey", Survey)
-def test_the_default_of_each_survey_is_a_window(survey):
-    assert str(windows_from("")[survey]) == survey.default_window
-
-
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("Europe/Paris 00:01-20:00", "names no survey; give e.g. ztf=Europe/Paris 00:01-20:00"),
-        ("ztf=", "night window '' is not of the form"),
-        ("atlas=UTC 00:00-01:00", "survey 'atlas' is unknown; use one of ztf, lsst, elasticc"),
-        ("=UTC 00:00-01:00", "survey '' is unknown"),
-        ("ztf=UTC 00:00-01:00,ztf=UTC 00:00-01:00", "survey ztf is named twice"),
-        ("ztf=UTC 00:00-01:00;lsst=UTC 00:00-01:00", "not of the form"),
-        ("ztf=Mars/Base 00:00-01:00", "time zone 'Mars/Base' is unknown"),
-    ],
-)
-def test_windows_that_break_a_rule_are_refused(text, rule):
-    with pytest.raises(InvalidRequest, match=rule):
-        windows_from(text)
-
-
-def test_a_survey_has_its_own_topic_or_that_of_its_row():
-    topics = topics_from("lsst=lsst_alerts_{night}, ztf={night}.ztf")
-    assert topics[Survey.LSST] == "lsst_alerts_{night}"
-    assert topics[Survey.ZTF] == "{night}.ztf"
-    assert topics[Survey.ELASTICC] == Survey.ELASTICC.topic_template
-    assert topics_from("") == {survey: survey.topic_template for survey in Survey}
-
-
-@pytest.mark.parametrize(
-    ("text", "rule"),
-    [
-        ("lsst_alerts_{night}", "names no survey; give e.g. lsst="),
-        ("lsst=lsst_alerts", "is not one for each night; put {night} where"),
-        ("lsst=", "is not one for each night"),
-        ("lsst={night}_{night}", "is not one for each night"),
-        ("lsst=alerts {night}", "is no Kafka topic name"),
-        ("lsst={survey}_{night}", "is no Kafka topic name"),
-        ("lsst=.*{night}", "is no Kafka topic name"),
-        ("lsst=a_{night},lsst=b_{night}", "survey lsst is named twice"),
-    ],
-)
-def test_topics_that_break_a_rule_are_refused(text, rule):
-    with pytest.raises(InvalidRequest, match=rule):
-        topics_from(text)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.image_references import is_image_reference, is_image_tag
 from fink_k8s.core.config.settings import Settings, default_cache_dir, load_settings
+from fink_k8s.core.config.surveys import Survey, survey_of
 from fink_k8s.core.kafka.servers import kafka_servers_from
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -369,40 +370,50 @@ def test_how_often_is_looked_has_its_bounds(environment, value, is_right):
             load_settings()
 
 
-def test_a_survey_s_window_comes_from_its_variable_or_the_survey(environment):
-    assert str(load_settings().window_of("ztf")) == "Europe/Paris 00:01-20:00"
-    environment.setenv("FINK_NIGHTS", "ztf=UTC 18:00-06:00, lsst=America/Santiago 13:00-12:00")
-    settings = load_settings()
-    assert str(settings.window_of("ztf")) == "UTC 18:00-06:00"
-    assert str(settings.window_of("lsst")) == "America/Santiago 13:00-12:00"
-    assert str(settings.window_of("elasticc")) == "Europe/Paris 00:01-20:00"
-    with pytest.raises(InvalidRequest, match="survey 'atlas' is unknown"):
-        settings.window_of("atlas")
+@pytest.mark.parametrize(
+    ("variable", "value", "instead"),
+    [
+        ("FINK_NIGHTS", "ztf=UTC 18:00-06:00", "`night` of the survey"),
+        ("FINK_TOPICS", "lsst=lsst_alerts_{night}", "`topic` of the survey"),
+        ("FINK_NIGHT_SURVEY", "lsst", "one entry for each survey"),
+        ("FINK_NIGHT_FORM", '{"executors": 4}', "`form` of the survey"),
+    ],
+)
+def test_a_variable_that_surveys_yaml_has_replaced_is_named_with_what_to_write(
+    environment, variable, value, instead
+):
+    environment.setenv(variable, value)
+    with pytest.raises(InvalidRequest, match=rf"^{variable} is no longer read; set {instead}"):
+        load_settings()
+    environment.setenv(variable, "")
+    assert load_settings().namespace == "spark"
+
+
+def test_surveys_that_break_a_rule_stop_every_component(environment, tmp_path):
+    file = tmp_path / "surveys.yaml"
+    file.write_text("surveys: []")
+    environment.setenv("FINK_SURVEYS", str(file))
+    with pytest.raises(InvalidRequest, match="the list of surveys is empty"):
+        load_settings()
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "rule"),
+    ("own", "servers", "prefix"),
     [
-        ("FINK_NIGHTS", "Europe/Paris 00:01-20:00", "names no survey"),
-        ("FINK_TOPICS", "lsst=alerts", "is not one for each night"),
-        ("FINK_NIGHTS", "atlas=UTC 00:00-01:00", "survey 'atlas' is unknown"),
-        ("FINK_NIGHTS", "ztf=Europe/Pari 00:01-20:00", "time zone 'Europe/Pari' is unknown"),
-        ("FINK_NIGHTS", "ztf=UTC 00:00-24:00", "no time of the day"),
-        ("FINK_NIGHT_SURVEY", "atlas", "'ztf', 'lsst' or 'elasticc'"),
-        ("FINK_NIGHT_SURVEY", "lsst", "no topic of its own a night.*FINK_TOPICS=lsst"),
+        ({}, "kafka:9092", "s3a://fink/raw"),
+        ({"store_prefix": "lsst"}, "kafka:9092", "s3a://fink/raw/lsst"),
+        ({"store_prefix": "s3a://other/lsst"}, "kafka:9092", "s3a://other/lsst"),
+        ({"brokers": {"servers": "k:1"}}, "k:1", "s3a://fink/raw"),
     ],
 )
-def test_nights_that_break_a_rule_are_named(environment, variable, value, rule):
-    environment.setenv(variable, value)
-    with pytest.raises(InvalidRequest, match=rule) as caught:
-        load_settings()
-    assert str(caught.value).startswith(f"{variable} ")
+def test_a_survey_has_its_own_brokers_and_folder(environment, own, servers, prefix):
+    environment.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    environment.setenv("FINK_STORE_PREFIX", "s3a://fink/raw")
+    night = {"zone": "UTC", "opens": "00:00", "closes": "00:00"}
+    settings = load_settings().for_survey(Survey(name="a", night=night, **own))
+    assert (settings.kafka_servers, settings.store_prefix) == (servers, prefix)
 
 
-def test_a_survey_whose_topic_is_set_can_be_run_by_schedule(environment):
-    environment.setenv("FINK_TOPICS", "lsst=lsst_alerts_{night}")
-    environment.setenv("FINK_NIGHT_SURVEY", "lsst")
-    settings = load_settings()
-    assert settings.night_survey == "lsst"
-    assert settings.topic_of("lsst", "20260101") == "lsst_alerts_20260101"
-    assert settings.topic_of("ztf", "20260101") == "ztf_public_20260101"
+def test_a_survey_s_folder_needs_the_installation_s_store(environment):
+    survey = survey_of("lsst")
+    assert load_settings().for_survey(survey).store_prefix == ""

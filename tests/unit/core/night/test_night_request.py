@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.config.surveys import Survey
 from fink_k8s.core.night.night_request import NightRequest, WhenKilled, night_form_from
 from fink_k8s.core.stream.stream_request import IfDiffers, StreamRequest
 
@@ -116,7 +117,7 @@ def test_the_job_s_own_limit_outlasts_the_longest_night_with_its_grace():
         ({"when_killed": ""}, "'leave' or 'stop'"),
         ({"require_proof": "perhaps"}, "valid boolean"),
         ({"restarts": 1.5}, "valid integer"),
-        ({"survey": "atlas"}, "'ztf', 'lsst' or 'elasticc'"),
+        ({"survey": "atlas"}, "is unknown; use one of ztf, lsst, elasticc"),
         ({"night": "20260230"}, "no date of the calendar"),
         ({"night": "2026-1-1"}, PATTERN),
         ({"topic": "ztf_.*"}, PATTERN),
@@ -145,29 +146,32 @@ def test_all_that_was_asked_is_kept_when_night_and_topic_are_filled_in():
     )
 
 
+def survey_with(**form):
+    night = {"zone": "UTC", "opens": "00:00", "closes": "00:00"}
+    return Survey(name="ztf", night=night, form=form)
+
+
 def test_an_installation_fills_in_the_form_of_its_nights():
-    assert night_form_from("") == {}
-    assert night_form_from('{"executors": 4}') == {"executors": 4}
-    given = '{"executors": "4", "require_proof": "no", "submit_with": "spark-submit"}'
-    assert night_form_from(given) == {
+    assert night_form_from(survey_with()) == {}
+    assert night_form_from(survey_with(executors=4)) == {"executors": 4}
+    given = {"executors": "4", "require_proof": "no", "submit_with": "spark-submit"}
+    assert night_form_from(survey_with(**given)) == {
         "executors": 4, "require_proof": False, "submit_with": "spark-submit",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("text", "rule"),
+    ("form", "rule"),
     [
-        ("executors=4", "is no JSON object"),
-        ("[4]", "is no JSON object"),
-        ('{"executor": 4}', "executor: Extra inputs are not permitted"),
-        ('{"executors": 0}', "executors: Input should be greater than or equal to 1"),
-        ('{"night": "20260101"}', "names night: each run has its own"),
-        ('{"topic": "t"}', "names topic: set FINK_TOPICS"),
-        ('{"survey": "lsst"}', "names survey: set FINK_NIGHT_SURVEY"),
-        ('{"ends_at": ""}', "names ends_at: set FINK_NIGHTS"),
+        ({"executor": 4}, "executor: Extra inputs are not permitted"),
+        ({"executors": 0}, "executors: Input should be greater than or equal to 1"),
+        ({"night": "20260101"}, "night is not allowed; each run has its own"),
+        ({"topic": "t"}, "topic is not allowed; set the survey's `topic` instead"),
+        ({"survey": "lsst"}, "survey is not allowed; each survey has a form of its own"),
+        ({"ends_at": ""}, "ends_at is not allowed; set the survey's `night` instead"),
     ],
 )
-def test_what_a_form_cannot_be_filled_in_with_is_named(text, rule):
+def test_what_a_form_cannot_be_filled_in_with_is_named(form, rule):
     with pytest.raises(InvalidRequest, match=rule) as caught:
-        night_form_from(text)
-    assert str(caught.value).startswith("FINK_NIGHT_FORM ")
+        night_form_from(survey_with(**form))
+    assert str(caught.value).startswith("surveys.yaml: survey ztf: form: ")

@@ -47,7 +47,7 @@ def test_the_streams_that_are_meant(fields, chosen):
         ({"streams": ZTF}, "valid list"),
         ({"night": "20060230"}, "no date of the calendar"),
         ({"night": "*"}, "should match pattern"),
-        ({"night": "20060101", "surveys": ["atlas"]}, "'ztf', 'lsst' or 'elasticc'"),
+        ({"night": "20060101", "surveys": ["atlas"]}, "is unknown; use one of ztf, lsst, elasticc"),
         ({"all_streams": True, "how": "now"}, "'gracefully' or 'at-once'"),
         ({"all_streams": True, "limit_s": 4}, "greater than or equal to 5"),
         ({"all_streams": True, "limit_s": 1201}, "less than or equal to 1200"),

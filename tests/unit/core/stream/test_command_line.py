@@ -7,7 +7,7 @@ import pytest
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.config.surveys import Survey
+from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.image.image_plan import OWN_MAIN_FILE
 from fink_k8s.core.stream.command_line import arguments_of, prefix_in
 from fink_k8s.core.stream.stream_request import StreamRequest
@@ -15,6 +15,7 @@ from stream2raw.arguments import parse
 from tests.fakes import OWN_SCHEMA
 
 FINKS = "/opt/fink/bin/stream2raw.py"
+SURVEYS = load_surveys().surveys
 SETTINGS = Settings(kafka_servers="kafka:9092", store_prefix="s3a://fink/online")
 PREFIX_FLAGS = {
     *("-servers", "-topic", "-schema", "-startingoffsets_stream", "-online_data_prefix", "-night"),
@@ -82,13 +83,13 @@ def test_a_program_that_knows_its_schema_is_given_none():
     assert "-schema" not in flags()
 
 
-@pytest.mark.parametrize("survey", [one for one in Survey if not one.schema])
+@pytest.mark.parametrize("survey", [one.name for one in SURVEYS if not one.schema_file])
 def test_a_survey_that_this_project_s_job_does_not_read_is_refused_by_name(survey):
     with pytest.raises(InvalidRequest, match=rf"survey {survey}: .* own code \(fink_source\)"):
         flags(OWN_MAIN_FILE, survey=survey, schema_file="/s.avsc")
     assert flags(survey=survey, schema_file="/s.avsc")["-producer"] == survey
 
 
-@pytest.mark.parametrize("survey", [one for one in Survey if one.schema])
+@pytest.mark.parametrize("survey", [one for one in SURVEYS if one.schema_file])
 def test_the_schema_of_a_survey_is_there(survey):
-    assert Path(OWN_SCHEMA).with_name(survey.schema).is_file()
+    assert Path(OWN_SCHEMA).with_name(survey.schema_file).is_file()

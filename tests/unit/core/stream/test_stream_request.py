@@ -78,8 +78,8 @@ def test_what_keeps_the_rules_is_taken(fields):
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("survey", "", "'ztf', 'lsst' or 'elasticc'"),
-        ("survey", "atlas", "'ztf', 'lsst' or 'elasticc'"),
+        ("survey", "", "is unknown; use one of ztf, lsst, elasticc"),
+        ("survey", "atlas", "is unknown; use one of ztf, lsst, elasticc"),
         ("night", "2024-1-1", "should match pattern"),
         ("night", "2024", "should match pattern"),
         ("night", "../20240101", "at most 8 characters"),

@@ -5,8 +5,14 @@ import requests
 
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.image.image_plan import Login
-from fink_k8s.glue.base.connections import docker_engine, registry_login
+from fink_k8s.glue.base.connections import (
+    docker_engine,
+    registry_login,
+    stream_settings,
+    survey_settings,
+)
 from testbed.certificates import Authority
+from tests.surveys import write_surveys
 
 
 def test_the_local_socket_is_the_default():
@@ -74,3 +80,60 @@ def test_without_a_password_there_is_no_login(monkeypatch):
     connection = {"conn_type": "docker", "host": "registry.example.org"}
     monkeypatch.setenv("AIRFLOW_CONN_DOCKER_DEFAULT", json.dumps(connection))
     assert registry_login() is None
+
+
+def kafka(extra, conn_type="kafka"):
+    return json.dumps({"conn_type": conn_type, "extra": extra})
+
+
+@pytest.fixture
+def partner(monkeypatch, tmp_path):
+    """Return a function that sets the connection that the survey `partner` names."""
+    file = write_surveys(tmp_path, partner={"brokers": {"connection": "kafka_partner"}})
+    monkeypatch.setenv("FINK_SURVEYS", str(file))
+    monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    monkeypatch.setenv("FINK_STORE_PREFIX", "s3a://fink")
+    return lambda text: monkeypatch.setenv("AIRFLOW_CONN_KAFKA_PARTNER", text)
+
+
+def test_a_survey_s_brokers_come_from_the_connection_that_it_names(partner):
+    partner(kafka({"bootstrap.servers": "k-1:9093,k-2:9093", "group.id": "x"}))
+    settings = survey_settings("partner")
+    assert (settings.kafka_servers, settings.store_prefix) == (
+        "k-1:9093,k-2:9093", "s3a://fink/partner",
+    )  # fmt: skip
+    assert stream_settings("stream2raw-partner-20260101") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (kafka({}), "lacks bootstrap.servers; it must be of type kafka"),
+        (kafka({"bootstrap.servers": "k:1"}, "generic"), "must be of type kafka"),
+        (
+            kafka({"bootstrap.servers": "k:1", "sasl.password": "s3cret"}),
+            "holds sasl.password, which is not supported",
+        ),
+        (kafka({"bootstrap.servers": "k"}), "bootstrap.servers has an entry that is not host:port"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_named_with_its_survey_and_no_secret(
+    partner, text, rule
+):
+    partner(text)
+    with pytest.raises(InvalidRequest, match=rule) as caught:
+        survey_settings("partner")
+    assert "connection kafka_partner, which surveys.yaml names for survey partner" in str(
+        caught.value
+    )
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_connection_that_is_not_there_is_named_with_what_to_create(partner):
+    with pytest.raises(InvalidRequest, match="does not exist; create it with type kafka"):
+        survey_settings("partner")
+
+
+def test_a_survey_without_brokers_of_its_own_reads_the_installation_s(monkeypatch):
+    monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    assert survey_settings("ztf").kafka_servers == "kafka:9092"

@@ -133,7 +133,7 @@ def test_a_stage_takes_its_own_fields_of_the_whole_form():
         ("night", "20240101\n", "at most 8 characters"),
         ("driver_memory", "1GB", "should match pattern"),
         ("image_tag", "host:tag", "give e.g. 4.0_3.5.7 or sha256:"),
-        ("survey", "atlas", "'ztf', 'lsst' or 'elasticc'"),
+        ("survey", "atlas", "is unknown; use one of ztf, lsst, elasticc"),
     ],
 )
 def test_what_comes_past_the_form_is_refused_for_good(field, value, words):

@@ -10,6 +10,7 @@ from fink_k8s.core.stream.stream_request import DeployRequest
 from fink_k8s.glue.base import steps
 from fink_k8s.glue.base.form import form_of
 from fink_k8s.glue.config import run_request
+from tests.surveys import write_surveys
 
 SCHEDULED = "scheduled__night-20260102__2026-01-01T23:01:00+00:00"
 MANUAL = "manual__2026-01-01T23:30:00+00:00"
@@ -18,7 +19,6 @@ MANUAL = "manual__2026-01-01T23:30:00+00:00"
 @pytest.fixture
 def run_of(monkeypatch):
     """Return a function that makes the run that the task finds itself in."""
-    monkeypatch.delenv("FINK_NIGHTS", raising=False)
 
     def make(run_after, run_id=MANUAL, **params):
         form = form_of(DeployRequest)
@@ -68,10 +68,13 @@ def test_the_form_s_night_goes_before_all(run_of):
     assert night.end == datetime(2025, 12, 24, 19, tzinfo=UTC)
 
 
-def test_a_scheduled_night_keeps_its_name_where_the_window_moves_while_it_runs(run_of, monkeypatch):
+def test_a_scheduled_night_keeps_its_name_where_the_window_moves_while_it_runs(
+    run_of, monkeypatch, tmp_path
+):
     run_of("2026-01-01T23:01", run_id=SCHEDULED)
     assert run_request.night_of_run("ztf").name == "20260102"
-    monkeypatch.setenv("FINK_NIGHTS", "ztf=Europe/Paris 00:05-21:00")
+    moved = {"zone": "Europe/Paris", "opens": "00:05", "closes": "21:00"}
+    monkeypatch.setenv("FINK_SURVEYS", str(write_surveys(tmp_path, ztf={"night": moved})))
     night = run_request.night_of_run("ztf")
     assert night.name == "20260102"
     assert night.end == datetime(2026, 1, 2, 20, tzinfo=UTC)

@@ -18,9 +18,7 @@ from fink_k8s.core.config.night_windows import window_from
 from fink_k8s.glue.config.timetable import (
     LOOK_BACK,
     NightTimetable,
-    night_form,
     night_named_in,
-    night_schedule,
 )
 
 ZTF = "Europe/Paris 00:01-20:00"
@@ -397,30 +395,6 @@ def test_one_that_no_plugin_registers_does_not_get_there():
         DagSerialization.to_dict(dag)
     causes = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert any(isinstance(one, TimetableNotRegistered) for one in causes)
-
-
-def test_the_schedule_is_that_of_the_settings(monkeypatch):
-    monkeypatch.delenv("FINK_NIGHTS", raising=False)
-    monkeypatch.delenv("FINK_NIGHT_SURVEY", raising=False)
-    assert night_schedule().serialize() == {"survey": "ztf", "window": ZTF}
-    monkeypatch.setenv("FINK_NIGHTS", "ztf=America/Santiago 13:00-12:00")
-    assert night_schedule().serialize() == {
-        "survey": "ztf", "window": "America/Santiago 13:00-12:00",
-    }  # fmt: skip
-
-
-def test_the_form_is_filled_in_as_the_settings_say(monkeypatch):
-    monkeypatch.setenv("FINK_NIGHT_FORM", '{"executors": 4, "submit_with": "spark-submit"}')
-    form = night_form()
-    assert [form[name].value for name in ("executors", "submit_with")] == [4, "spark-submit"]
-    assert form["restarts"].value == 3
-
-
-def test_two_readings_of_a_dag_file_make_one_version_of_it():
-    with time_machine.travel(moment("2026-01-01T12:00"), tick=False) as clock:
-        first = DagSerialization.to_dict(DAG("night", schedule=night_schedule()))
-        clock.move_to(moment("2026-07-01T12:00"))
-        assert DagSerialization.to_dict(DAG("night", schedule=night_schedule())) == first
 
 
 @pytest.mark.parametrize(("survey", "window"), [("atlas", ZTF), ("ztf", "Mars/Base 00:01-20:00")])
