@@ -8,6 +8,7 @@ from typing import Any
 
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
+from fink_k8s.core.base.versions import version_of
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import OWN_MAIN_FILE, Login
@@ -242,7 +243,7 @@ def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
         }
         if settings.store_endpoint:
             conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
-        if spark_version.startswith("3.1."):
+        if version_of(spark_version).release[:2] == (3, 1):
             # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
             conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
     return conf
