@@ -20,7 +20,7 @@ from fink_k8s.core.stream.stream_request import StreamRequest
 
 SPARK_UID = 185
 ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
-POD_CPU = "300m"
+POD_MILLICORES = 300
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
 GRACE_SECONDS = 120
@@ -151,7 +151,7 @@ def make_spark_application(
             **_pod(settings, labels),
             "annotations": dict(SCRAPED),
             "cores": 1,
-            "coreRequest": POD_CPU,
+            "coreRequest": f"{POD_MILLICORES}m",
             "memory": request.driver_memory,
             "serviceAccount": settings.service_account,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -160,7 +160,7 @@ def make_spark_application(
             **_pod(settings, labels),
             "instances": request.executors,
             "cores": request.executor_cores,
-            "coreRequest": POD_CPU,
+            "coreRequest": f"{POD_MILLICORES}m",
             "memory": request.executor_memory,
         },
     }
