@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, required=True)
     parser.add_argument("--window", type=float, required=True)
     given = parser.parse_args()
-    # A thousand streams have some thousand connections.
+    # Each stream whose log is followed has a connection of its own.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     streams = [stream_of(number) for number in range(given.applications)]

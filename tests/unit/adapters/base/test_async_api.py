@@ -1,9 +1,7 @@
 """The client that a triggerer's watches share, against a real TLS server."""
 
 import asyncio
-import gc
 import ssl
-from asyncio.sslproto import SSLProtocol
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +24,7 @@ def host(no_network):
     pytest_socket._remove_restrictions()
 
 
-def test_an_answer_that_goes_on_is_whole_and_holds_little_memory(host, tmp_path):
+def test_an_answer_that_goes_on_is_whole(host, tmp_path):
     authority = Authority(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(*authority.issue("server", "server", hosts=(host,)))
@@ -49,11 +47,6 @@ def test_an_answer_that_goes_on_is_whole_and_holds_little_memory(host, tmp_path)
         access = Access(url, "token", str(tmp_path / "ca.crt"), "", "", is_verified=True)
         there = AsyncApi(lambda: SimpleNamespace(access=lambda: access))
         async with there as api, api.lines("/log") as lines:
-            loop = asyncio.get_running_loop()
-            of_loop = [one for one in gc.get_objects()
-                       if type(one) is SSLProtocol and one._loop is loop]  # fmt: skip
-            clients = [one for one in of_loop if not one._server_side]
-            assert [len(one._ssl_buffer) for one in clients] == [16 * 1024]
             read = [line async for line in lines]
         await runner.cleanup()
         return read
