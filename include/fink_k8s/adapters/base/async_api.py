@@ -184,6 +184,7 @@ def _door_of(make_cluster: Callable[[], Cluster]) -> _Door:
 
 def _socket(address: Any) -> socket.socket:
     made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE:
         if option := getattr(socket, name, None):
             made.setsockopt(socket.IPPROTO_TCP, option, value)
