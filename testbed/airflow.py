@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
+
+from testbed.process import group_members, record, recorded_in, start_time
 
 ROOT = Path(__file__).resolve().parents[1]
 USER = "admin"
@@ -122,7 +125,7 @@ class Airflow:
                 stderr=log,
                 start_new_session=True,
             )
-        self._pid_file.write_text(f"{process.pid} {_start_time(process.pid)}")
+        record(self._pid_file, process.pid)
         deadline = time.monotonic() + wait_seconds
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -138,15 +141,15 @@ class Airflow:
         """End all components; nothing happens where none runs."""
         if not self._pid_file.exists():
             return
-        pid, started = self._pid_file.read_text().split()
+        group, started = recorded_in(self._pid_file)
         # The group may outlive its leader, so its members are asked for, not the leader alone.
-        members = _group_members(int(pid)) if _is_group(int(pid), int(started)) else []
+        members = group_members(group) if _is_group(group, started) else []
         for sig, patience in ((signal.SIGTERM, wait_seconds), (signal.SIGKILL, 5.0)):
             if not members:
                 break
-            os.killpg(int(pid), sig)
+            os.killpg(group, sig)
             deadline = time.monotonic() + patience
-            while (members := _group_members(int(pid))) and time.monotonic() < deadline:
+            while (members := group_members(group)) and time.monotonic() < deadline:
                 time.sleep(0.2)
         self._pid_file.unlink()
 
@@ -340,28 +343,9 @@ def _docker_connection(env: Mapping[str, str]) -> str:
     return json.dumps({"conn_type": "docker", "host": registry})
 
 
-def _start_time(pid: int) -> int:
-    """Return when a process began, in clock ticks since boot (proc(5), field 22)."""
-    stat = Path(f"/proc/{pid}/stat").read_text()
-    return int(stat.rpartition(")")[2].split()[19])
-
-
-def _is_group(pgid: int, started: int) -> bool:
+def _is_group(group: int, started: int) -> bool:
     """Tell whether the group is the one recorded: its leader's start time, or a leader gone."""
     try:
-        return _start_time(pgid) == started
-    except OSError:
-        return bool(_group_members(pgid))
-
-
-def _group_members(pgid: int) -> list[int]:
-    members = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            stat = path.read_text()
-        except OSError:
-            continue
-        fields = stat.rpartition(")")[2].split()
-        if int(fields[2]) == pgid and fields[0] != "Z":
-            members.append(int(path.parent.name))
-    return members
+        return start_time(group) == started
+    except psutil.NoSuchProcess:
+        return True

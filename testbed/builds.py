@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backports import tarfile
+from packaging.version import Version
 
 from testbed import pins
 from testbed.places import SOURCES, cache
@@ -97,7 +98,7 @@ def all_builds() -> dict[str, Build]:
             ".",
             f"-X k8s.io/component-base/version.gitVersion=v{pins.KUBERNETES}"
             f" -X k8s.io/component-base/version.gitMajor=1"
-            f" -X k8s.io/component-base/version.gitMinor={pins.KUBERNETES.split('.')[1]}",
+            f" -X k8s.io/component-base/version.gitMinor={Version(pins.KUBERNETES).minor}",
             minutes=7,
         ),
         _go_build("spark-operator", f"{module}/cmd/operator", minutes=2),

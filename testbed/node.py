@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import yaml
 
 from testbed import pins
 from testbed.certificates import Authority
 from testbed.places import DATA, KUBECONFIG, STATE
-from testbed.process import children, kill, processes_with, run, start, stop, wait_for
+from testbed.process import processes_with, run, start, stop, wait_for
 
 CONTAINERD_SOCKET = STATE / "containerd/containerd.sock"
 KUBELET = DATA / "kubelet"
@@ -60,7 +62,7 @@ def down() -> None:
 def leftovers() -> list[str]:
     """Return mounts and processes that are still there."""
     mounts = [path for path in _mounts() if path.startswith((str(STATE), str(DATA)))]
-    return mounts + [f"shim {pid}" for pid in processes_with(str(CONTAINERD_SOCKET))]
+    return mounts + [f"shim {shim.pid}" for shim in processes_with(str(CONTAINERD_SOCKET))]
 
 
 def _links_to(program: Path) -> Path:
@@ -270,9 +272,11 @@ def _is_ready() -> bool:
 def _kill_pods() -> None:
     """End what runs in containers: the children of our own containerd's shims, then the shims."""
     for shim in processes_with(str(CONTAINERD_SOCKET)):
-        for container in children(shim):
-            kill(container)
-        kill(shim)
+        with suppress(psutil.NoSuchProcess):
+            for container in shim.children():
+                with suppress(psutil.NoSuchProcess):
+                    container.kill()
+            shim.kill()
 
 
 def _mounts() -> list[str]:

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import psutil
 
 from testbed.places import LOGS, STATE
 
@@ -64,15 +66,16 @@ def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | Non
             start_new_session=True,
             cwd="/",
         )
-    (PIDS / name).write_text(f"{process.pid} {start_time(process.pid)}")
+    record(PIDS / name, process.pid)
 
 
 def running(name: str) -> int | None:
     """Return the process id of `name` if it is the very process that was started."""
     try:
-        pid, started = map(int, (PIDS / name).read_text().split())
-        return pid if start_time(pid) == started and not _is_zombie(pid) else None
-    except (OSError, ValueError):
+        pid, started = recorded_in(PIDS / name)
+        is_alive = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return pid if is_alive and start_time(pid) == started else None
+    except (OSError, ValueError, psutil.NoSuchProcess):
         return None
 
 
@@ -84,6 +87,17 @@ def stop(name: str, patience: float = 20) -> None:
             if _gone(name, seconds):
                 break
     (PIDS / name).unlink(missing_ok=True)
+
+
+def record(file: Path, pid: int) -> None:
+    """Write down a process: its id, and when it began, for ids are used again."""
+    file.write_text(f"{pid} {start_time(pid)}")
+
+
+def recorded_in(file: Path) -> tuple[int, int]:
+    """Return the id and the start time that `record` wrote down."""
+    pid, started = map(int, file.read_text().split())
+    return pid, started
 
 
 def recorded() -> list[str]:
@@ -123,48 +137,30 @@ def last_lines(log: Path) -> str:
 
 
 def start_time(pid: int) -> int:
-    """Return when a process began, in clock ticks since boot (proc(5), field 22)."""
-    return int(_stat(pid)[19])
+    """Return when a process began, in hundredths of a second since boot, which no clock moves.
+
+    Raises:
+        psutil.NoSuchProcess: it is gone.
+    """
+    began: float = psutil.Process(pid).create_time() - psutil.boot_time()
+    return round(began * 100)
 
 
-def processes_with(argument: str) -> list[int]:
+def processes_with(argument: str) -> list[psutil.Process]:
     """Return the processes with `argument`, a path of the testbed's own, on their command line."""
+    found = psutil.process_iter(["cmdline"])
+    return [process for process in found if argument in (process.info["cmdline"] or ())]
+
+
+def group_members(group: int) -> list[psutil.Process]:
+    """Return the processes of a process group; one that ended and waits for its parent is none."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if argument.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            is_alive = process.info["status"] != psutil.STATUS_ZOMBIE
+            if is_alive and os.getpgid(process.pid) == group:
+                found.append(process)
     return found
-
-
-def children(pid: int) -> list[int]:
-    """Return the direct children of a process."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(_stat(int(path.name))[1]) == pid:
-                found.append(int(path.name))
-        except OSError:
-            continue
-    return found
-
-
-def kill(pid: int) -> None:
-    """End a process at once; nothing happens if it is gone."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _is_zombie(pid: int) -> bool:
-    return _stat(pid)[0] == "Z"
 
 
 def _gone(name: str, seconds: float) -> bool:

@@ -15,6 +15,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 class ApiServer:
     """Objects by path and name; `asked` counts what was asked for, `open` the watches held.
 
+    An answer with metrics takes `metrics_seconds`; `most_at_once` of them were under way at a time.
     `refuses` holds an HTTP status by (path, verb), the verb list, watch or metrics.
     """
 
@@ -26,6 +27,8 @@ class ApiServer:
         self.refuses = {}
         self.has_no_credentials = False
         self.metrics = {"gauges": {}}
+        self.metrics_seconds = 0
+        self.most_at_once = 0
         self.log = ["first words"]
         self.url = ""
         self._events = {APPLICATIONS: [], PODS: []}
@@ -110,6 +113,12 @@ class ApiServer:
         self.asked["metrics", request.match_info["pod"]] += 1
         if status := self.refuses.get((PODS, "metrics")):
             return web.json_response({"message": f"refused with {status}"}, status=status)
+        self.open["metrics"] += 1
+        self.most_at_once = max(self.most_at_once, self.open["metrics"])
+        try:
+            await asyncio.sleep(self.metrics_seconds)
+        finally:
+            self.open["metrics"] -= 1
         return web.json_response(self.metrics)
 
     async def _log(self, request):

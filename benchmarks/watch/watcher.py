@@ -7,15 +7,14 @@ costs (its database, its logs) is left out, on both sides. Prints one JSON objec
 import argparse
 import asyncio
 import json
-import os
 import resource
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 
 from benchmarks.watch.objects import stream_of
 
@@ -101,15 +100,14 @@ async def first_event_of(trigger: Any) -> Any:
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of this process, all threads, user and system (proc(5))."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Return the processor time of this process, all threads, user and system."""
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system)
 
 
 def rss_mb() -> float:
     """Return the resident memory of this process, in MB of 10^6 bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return float(psutil.Process().memory_info().rss / 1e6)
 
 
 def main() -> None:
@@ -122,7 +120,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, required=True)
     parser.add_argument("--window", type=float, required=True)
     given = parser.parse_args()
-    # A thousand streams have some thousand connections.
+    # Each stream whose log is followed has a connection of its own.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     streams = [stream_of(number) for number in range(given.applications)]

@@ -25,9 +25,9 @@ def test_the_command_gives_the_verdicts_on_one_version(capsys):
 
 
 @pytest.mark.parametrize("version", ["new", "1", "34"])
-def test_what_is_no_version_is_refused(capsys, version):
+def test_what_is_not_a_version_is_refused(capsys, version):
     assert main(["--kubernetes", version]) == 2
-    assert "is no version; give e.g. 1.34" in capsys.readouterr().err
+    assert "is not a valid version; give e.g. 1.34" in capsys.readouterr().err
 
 
 def test_the_page_says_of_each_release_what_is_known_and_what_is_not():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import httpx
+import psutil
 import pytest
 
 from fink_k8s.adapters.store.raw_store import NightCounts
@@ -18,7 +19,6 @@ from testbed.airflow import AirflowClient
 from testbed.browser import person_at
 from testbed.network import leftovers
 from testbed.places import KUBECONFIG_AIRFLOW, ROOT
-from testbed.process import kill
 from testbed.servers import docker
 from tests.e2e.conftest import without_schedules
 from tests.e2e.driving import (
@@ -216,7 +216,7 @@ def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
     name = f"fink-k8s-{service}-1"
     before = docker("inspect", "--format", "{{.State.Pid}} {{.RestartCount}}", name).split()
     # As the kernel's out-of-memory killer does; `docker kill` would be taken for a person's wish.
-    kill(int(before[0]))
+    psutil.Process(int(before[0])).kill()
     begun = time.monotonic()
     while True:
         looked = docker(
@@ -294,7 +294,8 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(
     fink.produce(TOPIC, 100)
     run = Night(fink, form_of(NIGHT, TOPIC, seconds=330, trigger_interval_s=10))
     run.wait_for("check_prerequisites", "running")
-    kill(int(docker("inspect", "--format", "{{.State.Pid}}", "fink-k8s-worker-1")))
+    worker = int(docker("inspect", "--format", "{{.State.Pid}}", "fink-k8s-worker-1"))
+    psutil.Process(worker).kill()
     begun = time.monotonic()
     run.wait_for("watch_until_end", "deferred", seconds=330)
     record_property("watched again after s", round(time.monotonic() - begun))

@@ -14,13 +14,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
 
 from fink_k8s.core.stream.restarts import HEALTHY_SPAN
 from fink_k8s.core.stream.stream_names import pod_selector
-from testbed.airflow import _group_members
 from testbed.pins import KAFKA_ADDRESS, KAFKA_PORT
 from testbed.places import ROOT
+from testbed.process import group_members, processes_with, recorded_in
 from tests.e2e.driving import DEPLOY, application, drivers, kubectl
 from tests.e2e.night import (
     NIGHT_DAG,
@@ -98,13 +99,13 @@ def verified(night, alerts):
 
 
 def processes(airflow, words):
-    group = int((airflow.home / "standalone.pid").read_text().split()[0])
+    group, _ = recorded_in(airflow.home / "standalone.pid")
     found = []
-    for pid in _group_members(group):
-        with contextlib.suppress(OSError):
-            said = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    for process in group_members(group):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            said = " ".join(process.cmdline())
             if any(word in said for word in words):
-                found.append(pid)
+                found.append(process.pid)
     assert found, words
     return found
 
@@ -424,12 +425,10 @@ def process_that_submits(stream):
     """Return the task's process of which spark-submit for this stream is a child."""
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):
-                words = path.read_bytes().split(b"\0")
-                if b"org.apache.spark.deploy.SparkSubmit" in words and stream.encode() in words:
-                    status = path.with_name("status").read_text()
-                    return int(status.partition("PPid:")[2].split()[0])
+        for process in processes_with("org.apache.spark.deploy.SparkSubmit"):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if stream in process.info["cmdline"]:
+                    return process.ppid()
         time.sleep(0.1)
     raise AssertionError(f"nobody submits {stream}")
 

@@ -5,6 +5,7 @@ import time
 
 import docker
 import pytest
+from packaging.version import Version
 
 from fink_k8s.adapters.image.distribution import ensure_distribution, ensure_jars
 from fink_k8s.adapters.image.image_build import ensure_image
@@ -30,7 +31,7 @@ pytestmark = [
 ]
 
 MATRIX = releases_from(RELEASES.read_text())
-HERE = ".".join(pins.KUBERNETES.split(".")[:2])
+HERE = "{0.major}.{0.minor}".format(Version(pins.KUBERNETES))
 RUNNABLE = [
     release
     for release in MATRIX.releases

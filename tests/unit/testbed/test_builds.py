@@ -2,6 +2,7 @@ import hashlib
 import io
 
 import pytest
+from packaging.version import Version
 
 from fink_k8s.core.config.releases import SupportVerdict, releases_from
 from testbed import builds, pins
@@ -40,7 +41,7 @@ def test_a_java_that_no_debian_has_is_named_with_those_there_are():
 
 
 def test_every_release_that_is_not_refused_here_has_a_base():
-    here = ".".join(pins.KUBERNETES.split(".")[:2])
+    here = "{0.major}.{0.minor}".format(Version(pins.KUBERNETES))
     for release in releases_from(RELEASES.read_text()).releases:
         runs = release.support_on(here).verdict is not SupportVerdict.REFUSED
         assert (release.java in pins.BASE_SUITES) is runs

@@ -21,8 +21,6 @@ _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
 # An object has 1.5 MB at most; a driver may write a line without end.
 _LINE_BYTES = 4 * 2**20
-# The most that TLS sends at once (RFC 8446, 5.1).
-_TLS_RECORD = 16 * 2**10
 # A server that is gone without a word is noticed after about 25 s.
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
@@ -95,7 +93,6 @@ class AsyncApi:
                     answer = await stack.enter_async_context(
                         self._answer(path, query, silence_seconds)
                     )
-            _shrink(answer)
             yield await stack.enter_async_context(contextlib.aclosing(_lines_of(answer, what)))
 
     @contextlib.asynccontextmanager
@@ -187,25 +184,11 @@ def _door_of(make_cluster: Callable[[], Cluster]) -> _Door:
 
 def _socket(address: Any) -> socket.socket:
     made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE:
         if option := getattr(socket, name, None):
             made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
-
-
-def _shrink(answer: aiohttp.ClientResponse) -> None:
-    """Let a connection that is kept for long hold less memory.
-
-    asyncio gives each one of TLS a buffer of 256 KiB, and has no way to ask for another size: of a
-    thousand drivers whose logs are read, it is nearly all the memory. Where asyncio is made
-    otherwise, nothing is changed.
-    """
-    transport = answer.connection.transport if answer.connection else None
-    protocol = getattr(transport, "_ssl_protocol", None)
-    if protocol and {"max_size", "_ssl_buffer", "_ssl_buffer_view"} <= {*dir(protocol)}:
-        protocol.max_size = _TLS_RECORD
-        protocol._ssl_buffer = bytearray(_TLS_RECORD)
-        protocol._ssl_buffer_view = memoryview(protocol._ssl_buffer)
 
 
 async def _lines_of(answer: aiohttp.ClientResponse, what: str) -> AsyncGenerator[bytes]:

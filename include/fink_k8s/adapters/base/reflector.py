@@ -28,10 +28,9 @@ class Pace:
     """How often the API server is asked, and how old what it said may be; all in seconds."""
 
     probe_seconds: float = 5
-    """From one question for a driver's metrics to the next, unless there are very many drivers."""
-    probes_per_second: float = 20
-    """How many drivers are asked in a second, at most: of a thousand, each one every 50 s."""
+    """From one question for a driver's metrics to the next."""
     probes_at_once: int = 16
+    """How many drivers are asked at the same time, at most; a number, not seconds."""
     watch_seconds: float = 300
     """How long the API server is asked to keep a watch open."""
     silence_seconds: float = 100

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import Version
+
 from fink_k8s.adapters.image.distribution import keep
 from fink_k8s.core.base.errors import InvalidRequest, Unavailable
 from fink_k8s.core.base.progress import Say
@@ -45,7 +47,7 @@ class Target:
 
     def options(self) -> list[str]:
         """Return pip's options for wheels that run there."""
-        newest = int(self.glibc.partition(".")[2])
+        newest = Version(self.glibc).minor
         names = [f"manylinux_2_{n}" for n in range(newest, _OLDEST_GLIBC - 1, -1)]
         platforms = [f"{name}_{self.machine}" for name in (*names, "manylinux2014")]
         return [

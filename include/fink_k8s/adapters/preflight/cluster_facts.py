@@ -6,6 +6,8 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.image.image_build import own_dockerfile
 from fink_k8s.adapters.image.image_sources import ensure_source
 from fink_k8s.adapters.kafka.broker import check_topic
+from fink_k8s.adapters.preflight.node_room import free_room
+from fink_k8s.adapters.store.claims import is_smaller
 from fink_k8s.adapters.store.raw_store import Store
 from fink_k8s.adapters.stream.streams import holders
 from fink_k8s.core.base.errors import FinkError, InvalidRequest, OutOfSight
@@ -52,7 +54,7 @@ def check_facts(
         if alive := [one for one in found if not is_over(one.state)]:
             yield prerequisites.check_way(request, alive[0].submitted_with)
         else:
-            free = prerequisites.free_room(cluster.nodes(), cluster.pods())
+            free = free_room(cluster.nodes(), cluster.pods())
             yield prerequisites.check_capacity(request, free)
 
     def on_topic() -> Iterator[Finding]:
@@ -68,13 +70,13 @@ def check_facts(
 
     def on_store() -> Iterator[Finding]:
         if settings.store.claim:
+            claim = cluster.find(claim_checks.CLAIM_KIND, settings.store.claim, settings.namespace)
+            nodes = len(free_room(cluster.nodes(), ()))
             yield from claim_checks.check_claim(
-                settings,
-                cluster.find(claim_checks.CLAIM_KIND, settings.store.claim, settings.namespace),
-                cluster.storage_classes(),
-                len(prerequisites.free_room(cluster.nodes(), ())),
-                claim_size,
+                settings, claim, cluster.storage_classes(), nodes, claim_size
             )
+            if claim and claim_size and is_smaller(claim, claim_size):
+                yield claim_checks.too_small(claim, claim_size)
         try:
             store = open_store()
             store.check()

@@ -1,10 +1,13 @@
 """The persistent volume claim of the store: made once, never changed, never deleted."""
 
+from kubernetes.utils.quantity import parse_quantity
+
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.core.base.errors import Conflict, InvalidRequest
+from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.preflight.claim_checks import CLAIM_KIND, is_smaller, too_small
+from fink_k8s.core.preflight.claim_checks import CLAIM_KIND, capacity_of, too_small
 from fink_k8s.core.stream.manifests import make_claim
 
 
@@ -28,3 +31,8 @@ def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> b
     changed = there is None and cluster.apply(make_claim(settings, size))
     say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'already so'}")
     return changed
+
+
+def is_smaller(claim: KubernetesObject, size: str) -> bool:
+    """Tell whether a claim holds less than `size`, a quantity."""
+    return bool(parse_quantity(capacity_of(claim)) < parse_quantity(size))

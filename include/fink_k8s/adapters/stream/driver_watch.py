@@ -4,8 +4,8 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 
@@ -25,43 +25,11 @@ _PROBE_SECONDS = 10
 _LAST_WORDS_SECONDS = 1.0
 
 
-class Turns:
-    """When the drivers of one watch are asked: no more often and at once than its pace allows."""
-
-    def __init__(self, pace: Pace) -> None:
-        self.drivers = 0
-        """How many are watched."""
-        self._pace = pace
-        self.opening = asyncio.Semaphore(pace.probes_at_once)
-        """For logs that are being opened: a connection that begins takes much more memory."""
-        self._places = asyncio.Semaphore(pace.probes_at_once)
-        self._gate = asyncio.Lock()
-        self._next = -math.inf
-
-    @property
-    def seconds(self) -> float:
-        """Return the seconds from one question to a driver to the next.
-
-        They grow with the number of drivers, so that no queue forms that a new one had to wait in.
-        """
-        return max(self._pace.probe_seconds, self.drivers / self._pace.probes_per_second)
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until one more driver may be asked, and hold its place meanwhile."""
-        clock = asyncio.get_running_loop().time
-        async with self._gate:
-            await asyncio.sleep(self._next - clock())
-            self._next = clock() + 1 / self._pace.probes_per_second
-        async with self._places:
-            yield
-
-
 class DriverWatch:
     """One stream's driver, from the moment that it runs; `changed` is called after each probe.
 
     The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log is read while it is written.
+    log is read while it is written. `places` bounds how many drivers are asked at the same time.
     """
 
     def __init__(
@@ -70,7 +38,7 @@ class DriverWatch:
         namespace: str,
         stream: str,
         pace: Pace,
-        turns: Turns,
+        places: asyncio.Semaphore,
         changed: Callable[[], None],
     ) -> None:
         self.awaits_probe = False
@@ -79,7 +47,7 @@ class DriverWatch:
         self._namespace = namespace
         self._pod = driver_pod_name(stream)
         self._pace = pace
-        self._turns = turns
+        self._places = places
         self._changed = changed
         self._uid = ""
         self._runs = False
@@ -181,9 +149,9 @@ class DriverWatch:
         clock = asyncio.get_running_loop().time
         while True:
             # Also from one driver to the next: one that flaps is not asked more often.
-            await asyncio.sleep(self._asked_at + self._turns.seconds - clock())
+            await asyncio.sleep(self._asked_at + self._pace.probe_seconds - clock())
             metrics, failure = None, None
-            async with self._turns.turn():
+            async with self._places:
                 self._asked_at = clock()
                 try:
                     metrics = await self._ask()
@@ -224,11 +192,8 @@ class DriverWatch:
         for wait in self._pace.backoff.seconds():
             self._is_read.clear()
             try:
-                async with AsyncExitStack() as stack:
-                    async with self._turns.opening:
-                        lines = await stack.enter_async_context(
-                            self._api.lines(path, follow="true", tailLines=str(_LOG_LINES))
-                        )
+                log = self._api.lines(path, follow="true", tailLines=str(_LOG_LINES))
+                async with log as lines:
                     if lines_read:
                         self._lines.clear()
                     async for line in lines:

@@ -16,7 +16,7 @@ from fink_k8s.adapters.base.api_errors import NotThere
 from fink_k8s.adapters.base.async_api import AsyncApi
 from fink_k8s.adapters.base.cluster import Cluster, path_of
 from fink_k8s.adapters.base.reflector import Pace, Reflector
-from fink_k8s.adapters.stream.driver_watch import DriverWatch, Turns
+from fink_k8s.adapters.stream.driver_watch import DriverWatch
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import NotPermitted
 from fink_k8s.core.base.kubernetes import Manifest
@@ -73,7 +73,7 @@ class NamespaceWatch:
         self.api = AsyncApi(make_cluster)
         self.namespace = namespace
         self._pace = pace
-        self._turns = Turns(pace)
+        self._places = asyncio.Semaphore(pace.probes_at_once)
         self._streams: dict[str, _Stream] = {}
         self._left: list[DriverWatch] = []
         self._applications = self._mirror(APPLICATION_KIND, "", _name_of)
@@ -92,11 +92,10 @@ class NamespaceWatch:
         """Add a follower of a stream."""
         if stream not in self._streams:
             driver = DriverWatch(
-                self.api, self.namespace, stream, self._pace, self._turns,
+                self.api, self.namespace, stream, self._pace, self._places,
                 lambda: self._wake(stream),
             )  # fmt: skip
             self._streams[stream] = _Stream(driver)
-            self._turns.drivers = len(self._streams)
         follower = Follower(self, stream)
         self._streams[stream].followers.append(follower)
         self._see(stream)
@@ -108,7 +107,6 @@ class NamespaceWatch:
         followed.followers.remove(follower)
         if not followed.followers:
             del self._streams[follower.stream]
-            self._turns.drivers = len(self._streams)
             followed.driver.cancel()
             self._left.append(followed.driver)
         if not self._streams:

@@ -1,8 +1,7 @@
 """Grant the drivers' rights, and have the API server say what they amount to."""
 
-import time
-
 from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.base.waiting import ask_until_true
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Refused
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.progress import Say
@@ -90,12 +89,9 @@ def prove_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
 
 def _is_so(cluster: Cluster, user: str, verb: str, what: str, where: str, due: bool) -> bool:
     """Ask once more for a while: what was granted a moment ago reaches the authorizer later."""
-    deadline = time.monotonic() + GRANT_SECONDS
-    while cluster.may(user, verb, what, where) != due:
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.2)
-    return True
+    return ask_until_true(
+        lambda: cluster.may(user, verb, what, where) == due, GRANT_SECONDS, pause=0.2
+    )
 
 
 def _is_ours(cluster: Cluster, manifest: Manifest) -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import urllib3
 
 from fink_k8s.adapters.base.cluster import Cluster
+from fink_k8s.adapters.base.waiting import ask_until_true
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.base.names import ANNOTATION_SPEC, is_of_operator
@@ -302,28 +302,25 @@ def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
     def is_whole() -> bool:
         return all(cluster.find("ConfigMap", name, namespace) for name in mounted)
 
+    def fate() -> str:
+        if is_whole():
+            return "whole"
+        return "" if cluster.find("Pod", holder.name, namespace) else "gone"
+
     if is_whole():
         return False
     age = utc_now() - datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
-    deadline = time.monotonic() + min(_SUBMITTING, _SUBMITTING - age).total_seconds()
-    while not is_whole():
-        if time.monotonic() >= deadline or cluster.find("Pod", holder.name, namespace) is None:
-            return True
-        time.sleep(0.5)
-    return False
+    seconds = min(_SUBMITTING, _SUBMITTING - age).total_seconds()
+    return ask_until_true(fate, seconds) != "whole"
 
 
 def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:
     # Exactly this one: another call may have put its own in its place.
     cluster.delete(holder.kind, holder.name, namespace, uid=holder.there["metadata"]["uid"])
-    deadline = time.monotonic() + _DELETE_SECONDS
-    while _is_there(cluster, namespace, holder):
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"the ended stream's {holder.kind} {holder.name} is not gone after "
-                f"{_DELETE_SECONDS} s"
-            )
-        time.sleep(0.5)
+    if not ask_until_true(lambda: not _is_there(cluster, namespace, holder), _DELETE_SECONDS):
+        raise Unavailable(
+            f"the ended stream's {holder.kind} {holder.name} is not gone after {_DELETE_SECONDS} s"
+        )
 
 
 def _is_there(cluster: Cluster, namespace: str, holder: Holder) -> bool:

@@ -1,12 +1,12 @@
 """The compatibility matrix, `releases.yaml`: which Fink runs on which Spark and Kubernetes."""
 
-import re
 from enum import StrEnum
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.versions import version_of
 
 
 class SupportVerdict(StrEnum):
@@ -57,9 +57,9 @@ class Support(BaseModel):
 
     def covers(self, version: str) -> bool:
         """Tell whether it speaks of this version."""
-        asked = _numbers(version)
-        from_here = not self.lowest or asked >= _numbers(self.lowest)
-        return from_here and (not self.highest or asked <= _numbers(self.highest))
+        asked = _minor(version)
+        from_here = not self.lowest or asked >= _minor(self.lowest)
+        return from_here and (not self.highest or asked <= _minor(self.highest))
 
 
 class Security(BaseModel):
@@ -120,7 +120,7 @@ class Release(BaseModel):
         """Return what is known of this release on a version of Kubernetes.
 
         Raises:
-            InvalidRequest: it is no version.
+            InvalidRequest: it is not a valid version.
         """
         return next(support for support in self.kubernetes if support.covers(version))
 
@@ -140,7 +140,7 @@ class Release(BaseModel):
         fixed = self.security.fixed_in
         if not fixed:
             return f"Spark {self.spark}: {self.security.reason}"
-        if _numbers(self.spark, 3) >= _numbers(fixed, 3):
+        if version_of(self.spark) >= version_of(fixed):
             return ""
         return f"Spark {self.spark} is below {fixed}, which mends {self.security.reason}"
 
@@ -174,9 +174,5 @@ def releases_from(text: str) -> Releases:
     return Releases.model_validate(yaml.safe_load(text))
 
 
-def _numbers(version: str, count: int = 2) -> tuple[int, ...]:
-    match = re.match(r"v?([0-9]+)" + r"\.([0-9]+)" * (count - 1), version)
-    if match is None:
-        example = ".".join(("1", "34", "4")[:count])
-        raise InvalidRequest(f"{version!r} is no version; give e.g. {example}")
-    return tuple(map(int, match.groups()))
+def _minor(version: str) -> tuple[int, ...]:
+    return version_of(version).release[:2]

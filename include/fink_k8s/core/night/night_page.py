@@ -1,11 +1,15 @@
 """The report of a night as a page of HTML, and the list of such pages; pure.
 
-Whatever comes from outside is escaped, and the picture is drawn anew from the facts: nothing that
-lies in the store is shown as it lies there. The pages need no script and no other file.
+The templates beside this module escape whatever they are given, and the picture is drawn anew from
+the facts: nothing that lies in the store is shown as it lies there. The pages need no script and no
+other file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from html import escape
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fink_k8s.core.night.night_facts import NightFacts
 from fink_k8s.core.night.night_picture import STYLE as PICTURE_STYLE
@@ -35,19 +39,35 @@ svg{width:100%;height:auto}
 STYLES = (_STYLE, PICTURE_STYLE)
 """The texts of all style elements of the pages, for the policy that allows these and no other."""
 
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+class _Verdict(NamedTuple):
+    """A sentence on a night, and the style that it is shown in."""
+
+    kind: str
+    sentence: str
+
 
 def night_page(facts: NightFacts) -> str:
     """Return the page of one night."""
-    return _page(
-        f"{facts.survey} night {facts.night}",
-        [
-            _verdict(facts),
-            picture_of(facts),
-            _table("Details", ("what", "value"), details_of(facts)),
-            _table("Offsets", OFFSET_COLUMNS, map(offset_cells, facts.offsets)),
-            _table("Restarts", RESTART_COLUMNS, (restart_cells(facts, r) for r in facts.restarts)),
-            '<p><a href="./">All nights</a></p>',
-        ],
+    return _TEMPLATES.get_template("night_page.html.j2").render(
+        title=f"{facts.survey} night {facts.night}",
+        style=_STYLE,
+        verdict=_verdict(facts),
+        picture=picture_of(facts),
+        details=details_of(facts),
+        offset_columns=OFFSET_COLUMNS,
+        offsets=[offset_cells(one) for one in facts.offsets],
+        restart_columns=RESTART_COLUMNS,
+        restarts=[restart_cells(facts, one) for one in facts.restarts],
     )
 
 
@@ -56,42 +76,15 @@ def list_page(reports: Mapping[str, NightFacts | str], more: int = 0) -> str:
 
     `more` is how many earlier nights are not shown.
     """
-    parts = list(_entries(reports)) or ["<p>No night has a report yet.</p>"]
-    if more > 0:
-        parts.append(f"<p>{more} earlier nights have a report in the store.</p>")
-    return _page("Nights", parts)
+    return _TEMPLATES.get_template("night_list.html.j2").render(
+        title="Nights",
+        style=_STYLE,
+        verdicts={stream: _verdict(facts) for stream, facts in reports.items()},
+        more=more,
+    )
 
 
-def _entries(reports: Mapping[str, NightFacts | str]) -> Iterator[str]:
-    for stream, facts in reports.items():
-        name = escape(stream)
-        yield f'<h2><a href="{name}">{name}</a></h2>'
-        yield f'<p class="open">{escape(facts)}</p>' if isinstance(facts, str) else _verdict(facts)
-
-
-def _verdict(facts: NightFacts) -> str:
-    kind = "verified" if facts.is_verified else "open"
-    return f'<p class="{kind}">{escape(sentence_of(facts))}</p>'
-
-
-def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    body = "".join(f"<tr>{_cells('td', row)}</tr>\n" for row in rows)
-    if not body:
-        return ""
-    head = f"<tr>{_cells('th', columns)}</tr>\n"
-    return f"<table><caption>{escape(title)}</caption>\n{head}{body}</table>"
-
-
-def _cells(tag: str, texts: Iterable[str]) -> str:
-    return "".join(f"<{tag}>{escape(text)}</{tag}>" for text in texts)
-
-
-def _page(title: str, parts: Iterable[str]) -> str:
-    return "\n".join([
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width">',
-        f"<title>{escape(title)} - Fink</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(title)}</h1>",
-        *filter(None, parts),
-        "</body></html>",
-    ]) + "\n"  # fmt: skip
+def _verdict(facts: NightFacts | str) -> _Verdict:
+    if isinstance(facts, str):
+        return _Verdict("open", facts)
+    return _Verdict("verified" if facts.is_verified else "open", sentence_of(facts))

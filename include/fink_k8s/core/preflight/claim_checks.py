@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel, quantity
+from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.core.store.store_address import AccessMode
 
 CLAIM_KIND = "PersistentVolumeClaim"
@@ -22,15 +22,14 @@ def check_claim(
     """Compare the store's claim with what a stream needs of it.
 
     `classes` are the cluster's storage classes, `nodes` how many nodes take pods, `size` what the
-    chain is asked to make the claim of (a quantity), None where it is not.
+    chain is asked to make the claim of (a quantity), None where it is not. Whether a claim that is
+    there holds as much is for the caller to compare; see `too_small`.
     """
     if claim is None:
         yield from _check_missing(settings, classes, size)
         modes = [settings.claim_access_mode.value]
     else:
         yield _check_phase(settings, claim, classes)
-        if size and is_smaller(claim, size):
-            yield too_small(claim, size)
         modes = claim["spec"].get("accessModes") or []
     yield from _check_modes(settings.store.claim, modes, nodes)
 
@@ -40,16 +39,18 @@ def too_small(claim: KubernetesObject, size: str) -> Finding:
     name = claim["metadata"]["name"]
     return Finding(
         FindingLevel.ERROR,
-        f"claim {name} has {_words_of(claim)}, {size} is asked for, and a claim that is there is "
+        f"claim {name} has {capacity_of(claim)}, {size} is asked for, and a claim that is there is "
         "left as it is",
         f"ask for no more, or grow it where its class allows that: kubectl -n "
         f"{claim['metadata']['namespace']} edit pvc {name}",
     )
 
 
-def is_smaller(claim: KubernetesObject, size: str) -> bool:
-    """Tell whether a claim holds less than `size`."""
-    return quantity(_words_of(claim)) < quantity(size)
+def capacity_of(claim: KubernetesObject) -> str:
+    """Return the size of the claim's volume or, before it has one, the size that it asks for."""
+    capacity = (claim.get("status") or {}).get("capacity") or {}
+    asked = claim["spec"]["resources"]["requests"]["storage"]
+    return str(capacity.get("storage", asked))
 
 
 def _check_missing(
@@ -96,7 +97,7 @@ def _check_phase(
         )
     phase = (claim.get("status") or {}).get("phase", "Pending")
     if phase == "Bound":
-        return Finding(FindingLevel.OK, f"claim {name} is bound: {_words_of(claim)}")
+        return Finding(FindingLevel.OK, f"claim {name} is bound: {capacity_of(claim)}")
     class_name = claim["spec"].get("storageClassName", "")
     mode = next(
         (c.get("volumeBindingMode") for c in classes if c["metadata"]["name"] == class_name), ""
@@ -130,13 +131,6 @@ def _check_modes(name: str, modes: Sequence[str], nodes: int) -> Iterator[Findin
             "a pod on another node than the first waits for ever (Multi-Attach)",
             "use a claim that is ReadWriteMany, e.g. NFS or CephFS, or keep all pods on one node",
         )
-
-
-def _words_of(claim: KubernetesObject) -> str:
-    """Return what the volume holds or, before there is one, what the claim asks for."""
-    capacity = (claim.get("status") or {}).get("capacity") or {}
-    asked = claim["spec"]["resources"]["requests"]["storage"]
-    return str(capacity.get("storage", asked))
 
 
 def _is_default(storage_class: KubernetesObject) -> bool:

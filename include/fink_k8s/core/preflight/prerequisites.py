@@ -1,32 +1,24 @@
 """What must hold before a stream is brought up; pure: facts in, findings out."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from fink_k8s.core.base.errors import Refused
 from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.config.releases import Release, SupportVerdict
-from fink_k8s.core.stream.manifests import ENFORCE, POD_CPU, RESTRICTED
+from fink_k8s.core.stream.manifests import ENFORCE, POD_MILLICORES, RESTRICTED
 from fink_k8s.core.stream.stream_request import StreamRequest, SubmitWith
 from fink_k8s.core.stream.submit_conf import meets_restricted
 
-Room = tuple[float, int]
+Room = tuple[Decimal, int]
 """CPU in cores, memory in bytes."""
 
-_UNITS: dict[str, float] = {"": 1, "n": 1e-9, "u": 1e-6, "m": 1e-3}
-_UNITS |= {prefix: 1000 ** (n + 1) for n, prefix in enumerate("kMGTPE")}
-_UNITS |= {f"{prefix}i": 1024 ** (n + 1) for n, prefix in enumerate("KMGTPE")}
-_QUANTITY = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([a-zA-Z]*)")
 # Spark's: what a pod of a Python job gets over its heap, at least 384 MiB.
 # https://spark.apache.org/docs/latest/running-on-kubernetes.html#spark-properties
 _OVERHEAD, _LEAST_OVERHEAD = 0.4, 384 * 2**20
-
-
-# Sums of cores are sums of floats.
-_A_HAIR = 1e-6
-_KEEPS_OFF = {"NoSchedule", "NoExecute"}
+_POD_CORES = Decimal(POD_MILLICORES) / 1000
 
 
 class FindingLevel(StrEnum):
@@ -170,7 +162,7 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
     total = f"{sum(r[0] for r in asked):.1f} CPU and {_gib(sum(r[1] for r in asked))}"
     left = dict(free)
     for cpu, memory in asked:
-        node = next((n for n, r in left.items() if r[0] >= cpu - _A_HAIR and r[1] >= memory), None)
+        node = next((n for n, r in left.items() if r[0] >= cpu and r[1] >= memory), None)
         if node is None:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(
@@ -187,44 +179,9 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
 
 def rooms_of(request: StreamRequest) -> list[Room]:
     """Return what the driver and each executor ask of a node."""
-    driver = (quantity(POD_CPU), _pod_memory(request.driver_memory))
-    executor = (quantity(POD_CPU), _pod_memory(request.executor_memory))
+    driver = (_POD_CORES, _pod_memory(request.driver_memory))
+    executor = (_POD_CORES, _pod_memory(request.executor_memory))
     return [driver, *[executor] * request.executors]
-
-
-def free_room(
-    nodes: Sequence[KubernetesObject], pods: Sequence[KubernetesObject]
-) -> dict[str, Room]:
-    """Return what each node that takes pods has left, by the requests of the pods on it."""
-    free = {}
-    for node in nodes:
-        taints = node["spec"].get("taints") or ()
-        if node["spec"].get("unschedulable") or any(t["effect"] in _KEEPS_OFF for t in taints):
-            continue
-        room = node["status"]["allocatable"]
-        free[node["metadata"]["name"]] = (quantity(room["cpu"]), int(quantity(room["memory"])))
-    for pod in pods:
-        node_name = pod["spec"].get("nodeName")
-        if node_name in free and pod["status"].get("phase") in ("Pending", "Running"):
-            cpu, memory = free[node_name]
-            for container in pod["spec"]["containers"]:
-                asks = (container.get("resources") or {}).get("requests") or {}
-                cpu -= quantity(asks.get("cpu", "0"))
-                memory -= int(quantity(asks.get("memory", "0")))
-            free[node_name] = (cpu, memory)
-    return free
-
-
-def quantity(text: str) -> float:
-    """Return a Kubernetes quantity as a number: `300m` is 0.3, `1Gi` is 2**30.
-
-    Raises:
-        ValueError: it is no quantity.
-    """
-    match = _QUANTITY.fullmatch(text)
-    if match is None or match[3] not in _UNITS:
-        raise ValueError(f"{text!r} is no Kubernetes quantity")
-    return float(match[1]) * 10.0 ** int(match[2] or 0) * _UNITS[match[3]]
 
 
 def _pod_memory(heap: str) -> int:

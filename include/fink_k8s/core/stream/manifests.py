@@ -8,6 +8,7 @@ from typing import Any
 
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
+from fink_k8s.core.base.versions import version_of
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import OWN_MAIN_FILE, Login
@@ -19,7 +20,7 @@ from fink_k8s.core.stream.stream_request import StreamRequest
 
 SPARK_UID = 185
 ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
-POD_CPU = "300m"
+POD_MILLICORES = 300
 ROLE = "fink-driver"
 # The batch in hand must be able to end after SIGTERM.
 GRACE_SECONDS = 120
@@ -150,7 +151,7 @@ def make_spark_application(
             **_pod(settings, labels),
             "annotations": dict(SCRAPED),
             "cores": 1,
-            "coreRequest": POD_CPU,
+            "coreRequest": f"{POD_MILLICORES}m",
             "memory": request.driver_memory,
             "serviceAccount": settings.service_account,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -159,7 +160,7 @@ def make_spark_application(
             **_pod(settings, labels),
             "instances": request.executors,
             "cores": request.executor_cores,
-            "coreRequest": POD_CPU,
+            "coreRequest": f"{POD_MILLICORES}m",
             "memory": request.executor_memory,
         },
     }
@@ -242,7 +243,7 @@ def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
         }
         if settings.store_endpoint:
             conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
-        if spark_version.startswith("3.1."):
+        if version_of(spark_version).release[:2] == (3, 1):
             # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
             conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
     return conf

@@ -7,6 +7,8 @@ https://spark.apache.org/docs/latest/monitoring.html#metrics
 
 from collections.abc import Mapping
 
+from fink_k8s.core.base.versions import version_of
+
 UI_PORT = 4040
 DRIVER_PATH = "/metrics/prometheus/"
 EXECUTORS_PATH = "/metrics/executors/prometheus/"
@@ -26,7 +28,7 @@ def prometheus_conf(spark_version: str) -> dict[str, str]:
     our own keeps the names of metrics the same from one run to the next: by default they hold the
     id of the application.
     """
-    if int(spark_version.partition(".")[0]) < 3:
+    if version_of(spark_version).major < 3:
         return {}
     sink = "spark.metrics.conf.driver.sink.prometheusServlet"
     return {

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from packaging.version import Version
+
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH
+from fink_k8s.core.base.versions import version_of
 from fink_k8s.core.stream import spark_properties as fields
 from fink_k8s.core.stream.manifests import canonical_json, hash_of
 from fink_k8s.core.stream.restarts import ANNOTATION_RESTARTS
@@ -38,7 +41,7 @@ _RESERVED = (
 # Spark 2.4 has no pod templates; its clusters (Kubernetes 1.15) have no Pod Security to fail.
 _LOST_BEFORE_3 = {"podSecurityContext", "securityContext", "terminationGracePeriodSeconds"}
 # Spark's Kubernetes client before 3.2 is older than this field of pods, and drops it.
-_SECCOMP_SINCE = (3, 2)
+_SECCOMP_SINCE = Version("3.2")
 _NO_RESTART = "restartPolicy: without the operator nobody starts a dead driver again"
 
 DRIVER_TEMPLATE = "spark.kubernetes.driver.podTemplateFile"
@@ -86,7 +89,7 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
     told = (metadata.get("annotations") or {}).get(ANNOTATION_RESTARTS)
     notes = {ANNOTATION_RESTARTS: told} if told else {}
     templates = {}
-    if _minor(spec["sparkVersion"]) < (3, 0):
+    if version_of(spec["sparkVersion"]) < Version("3.0"):
         unsaid += _unsaid_before_3([*driver.templated, *executor.templated])
         conf |= {f"spark.kubernetes.driver.annotation.{key}": text for key, text in notes.items()}
     else:
@@ -112,7 +115,7 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
 
 def meets_restricted(spark_version: str) -> bool:
     """Tell whether pods that this Spark makes by itself can meet Pod Security `restricted`."""
-    return _minor(spark_version) >= _SECCOMP_SINCE
+    return version_of(spark_version) >= _SECCOMP_SINCE
 
 
 def check_spark_conf(spec: Mapping[str, Any]) -> None:
@@ -267,11 +270,6 @@ def _conf_of_volume(
     if "readOnly" in mount:
         conf[f"{prefix}mount.readOnly"] = _text(mount["readOnly"])
     return conf | _family(f"{prefix}options.", volume[source])
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
 
 
 def _unsaid_before_3(templated: Iterable[str]) -> list[str]:

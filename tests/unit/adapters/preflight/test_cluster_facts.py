@@ -275,6 +275,17 @@ def test_a_claim_that_will_be_made_is_none(inspect):
     assert "claim raw will be made (1Gi)" in findings[-2].text
 
 
+@pytest.mark.parametrize(("asked", "is_error"), [("9Gi", False), ("10Gi", False), ("11Gi", True)])
+def test_a_claim_is_asked_for_no_more_than_it_has(inspect, cluster, asked, is_error):
+    claim = make_claim(CLAIM, "10Gi")
+    claim["spec"]["accessModes"] = ["ReadWriteMany"]
+    cluster.put({**claim, "status": {"phase": "Bound"}})
+    found = errors(inspect(CLAIM, claim_size=asked))
+    assert len(found) == is_error
+    if is_error:
+        assert f"has 10Gi, {asked} is asked for" in found[0]
+
+
 def test_a_claim_is_judged_by_the_nodes_that_take_pods(inspect, cluster):
     claim = make_claim(CLAIM, "1Gi")
     claim["spec"]["accessModes"] = ["ReadWriteOnce"]

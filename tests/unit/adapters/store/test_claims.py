@@ -1,6 +1,6 @@
 import pytest
 
-from fink_k8s.adapters.store.claims import ensure_claim
+from fink_k8s.adapters.store.claims import ensure_claim, is_smaller
 from fink_k8s.core.base.errors import Conflict, InvalidRequest
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.stream.manifests import make_claim
@@ -35,6 +35,17 @@ def test_a_smaller_claim_is_a_conflict_and_is_left_as_it_is():
     with pytest.raises(Conflict, match=r"claim raw has 5Gi, 10Gi is asked for.*edit pvc raw"):
         ensure_claim(cluster, SETTINGS, "10Gi", print)
     assert list(cluster.objects.values()) == [theirs]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "asked", "smaller"),
+    [("10Gi", "10Gi", False), ("10Gi", "9Gi", False), ("10Gi", "11Gi", True), (None, "11Gi", True),
+     ("1Ti", "1000Gi", False), ("10G", "10Gi", True)],
+)  # fmt: skip
+def test_a_claim_is_smaller_by_what_it_has_or_else_asks_for(capacity, asked, smaller):
+    there = make_claim(SETTINGS, "10Gi")
+    there["status"] = {"capacity": {"storage": capacity}} if capacity else {}
+    assert is_smaller(there, asked) is smaller
 
 
 @pytest.mark.parametrize("prefix", ["s3a://fink", "hdfs://namenode/fink"])

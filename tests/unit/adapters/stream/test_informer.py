@@ -367,21 +367,22 @@ def test_a_driver_that_comes_and_goes_is_not_asked_more_often(api):
     follow(api, scene)
 
 
-def test_of_very_many_drivers_each_is_asked_less_often(api):
-    for stream in (STREAM, OTHER):
-        api.put(APPLICATIONS, application(stream))
-        api.put(PODS, driver(stream))
-    pace = replace(PACE, probes_per_second=4)
+@pytest.mark.parametrize("most", [1, 3])
+def test_only_so_many_drivers_are_asked_at_the_same_time(api, most):
+    names = [f"stream2raw-ztf-202601{day:02d}" for day in range(1, 11)]
+    for name in names:
+        api.put(APPLICATIONS, application(name))
+        api.put(PODS, driver(name))
+    api.metrics, api.metrics_seconds = LIVE, 0.05
+    pace = replace(PACE, probes_at_once=most)
 
     async def scene(one):
-        async with one(pace=pace) as follower, one(OTHER, pace=pace):
-            begun = asyncio.get_running_loop().time()
-            while (await follower.look()).probes < 3:
-                await follower.changed(5)
-            seconds = asyncio.get_running_loop().time() - begun
-            assert seconds >= 1
-            asked = sum(n for (what, _), n in api.asked.items() if what == "metrics")
-            assert asked <= 1 + 4 * seconds
+        async def look(name):
+            async with one(name, pace=pace) as follower:
+                await until(follower, lambda seen: seen.live_queries == 1 and seen.probes >= 2)
+
+        await asyncio.gather(*map(look, names))
+        assert api.most_at_once == most
 
     follow(api, scene)
 

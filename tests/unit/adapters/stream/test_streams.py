@@ -3,8 +3,8 @@ from itertools import count
 from types import SimpleNamespace
 
 import pytest
+import tenacity
 
-from fink_k8s.adapters.stream import streams
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND, Way, ensure_stream, observe
 from fink_k8s.core.base.errors import Conflict, InvalidRequest, Refused, Unavailable
 from fink_k8s.core.base.names import ANNOTATION_SPEC, ANNOTATION_SPEC_HASH
@@ -30,7 +30,8 @@ def application(state="", **changes):
 def no_waiting(monkeypatch):
     now = count()
     fake = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now))
-    monkeypatch.setattr(streams, "time", fake)
+    for module in (tenacity, tenacity.nap):
+        monkeypatch.setattr(module, "time", fake)
 
 
 def test_a_new_stream_is_created():

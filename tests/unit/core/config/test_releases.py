@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 from pydantic import ValidationError
 
 from fink_k8s.core.base.errors import InvalidRequest
@@ -77,9 +78,9 @@ def test_a_release_is_tested_expected_or_refused_on_a_version(tag, version, verd
 
 
 @pytest.mark.parametrize("version", ["", "1", "one.two", "x1.34"])
-def test_what_is_no_version_of_kubernetes_is_refused(version):
+def test_what_is_not_a_version_of_kubernetes_is_refused(version):
     row = releases_from(MATRIX).get()
-    with pytest.raises(InvalidRequest, match=r"is no version; give e\.g\. 1\.34"):
+    with pytest.raises(InvalidRequest, match=r"is not a valid version; give e\.g\. 1\.34"):
         row.check_kubernetes(version)
 
 
@@ -197,5 +198,5 @@ def test_every_release_below_the_safe_one_of_its_line_says_so(line, safe):
     rows = [row for row in releases.releases if row.spark.startswith(line + ".")]
     assert rows
     for row in rows:
-        is_safe = safe is not None and tuple(map(int, row.spark.split("."))) >= safe
+        is_safe = safe is not None and Version(row.spark).release >= safe
         assert bool(row.check_security()) is not is_safe
