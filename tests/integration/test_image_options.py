@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import load_pem_x509_certificate
 
 from fink_k8s.adapters.base.cluster import Cluster
-from fink_k8s.adapters.image.image_build import ensure_image, labels_of, registry_digest, resolve
+from fink_k8s.adapters.image.image_build import ensure_image, registry_digest, resolve
+from fink_k8s.adapters.image.registry import image_labels
 from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted
 from fink_k8s.core.config.releases import Jar, releases_from
@@ -151,7 +152,7 @@ def files_of(docker, image, path):
 def output_of(docker, image):
     """Return what stream2raw of the image prints, run as the cluster does."""
     host = docker.create_host_config(network_mode="none", read_only=True)
-    program = labels_of(image)["fink.main-file"]
+    program = image_labels(image)["fink.main-file"]
     environment = ["PYTHONPATH=/opt/fink"]  # the entrypoint sets it
     container = docker.create_container(
         image, entrypoint=["python3", program], host_config=host, environment=environment
@@ -175,7 +176,7 @@ def test_finks_code_at_a_revision_with_its_requirements_runs_and_is_built_once(
     assert "fink/bin/later.py" not in files  # that came after v1
     assert output_of(docker, result.reference) == "3.10\n"
     revision = git(things / "sources/fink", "rev-parse", "v1")
-    assert labels_of(result.reference)["org.opencontainers.image.revision"] == revision
+    assert image_labels(result.reference)["org.opencontainers.image.revision"] == revision
 
     again, said = build(**form)
     assert (again.reference, again.built) == (result.reference, ())
@@ -191,7 +192,9 @@ def test_finks_code_from_a_tarball_and_from_a_folder(build, docker, things):
     form = {"fink_requirements": "none"}
     tarball, _ = build(fink_source="fink-v1.tar.gz", **form)
     assert "fink/bin/stream2raw.py" in files_of(docker, tarball.reference, "/opt/fink")
-    assert labels_of(tarball.reference)["org.opencontainers.image.revision"].startswith("sha256:")
+    assert image_labels(tarball.reference)["org.opencontainers.image.revision"].startswith(
+        "sha256:"
+    )
     folder, _ = build(fink_source="fink", **form)
     names = files_of(docker, folder.reference, "/opt/fink")
     assert "fink/bin/later.py" in names
@@ -271,7 +274,7 @@ def tiny_base():
 def test_a_private_registry_takes_and_gives_with_its_login_alone(in_private, build, things):
     repository, _, digest = in_private.reference.partition("@")
     assert registry_digest(f"{repository}:{RELEASE.tag}", LOGIN) == digest
-    assert labels_of(in_private.reference, LOGIN)["fink.main-file"].endswith("stream2raw.py")
+    assert image_labels(in_private.reference, LOGIN)["fink.main-file"].endswith("stream2raw.py")
     again, _ = build(in_private.engine, things / "include", LOGIN, in_private.settings)
     assert again.built == ()
     with pytest.raises(NotPermitted, match=f"connection docker_default: host {PRIVATE}"):
@@ -507,7 +510,7 @@ def test_a_registry_that_takes_tokens_is_asked_with_one(with_tokens, environment
     engine.tag(tiny_base(), f"{TOKENS}/fink/tiny", "1")
     assert "digest: sha256:" in engine.push(f"{TOKENS}/fink/tiny", "1")
     reference = resolve(f"{TOKENS}/fink/tiny", "1", with_tokens)
-    assert labels_of(reference, with_tokens) == {}
+    assert image_labels(reference, with_tokens) == {}
     assert registry_digest(f"{TOKENS}/fink/tiny:2", with_tokens) is None
     for login in (None, Login(TOKENS, LOGIN.user, "wrong")):
         with pytest.raises(NotPermitted, match="answers 401"):

@@ -110,7 +110,9 @@ def rival(survey="elasticc", state="RUNNING", prefix="s3a://fink"):
 
 def test_two_surveys_never_write_to_one_place():
     cluster = FakeCluster(rival())
-    with pytest.raises(Refused, match=r"must not share their folders: .* store_prefix of its own in surveys.yaml"):
+    with pytest.raises(
+        Refused, match=r"must not share their folders: .* store_prefix of its own in surveys.yaml"
+    ):
         ensure_stream(cluster, application())
     assert cluster.find(APPLICATION_KIND, STREAM, "spark") is None
 
