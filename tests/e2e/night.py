@@ -2,8 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from tests.e2e.driving import drivers, kubectl
 
@@ -81,32 +84,52 @@ class Night:
 
 
 class DriverCount:
-    """Counts a stream's living drivers all the time; `most` is never to be more than one."""
+    """Counts a stream's living drivers all the time; `most` is never to be more than one.
 
-    def __init__(self, stream: str) -> None:
-        self.stream, self.most, self.looks, self.uids = stream, 0, 0, []
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+    A look that fails is no count: leaving the block raises what it raised. A test that takes the
+    API server away holds the count meanwhile: `with count.held():`.
+    """
 
-    def __enter__(self) -> "DriverCount":
-        self._thread.start()
+    def __init__(
+        self,
+        stream: str,
+        look: Callable[[str], list[dict[str, Any]]] = drivers,
+        seconds: float = 0.5,
+    ) -> None:
+        self.stream, self.most, self.looks = stream, 0, 0
+        self.uids: list[str] = []
+        self._look, self._seconds = look, seconds
+        self._over, self._may_look = threading.Event(), threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="driver-count")
+
+    def __enter__(self) -> Self:
+        self._counting = self._pool.submit(self._count)
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._over.set()
-        self._thread.join(20)
+        self._pool.shutdown()  # kubectl ends by itself, at its own time limit
+        if kind is None:
+            self._counting.result()
 
-    def _look(self) -> None:
-        while not self._over.wait(0.5):
-            try:
-                alive = [pod for pod in drivers(self.stream) if pod["status"].get("phase") in ALIVE]
-            except AssertionError:  # an API server that is away is no count
-                continue
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for the look that goes on, and look no more until the block ends."""
+        with self._may_look:
+            yield
+
+    def _count(self) -> None:
+        """Look at once, and again until the block is left: there is one look at least."""
+        while True:
+            with self._may_look:
+                pods = self._look(self.stream)
+            alive = [pod for pod in pods if pod["status"].get("phase") in ALIVE]
             self.looks += 1
             self.most = max(self.most, len(alive))
-            for pod in alive:
-                if pod["metadata"]["uid"] not in self.uids:
-                    self.uids.append(pod["metadata"]["uid"])
+            seen = [pod["metadata"]["uid"] for pod in alive]
+            self.uids += [uid for uid in seen if uid not in self.uids]
+            if self._over.wait(self._seconds):
+                return
 
 
 def kill_driver(stream: str) -> None:

@@ -237,7 +237,7 @@ def test_kafka_and_the_api_server_may_be_away_for_a_while(fink, store, scene, re
         assert answers(*KAFKA)
         fink.produce(topic, 50)
         wait_until_committed(store, night, 1)
-        with frozen("kube-apiserver"):
+        with count.held(), frozen("kube-apiserver"):
             with pytest.raises(AssertionError):
                 kubectl("get", "pods", "--request-timeout=2s")
             time.sleep(30)
