@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fink_k8s.adapters.store.raw_store import NightCounts, Store
+from fink_k8s.core.diagnosis import Category
 from fink_k8s.core.stream.stream_names import pod_selector
 from testbed.airflow import AirflowClient
 
@@ -93,13 +95,39 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def drivers(stream: str) -> list[dict[str, Any]]:
-    selector = f"{pod_selector(stream)},spark-role=driver"
+def pods(stream: str, *more: str) -> list[dict[str, Any]]:
+    """Return a stream's pods: driver and executors, or those that `more` selects of them."""
+    selector = ",".join([pod_selector(stream), *more])
     return json.loads(kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+
+
+def drivers(stream: str) -> list[dict[str, Any]]:
+    return pods(stream, "spark-role=driver")
+
+
+def uids_of(things: Iterable[dict[str, Any]]) -> list[str]:
+    return [one["metadata"]["uid"] for one in things]
 
 
 def application(stream: str) -> dict[str, Any]:
     return json.loads(kubectl("get", "sparkapplication", stream, "-o", "json"))
+
+
+def lines_with(log: str, *words: str) -> list[str]:
+    """Return the lines of a log that hold each of `words`.
+
+    A word alone proves little: a log shows the form as well, and names of fields.
+    """
+    return [line for line in log.splitlines() if all(word in line for word in words)]
+
+
+def seconds_to_first_cause(log: str) -> float:
+    """Return the seconds from a task's first line to the first that names a category of causes."""
+    lines = [line for line in log.splitlines() if "Z" in line[:32]]
+    causes = [line for line in lines if any(f"[{category}]" in line for category in Category)]
+    assert causes, f"no line names a cause: {log}"
+    begun, named = (datetime.fromisoformat(line.split()[0]) for line in (lines[0], causes[0]))
+    return (named - begun).total_seconds()
 
 
 def wait_for_counts(store: Store, night: str, read: int, seconds: float = 90) -> NightCounts:

@@ -54,7 +54,7 @@ def night(fink, store, inbox):
         states = first.end(), second.end()
         partner_state = partner.end()
     inbox.messages.clear()
-    fink.run(HEALTH)
+    assert fink.run(HEALTH).state == "success"
     yield SimpleNamespace(
         first=first, second=second, states=states, count=count, watched=watched,
         told=[body for body in inbox.bodies() if STREAM in body],

@@ -69,7 +69,7 @@ def test_cluster_edit_on_request_is_too_much_for_least_privilege(cluster, settin
 
 def test_the_account_that_runs_streams_is_denied_all_else(environment, settings):
     cluster = Cluster(config.new_client_from_config(environment["KUBECONFIG_AIRFLOW"]))
-    assert cluster.pods("spark") is not None
+    cluster.pods("spark")  # which it may: what is refused below is not for want of a login
     denied = [
         lambda: cluster.pods(),
         lambda: cluster.pods("kube-system"),

@@ -29,6 +29,7 @@ from tests.e2e.driving import (
     application,
     drivers,
     kubectl,
+    uids_of,
     wait_for_counts,
 )
 from tests.e2e.night import NIGHT_DAG, Night, form_of
@@ -166,7 +167,9 @@ def test_make_up_ends_when_every_component_is_healthy(up):
 
 
 def test_no_process_of_a_container_is_root_s(up):
-    for container in docker("ps", "--quiet", "--filter", PROJECT).split():
+    containers = docker("ps", "--quiet", "--filter", PROJECT).split()
+    assert len(containers) == len(SERVICES)
+    for container in containers:
         processes = docker("top", container, "-o", "pid,user,args").splitlines()[1:]
         assert processes
         assert not [line for line in processes if line.split()[1] in ("root", "0")]
@@ -184,10 +187,14 @@ def test_the_folder_that_settings_name_is_one_and_the_same_in_all(up):
 
 
 def test_the_login_is_needed_and_no_other_password_opens_it(up):
-    assert httpx.get(f"{up.url}/api/v2/dags").status_code == 401
-    for password in ("admin", "airflow", ""):
+    def status_with(password):
         body = {"username": "admin", "password": password}
-        assert 400 <= httpx.post(f"{up.url}/auth/token", json=body).status_code < 500
+        return httpx.post(f"{up.url}/auth/token", json=body).status_code
+
+    assert httpx.get(f"{up.url}/api/v2/dags").status_code == 401
+    assert status_with(up.password) == 201
+    for password in ("admin", "airflow", ""):
+        assert 400 <= status_with(password) < 500
 
 
 def test_the_doctor_finds_nothing_missing(up):
@@ -212,7 +219,7 @@ def test_the_chain_triggered_in_the_browser_stores_every_alert(deployed, store, 
 def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
     up, deployed, service, record_property
 ):
-    uid = application(STREAM)["metadata"]["uid"]
+    stream = uids_of([application(STREAM), *drivers(STREAM)])
     name = f"fink-k8s-{service}-1"
     before = docker("inspect", "--format", "{{.State.Pid}} {{.RestartCount}}", name).split()
     # As the kernel's out-of-memory killer does; `docker kill` would be taken for a person's wish.
@@ -228,7 +235,8 @@ def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
         time.sleep(1)
     record_property("healthy again after s", round(time.monotonic() - begun))
     assert int(looked[1]) == int(before[1]) + 1
-    assert application(STREAM)["metadata"]["uid"] == uid
+    assert uids_of([application(STREAM), *drivers(STREAM)]) == stream
+    assert len(stream) == 2
 
 
 TAKEN_AWAY = {
@@ -283,7 +291,8 @@ def test_with_workers_tasks_run_in_them(up, fink, workers):
     assert run.state == "success"
     hosts = {task["hostname"] for task in run.tasks.values()}
     assert hosts == {docker("inspect", "--format", HOSTNAME, "fink-k8s-worker-1").strip()}
-    assert run.log("rbac.check_rights")  # the API server reads it where it was written
+    # The API server reads the log where it was written.
+    assert "the API server confirms: " in run.log("rbac.check_rights")
 
 
 def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(

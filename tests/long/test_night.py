@@ -367,7 +367,10 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
         assert time.monotonic() < deadline
         time.sleep(1)
     looked = fink.run("fink_health")
-    assert "vanished" not in looked.log("look_at_streams"), "it was asked to end"
+    assert looked.state == "success"
+    said = looked.log("look_at_streams")
+    assert "application and driver are gone" not in said, "it was asked to end"
+    assert (f"{stream}: gone, as asked" in said) == (when_killed == "stop")
 
 
 def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, scene):

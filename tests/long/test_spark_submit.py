@@ -59,7 +59,10 @@ def test_a_release_stores_every_alert(fink, store, prepared, tag, level, number,
         with admitting(level):
             run = fink.run(DEPLOY, **form)
             assert run.state == "success"
-            assert run.xcom("submit.spark_submit")["way"] in ("created", "adopted")
+            # A task that Airflow had to start once more finds what its first try made.
+            tries = run.tasks["submit.spark_submit"]["try_number"]
+            way = run.xcom("submit.spark_submit")["way"]
+            assert way == ("created" if tries == 1 else "adopted")
             counts = wait_for_counts(store, night, read=200)
             record_property("deploy", f"{run.seconds:.0f} s")
             record_property("stored", counts.stored)

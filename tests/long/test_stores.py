@@ -19,7 +19,7 @@ from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed.airflow import Airflow, AirflowClient
 from testbed.places import ROOT
 from tests.e2e.conftest import without_schedules
-from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl, wait_for_counts
+from tests.e2e.driving import DEPLOY, Fink, application, drivers, kubectl, pods, wait_for_counts
 from tests.e2e.night import Night, form_of
 from tests.long.claims import claim_named, volume
 
@@ -141,8 +141,12 @@ class TestWhereTheWorkersSeeTheClaim:
         stream = f"stream2raw-ztf-{FIRST}"
         spec = application(stream)["spec"]
         assert "s3a" not in str(spec)
-        names = {one["name"] for one in drivers(stream)[0]["spec"]["containers"][0]["env"]}
-        assert not [name for name in names if name.startswith("AWS_")]
+        found = pods(stream)
+        assert {pod["metadata"]["labels"]["spark-role"] for pod in found} == {"driver", "executor"}
+        for pod in found:
+            names = [one["name"] for one in pod["spec"]["containers"][0]["env"]]
+            assert names
+            assert not [name for name in names if name.startswith("AWS_")]
 
     def test_a_claim_that_is_there_serves_the_next_night(self, fink, made, folder):
         delete(FIRST)

@@ -79,12 +79,14 @@ def test_even_the_shortest_block_is_counted():
 
 def test_the_tests_own_failure_is_not_hidden_by_one_of_the_count():
     looks = Looks(OSError("away"))
-    with (
-        pytest.raises(ValueError, match="the test's own"),
-        DriverCount(STREAM, looks, seconds=0.001),
-    ):
-        assert looks.seen.wait(10)
-        raise ValueError("the test's own")
+
+    def fail():
+        with DriverCount(STREAM, looks, seconds=0.001):
+            assert looks.seen.wait(10)
+            raise ValueError("the test's own")
+
+    with pytest.raises(ValueError, match="the test's own"):
+        fail()
 
 
 def test_while_it_is_held_nothing_is_looked_at():
