@@ -37,7 +37,8 @@ matrix: setup  ## which Fink runs on which Spark and Kubernetes; KUBERNETES=1.30
 
 secrets:  ## make .env, and a random value for each secret in it that is empty
 	@test -f .env || install -m 600 .env.example .env
-	@for name in $$(sed -nE 's/^([A-Z_]+_(PASSWORD|KEY|SECRET))=$$/\1/p' .env); do \
+	@for name in $$(sed -nE '/^# Secrets, without default/,/^$$/s/^([A-Z_]+)=$$/\1/p' .env.example); do \
+	  grep -qx "$$name=" .env || continue; \
 	  bytes=48; case $$name in *FERNET_KEY) bytes=32;; esac; \
 	  value=$$(head -c $$bytes /dev/urandom | base64 -w 0 | tr '+/' '-_'); \
 	  sed -i "s|^$$name=$$|$$name=$$value|" .env; echo "$$name: made"; \
