@@ -5,6 +5,9 @@ A test puts figures into its row by pytest's own fixture: `record_property("stor
 
 import os
 import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,15 +26,23 @@ HEAD = """\
 `make test-long` runs what `make test` has no time for. Each section is a whole module of tests, as
 it ran last.
 """
+RAN_ON = "Ran on "
+UNKNOWN = "a commit that was not recorded"
 
 
 class LongTestsPage:
     """Collects the reports of the session's long tests, and writes them down at its end."""
 
-    def __init__(self, page: Path = PAGE) -> None:
+    def __init__(self, page: Path = PAGE, revision: Callable[[], str] | None = None) -> None:
         self.page = page
+        self.revision = revision or revision_of
+        self.begun_on = ""
         self.rows: dict[str, dict[str, list[pytest.TestReport]]] = {}
         self.is_whole = True
+
+    def pytest_collection_finish(self) -> None:
+        """Note what is tested: the checkout may be another one when the session ends."""
+        self.begun_on = self.revision()
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         """A module of which only some tests run says nothing of the others."""
@@ -51,7 +62,11 @@ class LongTestsPage:
         if not self.rows or chosen or is_cut or not self.is_whole:
             return
         there = self.page.read_text() if self.page.exists() else ""
-        self.page.write_text(merged(there, {name: section(self.rows[name]) for name in self.rows}))
+        ran_on, ended_on = self.begun_on, self.revision()
+        if ended_on != ran_on:
+            ran_on += f", which was {ended_on} at the end"
+        new = {name: section(rows, ran_on) for name, rows in self.rows.items()}
+        self.page.write_text(merged(there, new))
 
 
 def merged(page: str, sections: dict[str, str]) -> str:
@@ -59,12 +74,42 @@ def merged(page: str, sections: dict[str, str]) -> str:
     parts = re.split(r"^## (\w+)\n", page, flags=re.MULTILINE)[1:]
     old = dict(zip(parts[::2], parts[1::2], strict=True))
     both = {name: text.strip() for name, text in (old | sections).items()}
-    return HEAD + "".join(f"\n## {name}\n\n{both[name]}\n" for name in sorted(both))
+    text = "".join(f"\n## {name}\n\n{both[name]}\n" for name in sorted(both))
+    return f"{HEAD}\n{commits_of(both)}\n{text}"
 
 
-def section(rows: dict[str, list[pytest.TestReport]]) -> str:
-    """Return a module's table: each test's outcome, seconds and figures."""
-    lines = [f"{datetime.now(UTC):%Y-%m-%d}, {', '.join(versions())}, {os.cpu_count()} cores.", ""]
+def commits_of(sections: dict[str, str]) -> str:
+    """Return in words which commit the modules ran on, by what their sections say."""
+    modules = defaultdict(list)
+    for name, text in sorted(sections.items()):
+        said = re.match(rf"{RAN_ON}(.+?);", text)
+        modules[said[1] if said else UNKNOWN].append(name)
+    if len(modules) == 1 and UNKNOWN not in modules:
+        return f"All modules ran on {next(iter(modules))}."
+    rows = [f"- {commit}: {', '.join(names)}" for commit, names in modules.items()]
+    return "\n".join(["The modules did not all run on one known commit:", "", *rows])
+
+
+def revision_of(root: Path = ROOT) -> str:
+    """Return the commit that a checkout is of, and whether anything in it differs from that.
+
+    The page itself does not count: each run writes it.
+    """
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    others = f":!{PAGE.relative_to(ROOT)}"
+    changes = git("status", "--porcelain", "--untracked-files=all", "--", ".", others)
+    tree = "with uncommitted changes" if changes else "clean tree"
+    return f"commit {git('rev-parse', '--short', 'HEAD')} ({tree})"
+
+
+def section(rows: dict[str, list[pytest.TestReport]], ran_on: str) -> str:
+    """Return a module's commit and table: each test's outcome, seconds and figures."""
+    facts = [f"{datetime.now(UTC):%Y-%m-%d}", *versions(), f"{os.cpu_count()} cores"]
+    lines = [f"{RAN_ON}{ran_on}; {', '.join(facts)}.", ""]
     lines += ["| test | outcome | seconds | figures |", "|---|---|---|---|"]
     for test, reports in rows.items():
         figures = {name: value for report in reports for name, value in report.user_properties}
