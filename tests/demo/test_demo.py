@@ -10,6 +10,7 @@ from tests.e2e.driving import kubectl
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#cluster")
 def test_the_demo_ends_with_every_alert_accounted_for_and_runs_until_it_is_ended(demo):
     done = demo("--count", "1000", "--rate", "100")
     print(done.stdout, done.stderr)  # noqa: T201 - shown where the test fails

@@ -87,15 +87,3 @@ def test_no_registry_and_no_path_of_a_machine_is_committed(secret):
         and re.search(secret.encode(), (ROOT / name).read_bytes())
     ]  # fmt: skip
     assert found == []
-
-
-def test_every_step_of_the_command_line_names_a_test_that_exists():
-    text = (ROOT / "docs/from-the-command-line.md").read_text()
-    rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) >= 11
-    for *words, shown in rows:
-        assert all(word.strip() for word in words)
-        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", shown)
-        assert tests, words[0]
-        for file, name in tests:
-            assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.M), name

@@ -15,6 +15,7 @@ def test_the_command_shows_each_release_with_its_verdicts(capsys):
     assert len(lines) == 2 + sum(len(release.kubernetes) for release in RELEASES.releases)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#release")
 def test_the_command_gives_the_verdicts_on_one_version(capsys):
     assert main(["--kubernetes", "1.18"]) == 0
     said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())

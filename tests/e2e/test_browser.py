@@ -25,6 +25,7 @@ def person(airflow, fink):
     kubectl("delete", "sparkapplication", STREAM, "--ignore-not-found")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#spark-ui")
 def test_a_night_is_brought_up_and_stopped_from_the_browser(person, fink):
     person.open_dag(DEPLOY)
     assert_explained(person)

@@ -83,6 +83,11 @@ def sleeper(fink, deployed):
     kubectl("delete", "configmap", "fink-like-job")
 
 
+@pytest.mark.shows(
+    "docs/from-the-command-line.md#submit",
+    "docs/from-the-command-line.md#paths",
+    "docs/stores.md#s3",
+)
 def test_the_chain_from_nothing_stores_every_alert(deployed, store):
     states = deployed.states()
     assert states == dict.fromkeys(states, "success") | NOT_NEEDED
@@ -97,6 +102,7 @@ def test_the_chain_from_nothing_stores_every_alert(deployed, store):
     )
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#push")
 def test_the_application_runs_the_digest_that_was_built(deployed):
     assert application(STREAM)["spec"]["image"] == deployed.xcom("image.build_image")
 
@@ -120,6 +126,7 @@ def test_no_secret_reaches_application_log_or_xcom(deployed, environment):
         assert environment["AWS_SECRET_ACCESS_KEY"] not in text, where
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#submit")
 def test_a_second_run_adopts_the_one_driver(fink, deployed, sleeper):
     before = application(STREAM)["metadata"]["uid"], drivers(STREAM)[0]["metadata"]["uid"]
     run = fink.run(DEPLOY, night=NIGHT, topic=TOPIC)
@@ -148,6 +155,7 @@ def test_a_tag_that_is_not_in_the_registry_is_refused_early(fink, deployed):
     assert "20260102" not in kubectl("get", "sparkapplications")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#look")
 def test_a_run_that_fails_is_diagnosed_and_stays_red(fink, deployed):
     run = fink.run(
         DEPLOY,
@@ -162,6 +170,7 @@ def test_a_run_that_fails_is_diagnosed_and_stays_red(fink, deployed):
     assert_told(run.log("diagnose_failure"), result)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#look")
 def test_a_stream_that_is_well_is_looked_at_and_left_in_peace(fink, deployed):
     before = uids_of(pods(STREAM))
     run = fink.run("fink_diagnose", night=NIGHT)
@@ -204,6 +213,7 @@ def test_a_driver_that_cannot_start_is_named_within_a_minute(fink, deployed, end
     assert seconds_to_first_cause(log) < 60
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#cluster")
 def test_preflight_names_every_remedy_at_once(fink, deployed):
     run = fink.run(DEPLOY, night="20260106", topic="no_such_topic", driver_memory="900g")
     assert run.states()["check_prerequisites"] == "failed"
@@ -250,6 +260,7 @@ def test_a_dead_query_under_a_running_driver_is_unhealthy(fink, deployed, sleepe
     assert "[query-dead]" in run.log("wait_until_healthy")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#spark-ui")
 def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
     submit = (DEPLOY, deployed.run_id, "submit.submit_application")
     link = fink.client.links(*submit)["Spark UI"]
@@ -275,6 +286,7 @@ def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
         assert (answer.status_code, "no page of the Spark UI" in answer.text) == (404, True)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#spark-ui")
 def test_prometheus_finds_the_driver_and_reads_the_query_s_gauges(deployed):
     metadata = drivers(STREAM)[0]["metadata"]
     port, path = (metadata["annotations"][f"prometheus.io/{key}"] for key in ("port", "path"))
@@ -297,14 +309,19 @@ def test_a_live_query_on_a_quiet_topic_is_healthy(deployed, kubernetes):
     assert assess(observe(Cluster(kubernetes), NAMESPACE, STREAM)).verdict is HealthVerdict.HEALTHY
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#rights", "docs/from-the-command-line.md#archive")
 @pytest.mark.parametrize("dag_id", ["fink_rbac", "fink_image"])
 def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
-    task = {"fink_rbac": "rbac.grant_rights", "fink_image": "image.build_image"}[dag_id]
     first, second = fink.run(dag_id), fink.run(dag_id)
     assert (first.state, second.state) == ("success", "success")
-    assert "already so" in second.log(task)
-    # What the one returns is what it changed, and what the other returns is the image.
-    assert second.xcom(task) == {"fink_rbac": [], "fink_image": first.xcom(task)}[dag_id]
+    if dag_id == "fink_rbac":
+        assert "already so" in second.log("rbac.grant_rights")
+        assert second.xcom("rbac.grant_rights") == []
+        assert lines_with(second.log("rbac.check_rights"), "the API server confirms: ")
+    else:
+        assert lines_with(second.log("image.fetch_spark"), "already so: Spark ")
+        assert "already so" in second.log("image.build_image")
+        assert second.xcom("image.build_image") == first.xcom("image.build_image")
 
 
 def assert_told(log, result):

@@ -36,6 +36,7 @@ def source(environment):
     shutil.rmtree(code)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#code")
 def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, source, ended):
     image = fink.run("fink_image", fink_source=source, main_file=PROGRAM, image_tag=TAG)
     assert image.state == "success"

@@ -83,6 +83,7 @@ def partner_store(environment, settings):
     )
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#nights")
 def test_it_ends_by_itself_and_is_green_because_it_was_verified(night, store):
     assert night.states[0] == "success"
     facts = night.first.xcom("verify_night")
@@ -140,6 +141,7 @@ def test_the_stream_is_stopped_gracefully_and_nothing_is_left(night):
     assert STREAM not in left
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#nights")
 def test_the_morning_s_page_says_it_in_one_sentence_with_the_offsets(night):
     first = night.first
     report = first.xcom("report_night")

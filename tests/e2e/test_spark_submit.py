@@ -28,6 +28,7 @@ def deployed(fink):
         kubectl("delete", "pod", f"{STREAM}-driver", "--ignore-not-found", "--grace-period=1")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#submit")
 def test_the_chain_needs_no_operator(deployed, store):
     states = deployed.states()
     assert deployed.state == "success"

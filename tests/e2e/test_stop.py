@@ -56,6 +56,7 @@ def test_only_looking_names_the_stream_and_leaves_it(fink, running):
     assert "deletionTimestamp" not in drivers(STREAM)[0]["metadata"]
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#stop")
 def test_a_night_ends_gracefully_while_alerts_flow(fink, flowing, running, store):
     assert flowing.poll() is None
     before = store.committed(NIGHT)[-1]
@@ -71,6 +72,8 @@ def test_a_night_ends_gracefully_while_alerts_flow(fink, flowing, running, store
     assert store.planned(NIGHT)[-1] == committed[-1]
     counts = store.counts(NIGHT)
     assert counts.is_complete
+    assert f"Its last batch, {committed[-1]}, is committed." in line
+    assert "Left on purpose: data s3a://" in line
     assert f"{counts.read} read = {counts.stored} stored" in line
     left = kubectl("get", "sparkapplications,pods,services,configmaps", "-o", "yaml")
     assert STREAM not in left

@@ -24,6 +24,7 @@ def ended(bed):
     return bed
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#look")
 def test_no_node_has_room(ended, settings):
     request = REQUEST.model_copy(update={"driver_memory": "900g"})
     named(ended, manifest_of(settings, request), Category.UNSCHEDULABLE)

@@ -38,6 +38,7 @@ def test_where_all_but_airflow_is_up_airflow_alone_is_missing(variables):
     assert set(missing_in(variables)) == {"components"}
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#airflow")
 def test_each_thing_that_is_away_is_named_and_hides_no_other(variables):
     broken = {
         "FINK_KAFKA_SERVERS": "10.244.0.201:9099",

@@ -41,6 +41,7 @@ def test_nothing_changed_means_nothing_built_and_it_says_so(build):
     assert registry_digest(f"{repository}:{second.tag}") == digest
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#build")
 def test_a_change_of_the_job_rebuilds_and_pushes_the_last_layer_alone(build, tmp_path):
     before = build(ROOT / "include", print)
     include = tmp_path / "include"

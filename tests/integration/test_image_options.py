@@ -165,6 +165,7 @@ def output_of(docker, image):
         docker.remove_container(container)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#code")
 def test_finks_code_at_a_revision_with_its_requirements_runs_and_is_built_once(
     build, docker, things
 ):
@@ -186,6 +187,7 @@ def test_finks_code_at_a_revision_with_its_requirements_runs_and_is_built_once(
     assert "fink/bin/later.py" in files_of(docker, later.reference, "/opt/fink")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#code")
 def test_finks_code_from_a_tarball_and_from_a_folder(build, docker, things):
     archive = things / "sources/fink-v1.tar.gz"
     git(things / "sources/fink", "archive", "--prefix=fink-v1/", f"--output={archive}", "v1")
@@ -201,6 +203,7 @@ def test_finks_code_from_a_tarball_and_from_a_folder(build, docker, things):
     assert not any(name.startswith("fink/.git/") for name in names)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#code")
 def test_a_dockerfile_of_ones_own_and_an_extra_jar(build, docker):
     small = Jar(
         artifact="org.apache.commons:commons-pool2:2.11.1",
@@ -216,6 +219,7 @@ def test_a_dockerfile_of_ones_own_and_an_extra_jar(build, docker):
     assert f"jars/{small.file}" in files_of(docker, result.reference, "/opt/spark/jars")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#build", "docs/from-the-command-line.md#push")
 def test_build_and_push_apart(build):
     form = {"image_tag": f"apart-{time.time_ns()}", "dockerfile": "mine"}
     with pytest.raises(InvalidRequest, match="run fink_image with image_action build"):
@@ -271,6 +275,7 @@ def tiny_base():
     return "localhost:5000/fink/pause:1"
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#push")
 def test_a_private_registry_takes_and_gives_with_its_login_alone(in_private, build, things):
     repository, _, digest = in_private.reference.partition("@")
     assert registry_digest(f"{repository}:{RELEASE.tag}", LOGIN) == digest
@@ -300,6 +305,7 @@ def granted(in_private, kubernetes):
     cluster.delete("Secret", settings.image_pull_secret, settings.namespace)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#push")
 def test_the_cluster_pulls_with_the_pull_secret_and_not_without(granted, in_private):
     def pod(name, secrets):
         security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
@@ -336,6 +342,7 @@ def wait_for_reason(space, name):
     pytest.fail(f"{name} was not refused: {pod['status']}")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#push")
 def test_the_streams_driver_pulls_with_the_pull_secret(granted, in_private):
     settings, cluster = granted.settings, granted.cluster
     request = StreamRequest(night="20030101", topic="image_pull")
@@ -406,6 +413,7 @@ def client_of(variables):
         raise OSError(str(error)) from error
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#minikube")
 def test_into_minikubes_docker_by_its_three_variables_and_nothing_is_pushed(
     minikube, build, things
 ):

@@ -8,6 +8,7 @@ from fink_k8s.core.preflight.prerequisites import FindingLevel, check_release
 pytestmark = pytest.mark.testbed
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#release")
 @pytest.mark.parametrize(
     ("tag", "level", "words"),
     [

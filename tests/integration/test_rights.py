@@ -1,5 +1,6 @@
 """What the accounts may do on a real API server, and what they may not."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -33,6 +34,7 @@ def said():
     return []
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#rights")
 def test_least_privilege_is_granted_proved_and_left_alone_the_second_time(cluster, settings, said):
     made = ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
     assert made == [
@@ -41,7 +43,11 @@ def test_least_privilege_is_granted_proved_and_left_alone_the_second_time(cluste
         "Role fink-driver",
         "RoleBinding fink-driver",
     ]
-    assert prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) > 20
+    asked = prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
+    assert asked > 20
+    [line] = [line for line in said if line.startswith("the API server confirms: ")]
+    granted, denied = map(int, re.findall(r"\d+", line))
+    assert (granted + denied, granted > 0, denied > 0) == (asked, True, True)
     assert ensure_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append) == []
     namespace = cluster.find("Namespace", settings.namespace)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -55,6 +61,7 @@ def test_a_right_that_is_taken_away_is_found(cluster, settings, said):
         prove_rights(cluster, settings, RbacMode.LEAST_PRIVILEGE, said.append)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#rights")
 def test_cluster_edit_on_request_is_too_much_for_least_privilege(cluster, settings, said):
     ensure_rights(cluster, settings, RbacMode.CLUSTER_EDIT, said.append)
     assert any("warning" in line for line in said)

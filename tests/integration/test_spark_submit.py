@@ -125,6 +125,7 @@ def test_two_at_once_make_one_driver_and_show_no_credential(
     assert token not in log
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#submit")
 def test_both_ways_give_the_same_pods(submit, settings, account, kubernetes):
     """Security contexts, volumes, environment, labels, resources, grace: all of both specs."""
     ensure_stream(Cluster(kubernetes), manifest_of(settings, BY_OPERATOR))

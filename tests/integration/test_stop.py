@@ -206,6 +206,7 @@ def test_a_driver_without_application_ends_by_itself_with_all_that_hangs_on_it(
     assert stop(cluster, namespace, stream)[0].found == ()
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#stop")
 def test_a_driver_that_ignores_sigterm_is_named_and_killed_at_the_limit_only_if_asked(
     cluster, namespace, streams, monkeypatch
 ):
@@ -331,6 +332,7 @@ def unwatched(kubernetes, settings):
     Cluster(kubernetes).delete("Namespace", place.namespace)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#stop")
 def test_every_state_that_an_application_can_say_it_is_in(kubernetes, unwatched):
     place, there = unwatched, Cluster(kubernetes)
     states = {f"stream2raw-ztf-200601{day:02d}": state for day, state in enumerate(_PHASES, 1)}

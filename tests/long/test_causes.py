@@ -154,6 +154,7 @@ def test_the_topic_is_deleted_under_the_stream(bed, run, kafka):
     wait_for_category(bed, manifest, Category.TOPIC_MISSING, 60, name="topic-deleted")
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#look")
 def test_offsets_are_gone(bed, run, kafka):
     produce(nth(6), 100)
     stream = run(nth(6))

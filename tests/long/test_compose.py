@@ -159,6 +159,7 @@ def test_without_a_secret_nothing_starts_and_it_is_named(team, secret):
     assert docker("ps", "--all", "--quiet", "--filter", PROJECT) == ""
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#airflow", "docs/compose.md#on-the-testbed")
 def test_make_up_ends_when_every_component_is_healthy(up):
     states = up.health()
     assert set(states) == {*SERVICES, "init"}
@@ -205,6 +206,7 @@ def test_the_doctor_finds_nothing_missing(up):
         assert f"ok       {name}: " in done.stdout
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#airflow", "docs/compose.md#on-the-testbed")
 def test_the_chain_triggered_in_the_browser_stores_every_alert(deployed, store, record_property):
     state, tasks = deployed
     assert state == "success", tasks
@@ -215,6 +217,7 @@ def test_the_chain_triggered_in_the_browser_stores_every_alert(deployed, store, 
     assert counts == NightCounts(batches=counts.batches, read=400, stored=392, set_aside=8)
 
 
+@pytest.mark.shows("docs/compose.md#on-the-testbed")
 @pytest.mark.parametrize("service", ["scheduler", "triggerer", "dag-processor", "api-server"])
 def test_a_component_that_is_killed_comes_back_and_the_stream_goes_on(
     up, deployed, service, record_property
@@ -248,6 +251,7 @@ TAKEN_AWAY = {
 }
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#airflow", "docs/compose.md#on-the-testbed")
 def test_what_is_taken_away_is_named_with_its_remedy(up):
     changed = {name: value for name, (value, _, _) in TAKEN_AWAY.items()}
     service = ("docker", "compose", "up", "--detach", "--no-deps", "--wait", "scheduler")
@@ -285,6 +289,7 @@ def workers(up):
     return celery
 
 
+@pytest.mark.shows("docs/compose.md#on-the-testbed")
 def test_with_workers_tasks_run_in_them(up, fink, workers):
     assert up.run("make", "doctor", **workers).returncode == 0
     run = fink.run("fink_rbac")
@@ -295,6 +300,7 @@ def test_with_workers_tasks_run_in_them(up, fink, workers):
     assert "the API server confirms: " in run.log("rbac.check_rights")
 
 
+@pytest.mark.shows("docs/compose.md#on-the-testbed")
 def test_a_worker_that_is_killed_in_the_middle_of_a_task_harms_no_night(
     workers, deployed, fink, store, record_property
 ):
@@ -335,6 +341,7 @@ def test_a_stream_is_looked_into_and_stopped_in_the_browser(up, deployed, fink):
     assert STREAM not in kubectl("get", "sparkapplications,pods", "-o", "name")
 
 
+@pytest.mark.shows("docs/compose.md#on-the-testbed")
 def test_down_leaves_nothing(up):
     assert up.end().returncode == 0
     assert docker("ps", "--all", "--quiet", "--filter", PROJECT) == ""

@@ -70,6 +70,7 @@ def test_a_stream_that_is_well_is_one_line_and_no_message(fink, running, inbox):
     assert told(inbox) == []
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#nights")
 def test_one_that_turns_bad_is_told_once_and_once_that_it_is_well_again(fink, running, inbox):
     told(inbox)
     suspend(True)

@@ -41,6 +41,7 @@ OLD = MATRIX.get("0.7.0_2.4.4")
 SENT, DAMAGED = 400, 8
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#release", "CONTRIBUTING.md#where-things-are")
 @pytest.mark.parametrize("release", RUNNABLE, ids=lambda release: release.tag)
 def test_a_release_stores_every_alert(fink, store, ended, release, record_property):
     bed.prepare(release, print)
@@ -67,6 +68,7 @@ def test_nothing_is_called_tested_on_a_version_that_is_not_run_here():
         assert set(tested) <= {HERE}
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#release")
 def test_the_release_that_cannot_run_here_is_refused_before_anything_is_made(fink):
     night = unused_night(9)
     run = fink.run(DEPLOY, release=OLD.tag, night=night, topic="no_alerts_here")

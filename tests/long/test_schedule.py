@@ -38,6 +38,7 @@ def fink(tmp_path_factory, window):
     airflow.stop()
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#nights")
 def test_the_clock_opens_and_closes_a_night(fink, store, window, record_property):
     opens, closes = window
     night = f"{opens:%Y%m%d}"

@@ -95,6 +95,7 @@ def messages_of(servers, topic):
     return sum(high - low for low, high in marks)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#stop")
 def test_of_two_streams_one_that_hangs_is_named_and_killed_if_asked(fink, settings):
     """Through the DAG: all streams, a limit that one of them does not keep, and then at once."""
     names = []

@@ -73,6 +73,7 @@ def fink_with(tmp_path_factory, **environment):
     airflow.stop()
 
 
+@pytest.mark.shows("docs/stores.md#claim", "docs/stores.md#a-persistent-volume-claim")
 def test_a_driver_killed_in_the_middle_leaves_each_alert_exactly_once(
     other_folder, kubernetes, record_property
 ):
@@ -125,6 +126,7 @@ class TestWhereTheWorkersSeeTheClaim:
         assert f"claim {CLAIM} is not in namespace spark" in run.log("check_prerequisites")
         assert not drivers(f"stream2raw-ztf-{FIRST}")
 
+    @pytest.mark.shows("docs/from-the-command-line.md#paths", "docs/stores.md#claim")
     def test_the_chain_makes_the_claim_and_stores_every_alert(self, made, folder, record_property):
         record_property("seconds", round(made.seconds))
         assert made.state == "success"

@@ -104,6 +104,7 @@ def test_the_parts_of_sparks_own_pages_are_asked_for(client):
 PAGES = [f"/streams/{STREAM}/ui/jobs/", "/nights/", f"/nights/{STREAM}"]
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#spark-ui")
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_nothing_can_be_done_through_it(client, method, page):

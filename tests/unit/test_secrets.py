@@ -49,6 +49,7 @@ def test_what_compose_promises_is_made_and_nothing_else(checkout):
     Fernet(values["AIRFLOW_FERNET_KEY"])
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#airflow")
 def test_every_component_can_read_its_settings_then(checkout, monkeypatch):
     values, _ = make_secrets(checkout)
     for name, value in values.items():

@@ -126,6 +126,7 @@ def test_a_release_without_checksum_is_refused(settings, said):
         ensure_distribution(settings(), release(), said.append)
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#archive")
 def test_another_archive_is_refused_and_leaves_nothing(tmp_path, settings, said):
     pinned, other = official(tmp_path / "spark.tgz"), tgz(tmp_path / "other.tgz", ["a/b"])
     with pytest.raises(Refused, match="it is another file") as caught:

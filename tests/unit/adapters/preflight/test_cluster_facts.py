@@ -316,6 +316,7 @@ def image_findings(settings=IMAGE, login=None, **form):
     return list(cluster_facts.inspect_image(settings, ImageRequest(**form), RELEASE, login))
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#code")
 def test_the_preflight_says_what_will_be_built():
     first, second = image_findings()
     assert (first.level, second.level) == (FindingLevel.OK, FindingLevel.OK)

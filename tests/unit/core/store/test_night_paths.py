@@ -11,6 +11,7 @@ TOPIC = st.from_regex(r"[a-zA-Z0-9._-]{1,40}", fullmatch=True).filter(
 )
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#paths")
 @pytest.mark.parametrize("prefix", ["s3a://fink", "s3a://fink/"])
 def test_a_night_is_one_folder_in_each_part_of_the_store(prefix):
     assert night_paths.raw_path(prefix, "20260101") == "s3a://fink/raw/20260101"

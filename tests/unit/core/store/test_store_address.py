@@ -78,6 +78,7 @@ def test_an_address_has_parts():
     )
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#paths")
 @pytest.mark.parametrize(
     ("prefix", "url", "claim", "is_s3"),
     [

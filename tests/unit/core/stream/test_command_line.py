@@ -39,6 +39,7 @@ def flags(main_file=FINKS, generation=Flags.PREFIX, **fields):
     return dict(zip(words[::2], words[1::2], strict=True))
 
 
+@pytest.mark.shows("docs/from-the-command-line.md#submit")
 def test_finks_code_of_today_is_given_all_its_flags():
     given = flags(schema_file="/schemas/ztf.avsc", log_level="DEBUG", spark_log_level="ERROR")
     assert given.keys() == PREFIX_FLAGS
