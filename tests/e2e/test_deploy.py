@@ -113,6 +113,7 @@ def test_driver_and_executor_meet_pod_security_restricted(deployed):
     found = pods(STREAM)
     assert {pod["metadata"]["labels"]["spark-role"] for pod in found} == {"driver", "executor"}
     assert [breach for pod in found for breach in breaches_of_restricted(pod)] == []
+    assert drivers(STREAM)[0]["status"]["phase"] == "Running"
 
 
 def test_no_secret_reaches_application_log_or_xcom(deployed, environment):
