@@ -1,7 +1,6 @@
 """Run a night's stream until its end: watch it, start it again where it died, and drain it."""
 
 import json
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,8 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND, Submission, holders
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH
-from fink_k8s.core.night.night_watch import ENDED_BY_SOMEBODY, UNSEEN, Sign, WatchEnd
+from fink_k8s.core.night.restart_log import UNSEEN
+from fink_k8s.core.night.watch_event import ENDED_BY_SOMEBODY, Sign, WatchEvent
 from fink_k8s.core.stop.remains import is_alive
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.manifests import hash_of, spec_hash
@@ -292,9 +292,9 @@ class WatchNightOperator(BaseOperator):
         """
         if application := self._cluster().find(APPLICATION_KIND, self.stream, self.namespace):
             return {**self._application, **application}
-        if not event["spec"]:
+        spec = WatchEvent.model_validate(event).spec
+        if not spec:
             return self._application
-        spec = json.loads(event["spec"])
         notes = {ANNOTATION_SPEC_HASH: spec_hash(spec)}
         metadata = {**self._application["metadata"], "annotations": notes}
         return {**self._application, "metadata": metadata, "spec": spec}
@@ -331,13 +331,7 @@ class WatchNightOperator(BaseOperator):
 
 
 # What a trigger would tell of a stream that it has never seen.
-_UNTOLD = {
-    **asdict(WatchEnd(Sign.GONE, ENDED_BY_SOMEBODY)),
-    "lag": None,
-    "restarts": [],
-    "born": "",
-    "spec": "",
-}
+_UNTOLD = WatchEvent(sign=Sign.GONE, reason=ENDED_BY_SOMEBODY).model_dump(mode="json")
 
 
 def _ended(event: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from fink_k8s.adapters.stream.streams import Submission, Way
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.night.night_watch import UNSEEN
+from fink_k8s.core.night.restart_log import UNSEEN
 from fink_k8s.core.stream.manifests import canonical_json, hash_of, make_spark_application
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, restarts_of
 from fink_k8s.core.stream.stream_request import StreamRequest
