@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fink_k8s.core.config.settings import Settings
@@ -255,8 +255,11 @@ SITUATIONS = st.one_of(
     st.builds(RemainsEnd, DEATHS),
 )
 STARTS = (StartNow, EndRemains)
+UNHURRIED = settings(deadline=None)
+"""Other tests may have the machine for a while."""
 
 
+@UNHURRIED
 @given(SITUATIONS, RECORDS, RULES)
 def test_a_stop_on_record_is_never_answered_by_a_start(situation, record, rules):
     if isinstance(situation, WatchEnds):
@@ -268,6 +271,7 @@ def test_a_stop_on_record_is_never_answered_by_a_start(situation, record, rules)
         assert isinstance(answer, WatchOn | FinishWatch | GiveUpWatch)
 
 
+@UNHURRIED
 @given(EVENTS, MOMENTS, st.integers(0, 120), RULES, st.sampled_from([Sign.DIED, Sign.GONE]))
 def test_what_was_asked_to_end_and_left_nothing_is_never_started(seen, begun, ago, rules, sign):
     seen = seen.model_copy(update={"sign": sign, "holder": ""})
@@ -279,6 +283,7 @@ def test_what_was_asked_to_end_and_left_nothing_is_never_started(seen, begun, ag
     assert isinstance(answer, FinishWatch | GiveUpWatch if is_meant else PauseThenRestart)
 
 
+@UNHURRIED
 @given(SITUATIONS, RECORDS, RULES)
 def test_nothing_is_started_before_a_pause_nor_beside_what_holds_the_name(situation, record, rules):
     """A start of what was pending, or of what has ended, is under the lock of the name."""
@@ -290,6 +295,7 @@ def test_nothing_is_started_before_a_pause_nor_beside_what_holds_the_name(situat
             assert not isinstance(answer, STARTS)
 
 
+@UNHURRIED
 @given(DEATHS, HOLDERS, MOMENTS, WAYS)
 def test_what_may_live_is_never_ended_for_a_start(dead, found, living, way):
     rules = WatchRules(MANIFEST, way)
@@ -299,12 +305,14 @@ def test_what_may_live_is_never_ended_for_a_start(dead, found, living, way):
     assert isinstance(answer, WatchOn if is_younger or is_other else EndRemains)
 
 
+@UNHURRIED
 @given(EVENTS, RECORDS, RULES)
 def test_time_that_is_up_always_ends_the_watch(seen, record, rules):
     over = seen.model_copy(update={"sign": Sign.TIME_IS_UP})
     assert next_move(WatchEnds(over), record, rules, NOW) == FinishWatch(over)
 
 
+@UNHURRIED
 @given(SITUATIONS, RECORDS, RULES)
 def test_no_move_loses_the_history(situation, record, rules):
     answer = next_move(situation, record, rules, NOW)
@@ -321,6 +329,7 @@ def test_no_move_loses_the_history(situation, record, rules):
             assert manifest == getattr(known, "manifest", asked)
 
 
+@UNHURRIED
 @given(
     st.lists(st.tuples(st.floats(0, 2 * LONG), st.booleans()), max_size=25),
     st.integers(0, 5),
@@ -431,6 +440,7 @@ HAPPENINGS = st.one_of(
 )
 
 
+@UNHURRIED
 @given(st.lists(HAPPENINGS, max_size=40), RULES)
 def test_whatever_happens_in_a_night_the_stream_is_started_by_the_rules(happenings, rules):
     """The asserts are in `start`; a try begins anew wherever a worker dies."""
