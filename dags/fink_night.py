@@ -56,7 +56,7 @@ for survey in load_surveys().surveys:
     def fink_night():
         """Chain the stages of a night."""
         plan = stages.plan_night()
-        watched = stages.watch_until_end()
+        watched = stages.watch_until_end(plan)
         drained = stages.drain_late_alerts()
         stopped = stages.stop_night()
         chain(

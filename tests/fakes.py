@@ -194,6 +194,7 @@ def driver_pod(stream, phase, namespace="spark", by_operator=True):
             "name": name,
             "namespace": namespace,
             "uid": f"uid of {name}",
+            "creationTimestamp": "2026-01-01T20:00:00Z",
             "labels": labels,
         },
         "spec": {"containers": []},

@@ -5,13 +5,15 @@ For `make bench-watch` alone: the same SparkApplication is submitted and watched
 `WatchNightOperator`, and by the provider's `SparkKubernetesOperator`, blocking and deferrable.
 """
 
+import json
 from typing import Any
 
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.sdk import Param, dag
 
 from fink_k8s.glue.base.connections import ADMIN_CONNECTION
-from fink_k8s.glue.night.night_operators import WatchNightOperator
+from fink_k8s.glue.base.run_values import RunValue, form_value
+from fink_k8s.glue.night.watch_operator import WatchNightOperator
 
 COMMON: dict[str, Any] = {
     "doc_md": __doc__,
@@ -36,9 +38,9 @@ def make_provider_operator(*, deferrable: bool) -> None:
 @dag(schedule=None, **COMMON)
 def bench_ours() -> None:
     """Watch by the trigger that all nights share."""
-    WatchNightOperator(
-        task_id="watch", manifest="{{ params.manifest }}", until="{{ params.until }}", restarts=0
-    )
+    # The provider's operators take it as text only, so that the form has it as text.
+    manifest = RunValue("manifest", lambda context: json.loads(context["params"]["manifest"]))
+    WatchNightOperator(task_id="watch", manifest=manifest, until=form_value("until"), restarts=0)
 
 
 @dag(schedule=None, **COMMON)

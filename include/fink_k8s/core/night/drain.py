@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fink_k8s.core.night.night_watch import Sign, WatchEnd
+from fink_k8s.core.night.watch_event import Sign, WatchEnd
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Drain:
             self._ends, self._since = dict(ends), now
         if self._since and now - self._since >= self.quiet:
             return WatchEnd(
-                Sign.DRAINED,
-                f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
+                sign=Sign.DRAINED,
+                reason=f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
             )
         return self.out_of_grace(now)
 
@@ -60,7 +60,7 @@ class Drain:
         """Return how the drain ended where the time of grace is over, however the stream is."""
         if now - max(filter(None, (self.began, self._least_at))) < self.grace:
             return None
-        return WatchEnd(Sign.TIME_IS_UP, f"the time of grace is over, {self}")
+        return WatchEnd(sign=Sign.TIME_IS_UP, reason=f"the time of grace is over, {self}")
 
     def __str__(self) -> str:
         """Return how far it has come."""

@@ -63,12 +63,6 @@ class HealthNotes:
         return f"stop/{self._namespace}/{stream}"
 
 
-def was_stopped(namespace: str, stream: str, since: datetime) -> bool:
-    """Tell whether `fink_stop`, or a night at its end, has asked a stream to end since then."""
-    asked = HealthNotes(namespace).asked(stream)
-    return asked is not None and asked >= since
-
-
 def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
     """Note that streams are being stopped; that it could not be noted must not hinder the stop."""
     try:

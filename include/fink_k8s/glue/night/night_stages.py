@@ -4,30 +4,39 @@ from typing import Any
 
 from airflow.sdk import task_group
 
+from fink_k8s.adapters.stream.streams import Way
 from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.night.night_request import NightRequest
+from fink_k8s.core.stream.stream_request import IfDiffers
+from fink_k8s.glue.base.run_values import RunValue, form_value
 from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.config.run_request import night_of_run, stream_request
-from fink_k8s.glue.night.night_operators import (
-    DrainNightOperator,
-    EndOtherSpecOperator,
-    WatchNightOperator,
-)
+from fink_k8s.glue.night.drain_operator import DrainNightOperator
 from fink_k8s.glue.night.proof_stage import verify_night
 from fink_k8s.glue.night.report_stage import report_night
+from fink_k8s.glue.night.upgrade_operator import EndOtherSpecOperator
+from fink_k8s.glue.night.watch_operator import WatchNightOperator
 from fink_k8s.glue.stop.stop_operator import StopStreamOperator
-from fink_k8s.glue.stream.submit_stage import STREAM, render_application, ways_to_submit
+from fink_k8s.glue.stream.submit_stage import (
+    APPLICATION,
+    STREAM,
+    render_application,
+    ways_to_submit,
+)
 
-_IF_DIFFERS = "{{ params.if_differs or 'refuse' }}"
-_ADOPTED = (
-    "{{ 'adopted' in ti.xcom_pull(task_ids=['submit.submit_application', 'submit.spark_submit'])"
-    " | map(attribute='way', default='') }}"
-)
-# A person who marks the watch as done ends the night then.
-_WATCH_ENDED = (
-    "{{ (ti.xcom_pull(task_ids='watch_until_end') or {}).get('ended_at')"
-    " or ti.start_date.isoformat() }}"
-)
+_MANNER = {"limit_s": form_value("stop_limit_s", 300), "then_at_once": True}
+_IF_DIFFERS = form_value("if_differs", IfDiffers.REFUSE)
+
+
+def _was_adopted(context: Any) -> bool:
+    ways = context["ti"].xcom_pull(task_ids=["submit.submit_application", "submit.spark_submit"])
+    return any(one["way"] == Way.ADOPTED for one in ways if one)
+
+
+def _when_watch_ended(context: Any) -> str:
+    """Return when the watch ended: a person who marks it as done ends the night then."""
+    watched = context["ti"].xcom_pull(task_ids="watch_until_end") or {}
+    return watched.get("ended_at") or context["ti"].start_date.isoformat()
 
 
 @step()
@@ -56,18 +65,18 @@ def submit_or_adopt() -> None:
     ended = EndOtherSpecOperator(
         task_id="end_other_spec",
         stream=STREAM,
-        manner={"limit_s": "{{ params.stop_limit_s or 300 }}", "then_at_once": True},
+        manner=_MANNER,
         manifest=manifest,
         if_differs=_IF_DIFFERS,
     )
     ended >> ways_to_submit(manifest, _IF_DIFFERS)
 
 
-def watch_until_end() -> WatchNightOperator:
-    """Watch the stream until the end of the night."""
+def watch_until_end(plan: Any) -> WatchNightOperator:
+    """Watch the stream until the end of the night, as `plan` says."""
     return WatchNightOperator(
         task_id="watch_until_end",
-        until="{{ ti.xcom_pull(task_ids='plan_night')['end'] }}",
+        until=plan["end"],
         **_watched(),
     )
 
@@ -76,9 +85,9 @@ def drain_late_alerts() -> DrainNightOperator:
     """Go on until the late alerts are stored, or the time of grace is over."""
     return DrainNightOperator(
         task_id="drain_late_alerts",
-        until=_WATCH_ENDED,
-        quiet_s="{{ params.drain_quiet_s }}",
-        grace_s="{{ params.drain_grace_s }}",
+        until=RunValue("when watch_until_end ended", _when_watch_ended),
+        quiet_s=form_value("drain_quiet_s"),
+        grace_s=form_value("drain_grace_s"),
         **_watched(),
     )
 
@@ -88,7 +97,7 @@ def stop_night() -> StopStreamOperator:
     return StopStreamOperator(
         task_id="stop_stream",
         stream=STREAM,
-        manner={"limit_s": "{{ params.stop_limit_s }}", "then_at_once": True},
+        manner=_MANNER,
     )
 
 
@@ -100,11 +109,11 @@ def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
         start=plan["start"],
         end=plan["end"],
         zone=plan["zone"],
-        adopted=_ADOPTED,
+        adopted=RunValue("whether the stream was adopted", _was_adopted),
         watched=watched.output,
         drained=drained.output,
         stopped=stopped.output,
-        require_proof="{{ params.require_proof }}",
+        require_proof=form_value("require_proof", True),
     )
     report_night(verified)
     return verified
@@ -112,9 +121,9 @@ def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
 
 def _watched() -> dict[str, Any]:
     return {
-        "manifest": "{{ ti.xcom_pull(task_ids='submit.render_application') | tojson }}",
-        "release": "{{ params.release or '' }}",
-        "submit_with": "{{ params.submit_with }}",
-        "restarts": "{{ params.restarts }}",
-        "when_killed": "{{ params.when_killed }}",
+        "manifest": APPLICATION,
+        "release": form_value("release", ""),
+        "submit_with": form_value("submit_with"),
+        "restarts": form_value("restarts"),
+        "when_killed": form_value("when_killed"),
     }

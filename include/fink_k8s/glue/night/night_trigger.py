@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,12 +16,12 @@ from fink_k8s.adapters.stop.stop_pursuit import ask_to_end
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.base.names import ANNOTATION_SPEC
 from fink_k8s.core.diagnosis import Evidence
 from fink_k8s.core.health.stream_health import HealthVerdict
 from fink_k8s.core.night.drain import Drain
 from fink_k8s.core.night.night_request import WhenKilled
-from fink_k8s.core.night.night_watch import NightWatch, Sign, WatchEnd
+from fink_k8s.core.night.night_watch import NightWatch
+from fink_k8s.core.night.watch_event import Sign, WatchEnd, WatchEvent
 from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.restarts import Restart, annotation_of
 from fink_k8s.glue.base.connections import cluster, store, stream_settings
@@ -86,25 +85,17 @@ class NightTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch; the event is a dict of sign, reason, lived_s, holder, lag, restarts, born, spec.
-
-        `born` is when the driver that was seen last was made (ISO), `spec` what it was made from,
-        as canonical JSON, where it bears that; each is empty where nothing tells.
-        """
+        """Watch; the event has the fields of `WatchEvent`, as JSON."""
         settled = asyncio.create_task(asyncio.sleep(RESUME_SECONDS))
         watch, drain = NightWatch(self.until), self._drain()
         try:
-            seen = await self._watch(watch, drain)
+            end = await self._watch(watch, drain)
         except FinkError as error:
-            seen = WatchEnd(Sign.UNWATCHABLE, str(error))
+            end = WatchEnd(sign=Sign.UNWATCHABLE, reason=str(error))
         await settled
-        restarts = [one.model_dump(mode="json") for one in watch.news or watch.history]
         lag = drain.lag if drain else None
-        driver = (watch.ran or {}).get("metadata", {})
-        born = driver.get("creationTimestamp") or ""
-        spec = (driver.get("annotations") or {}).get(ANNOTATION_SPEC, "")
-        told = {"lag": lag, "restarts": restarts, "born": born, "spec": spec}
-        yield TriggerEvent({**asdict(seen), **told})
+        event = WatchEvent.of(end, watch.driver, watch.restarts.known, lag)
+        yield TriggerEvent(event.model_dump(mode="json"))
 
     async def on_kill(self) -> None:
         """Leave the stream alone, or ask it to end, as the form said."""
@@ -147,8 +138,9 @@ class NightTrigger(BaseTrigger):
             async for evidence in seen:
                 end = watch.judge(evidence, utc_now())
                 # What is refused once is not asked for at each look.
-                if watch.news and (news := _key_of(watch.news)) != noted:
-                    noted = news if await self._note(watch, evidence) else noted
+                news = watch.restarts.news
+                if news and _key_of(news) != noted and await self._note(news, evidence):
+                    noted = _key_of(news)
                 if watch.last and watch.last.reason != said:
                     said = watch.last.reason
                     log.info("%s: %s", self.stream, said)
@@ -162,12 +154,12 @@ class NightTrigger(BaseTrigger):
                     return end
         raise AssertionError("looks end by an outcome only")
 
-    async def _note(self, watch: NightWatch, evidence: Evidence) -> bool:
+    async def _note(self, restarts: Sequence[Restart], evidence: Evidence) -> bool:
         """Write the restarts down where whoever adopts the stream finds them.
 
         Returns whether that is done with: False where it may succeed later.
         """
-        latest = watch.news[-1]
+        latest = restarts[-1]
         if not latest.is_over:
             log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
         else:
@@ -177,7 +169,7 @@ class NightTrigger(BaseTrigger):
         where = (APPLICATION_KIND, self.stream, self.namespace)
         try:
             client = await self._client()
-            await asyncio.to_thread(client.annotate, *where, annotation_of(watch.news))
+            await asyncio.to_thread(client.annotate, *where, annotation_of(restarts))
         except FinkError as error:
             log.warning("the restart cannot be noted: %s", error)
             return not error.retryable
@@ -197,6 +189,6 @@ class NightTrigger(BaseTrigger):
         return seen
 
 
-def _key_of(restarts: list[Restart]) -> tuple[int, bool]:
+def _key_of(restarts: Sequence[Restart]) -> tuple[int, bool]:
     """Return what tells one piece of news from the next: how many, and whether the last is over."""
     return len(restarts), restarts[-1].is_over

@@ -77,11 +77,11 @@ def verify(
     end: str,
     zone: str,
     expected: Mapping[str, int] | None,
-    adopted: Any,
+    adopted: bool,
     watched: Told,
     drained: Told,
     stopped: Told,
-    require_proof: Any,
+    require_proof: bool,
 ) -> dict[str, Any]:
     """Count the night's alerts; fail with the sentence that says what is missing."""
     from fink_k8s.adapters.kafka.broker import Arrivals
@@ -110,9 +110,8 @@ def verify(
     )
     arrivals = Arrivals(settings.kafka_servers, topic)
     facts = look_back(window, partial(store, settings), arrivals, settings.store_prefix)
-    # Both may have come through a template; a proof that nobody spoke of is needed.
-    facts = facts.told_by(watched, drained, stopped, adopted=str(adopted) == "True")
-    return _judged(facts, needs_proof=str(require_proof).lower() != "false")
+    facts = facts.told_by(watched, drained, stopped, adopted=adopted)
+    return _judged(facts, needs_proof=require_proof is not False)
 
 
 def _judged(facts: NightFacts, *, needs_proof: bool) -> dict[str, Any]:

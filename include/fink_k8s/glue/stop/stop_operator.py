@@ -50,8 +50,8 @@ class StopStreamOperator(BaseOperator):
     def __init__(
         self,
         *,
-        stream: str,
-        manner: dict[str, Any] | None = None,
+        stream: Any,
+        manner: Any = None,
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:

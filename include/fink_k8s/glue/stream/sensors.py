@@ -30,7 +30,7 @@ class StreamHealthSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        stream: str,
+        stream: Any,
         namespace: str = "",
         # A sensor whose time is over is not tried again, and only who cannot look takes so long.
         limit: timedelta = timedelta(minutes=25),
@@ -75,7 +75,7 @@ class FirstBatchSensor(BaseSensorOperator):
 
     template_fields = ("stream",)
 
-    def __init__(self, *, stream: str, conn_id: str = STREAMS_CONNECTION, **kwargs: Any) -> None:
+    def __init__(self, *, stream: Any, conn_id: str = STREAMS_CONNECTION, **kwargs: Any) -> None:
         super().__init__(mode="reschedule", **kwargs)
         self.stream = stream
         self.conn_id = conn_id

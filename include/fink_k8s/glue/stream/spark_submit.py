@@ -34,8 +34,8 @@ class SparkSubmitStreamOperator(WaitsUntilRunning, SparkSubmitOperator):
         self,
         *,
         manifest: Any,
-        release: str = "",
-        if_differs: str = IfDiffers.REFUSE,
+        release: Any = "",
+        if_differs: Any = IfDiffers.REFUSE,
         start_limit: timedelta = timedelta(minutes=10),
         kubernetes_conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
@@ -49,7 +49,7 @@ class SparkSubmitStreamOperator(WaitsUntilRunning, SparkSubmitOperator):
 
     @property
     def stream(self) -> str:
-        """Return the stream's name; once the manifest is rendered."""
+        """Return the stream's name; once the fields are resolved."""
         return str(self.manifest["metadata"]["name"])
 
     def execute(self, context: Any) -> dict[str, str]:  # type: ignore[override]

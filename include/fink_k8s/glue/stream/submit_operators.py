@@ -23,7 +23,7 @@ class WaitsUntilRunning(BaseOperator):
 
     @property
     def stream(self) -> str:
-        """Return the stream's name; once the templates are rendered."""
+        """Return the stream's name; once the fields are resolved."""
         raise NotImplementedError
 
     def wait(self, context: Any, conn_id: str, namespace: str, way: Way) -> dict[str, str]:
@@ -73,7 +73,7 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
         self,
         *,
         template_spec: Any,
-        if_differs: str = IfDiffers.REFUSE,
+        if_differs: Any = IfDiffers.REFUSE,
         start_limit: timedelta = timedelta(minutes=10),
         kubernetes_conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
@@ -93,7 +93,7 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
 
     @property
     def stream(self) -> str:
-        """Return the application's name; once the template is rendered."""
+        """Return the application's name; once the fields are resolved."""
         return str(self.template_spec["metadata"]["name"])
 
     def execute(self, context: Any) -> dict[str, str]:

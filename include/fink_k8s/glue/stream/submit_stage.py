@@ -10,6 +10,7 @@ from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.stream_request import DeployRequest, DeployStage, IfDiffers, SubmitWith
 from fink_k8s.glue.base.connections import survey_settings
+from fink_k8s.glue.base.run_values import form_value, result_of
 from fink_k8s.glue.base.steps import release_of, skip_if_asked, step
 from fink_k8s.glue.config.run_request import stream_request
 from fink_k8s.glue.image.running_image import image_to_run
@@ -17,8 +18,10 @@ from fink_k8s.glue.stream.sensors import FirstBatchSensor, StreamHealthSensor
 from fink_k8s.glue.stream.spark_submit import SparkSubmitStreamOperator
 from fink_k8s.glue.stream.submit_operators import SubmitStreamOperator
 
-# Whichever task submitted it.
-STREAM = "{{ ti.xcom_pull(task_ids='submit.render_application')['metadata']['name'] }}"
+APPLICATION = result_of("submit.render_application")
+"""The manifest of the run's stream, for tasks outside of the group that submits it."""
+STREAM = result_of("submit.render_application", "metadata", "name")
+"""The stream's name, whichever task submitted it."""
 
 
 @step()
@@ -44,7 +47,7 @@ def submit_stream(model: type[DeployRequest | NightRequest]) -> None:
     ways_to_submit(render_application(model))
 
 
-def ways_to_submit(manifest: Any, if_differs: str = IfDiffers.REFUSE) -> list[Any]:
+def ways_to_submit(manifest: Any, if_differs: Any = IfDiffers.REFUSE) -> list[Any]:
     """Return the tasks that can submit it; the one that the form does not name is skipped."""
     return [
         SubmitStreamOperator(
@@ -56,7 +59,7 @@ def ways_to_submit(manifest: Any, if_differs: str = IfDiffers.REFUSE) -> list[An
         SparkSubmitStreamOperator(
             task_id="spark_submit",
             manifest=manifest,
-            release="{{ params.release or '' }}",
+            release=form_value("release", ""),
             if_differs=if_differs,
             pre_execute=skip_unless(SubmitWith.SPARK_SUBMIT),
         ),

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.night.drain import Drain
-from fink_k8s.core.night.night_watch import Sign
+from fink_k8s.core.night.watch_event import Sign
 
 START = datetime(2026, 1, 1, 19, 0, tzinfo=UTC)
 

@@ -5,7 +5,9 @@ import pytest
 
 from fink_k8s.core.base.names import LABEL_OF_OPERATOR
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.core.night.night_watch import UNSEEN, NightWatch, Sign
+from fink_k8s.core.night.night_watch import NightWatch
+from fink_k8s.core.night.restart_log import UNSEEN
+from fink_k8s.core.night.watch_event import Sign
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, annotation_of
 
 START = datetime(2026, 1, 1, 20, 0, tzinfo=UTC)
@@ -203,7 +205,7 @@ def news(*looks):
     found = []
     for second, seen in looks:
         watch.judge(seen, at(second))
-        found.append(watch.news)
+        found.append(list(watch.restarts.news))
     return found
 
 

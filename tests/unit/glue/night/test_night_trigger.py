@@ -125,7 +125,7 @@ def test_of_a_stream_without_application_its_driver_tells(event_of, cluster):
     starting, lives = (Evidence(None, [pod], metrics, probes=1) for metrics in (None, LIVE))
     gone = Evidence(None, [{**pod, "status": {"phase": "Failed"}}])
     event = event_of(starting, lives, lives, gone, Evidence(None))
-    assert (event["born"], event["spec"]) == (born, '{"image":"i"}')
+    assert (event["born"], event["spec"]) == (born, {"image": "i"})
     (restart,) = event["restarts"]
     assert restart["cause"] == "x"
     assert restart["back_after_s"] > 0

@@ -20,7 +20,7 @@ from tests.facts import END, START, facts_of, partition
 STREAM = "stream2raw-ztf-20260101"
 NIGHT = {
     "stream": STREAM, "topic": "ztf_public_20260101", "start": START.isoformat(),
-    "end": END.isoformat(), "zone": "", "expected": None, "adopted": "False",
+    "end": END.isoformat(), "zone": "", "expected": None, "adopted": False,
     "watched": None, "drained": None, "stopped": None, "require_proof": True,
 }  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_a_complete_night_passes_and_tells_whoever_waits_for_it(run, capsys):
 def test_what_the_other_tasks_saw_is_in_the_facts(run):
     restart = {"at": END.isoformat(), "cause": "out of memory", "by": "fink", "back_after_s": 9}
     told = verify(
-        adopted="True",
+        adopted=True,
         watched={"restarts": [restart]},
         drained={"lag": 0, "waited_s": 300, "is_drained": True},
         stopped={"line": "ended gracefully"},
@@ -109,7 +109,7 @@ def test_an_incomplete_night_fails_for_good_with_the_sentence_and_keeps_the_fact
     assert run.extra is None
 
 
-@pytest.mark.parametrize("asked", [True, "True", "true", None, ""])
+@pytest.mark.parametrize("asked", [True, None])
 def test_a_night_that_nobody_counted_is_not_green_unless_that_is_asked_for(run, asked):
     run.answer = facts_of(STREAM, counts=None, unseen="FINK_STORE_MOUNT is not set")
     with pytest.raises(AirflowFailException, match=r"FINK_STORE_MOUNT.*require_proof to false"):
@@ -117,10 +117,9 @@ def test_a_night_that_nobody_counted_is_not_green_unless_that_is_asked_for(run, 
     assert run.extra is None
 
 
-@pytest.mark.parametrize("asked", [False, "False", "false"])
-def test_a_night_that_may_pass_unproved_says_that_it_is(run, capsys, asked):
+def test_a_night_that_may_pass_unproved_says_that_it_is(run, capsys):
     run.answer = facts_of(STREAM, counts=None, unseen="FINK_STORE_MOUNT is not set")
-    verify(require_proof=asked)
+    verify(require_proof=False)
     assert "NOT VERIFIED" in capsys.readouterr().out
     assert run.extra["verified"] is False
 

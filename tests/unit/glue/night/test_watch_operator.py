@@ -7,22 +7,18 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from fink_k8s.adapters.stream.streams import Submission, Way
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.night.night_watch import UNSEEN
+from fink_k8s.core.night.restart_log import UNSEEN
 from fink_k8s.core.stream.manifests import canonical_json, hash_of, make_spark_application
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, restarts_of
 from fink_k8s.core.stream.stream_request import StreamRequest
-from fink_k8s.glue.health import health_notes
-from fink_k8s.glue.night import night_operators
-from fink_k8s.glue.night.night_operators import (
-    DrainNightOperator,
-    EndOtherSpecOperator,
-    WatchNightOperator,
-)
+from fink_k8s.glue.night import watch_operator
+from fink_k8s.glue.night.drain_operator import DrainNightOperator
 from fink_k8s.glue.night.night_trigger import NightTrigger
+from fink_k8s.glue.night.watch_operator import WatchNightOperator
 from fink_k8s.glue.stop import stop_operator
 from tests.fakes import FakeCluster, driver_pod
 
@@ -45,13 +41,13 @@ def cluster(monkeypatch):
     now = count()
     clock = SimpleNamespace(sleep=lambda _: None, monotonic=lambda: next(now))
     monkeypatch.setattr(stop_operator, "time", clock)
-    for module in (night_operators, stop_operator):
+    for module in (watch_operator, stop_operator):
         monkeypatch.setattr(module, "cluster", lambda conn_id: fake)
     return fake
 
 
 def operator(kind=WatchNightOperator, **fields):
-    given = {"manifest": json.dumps(MANIFEST), "until": UNTIL.isoformat(), **fields}
+    given = {"manifest": MANIFEST, "until": UNTIL.isoformat(), **fields}
     return kind(task_id="watch", **given)
 
 
@@ -109,13 +105,13 @@ def test_a_start_that_an_earlier_try_did_not_come_to_is_made_up_for(cluster):
 
 def test_the_time_of_grace_begins_when_the_watch_ended(cluster):
     cluster.put(there())
-    drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
+    drain = operator(DrainNightOperator, quiet_s=60, grace_s=600)
     trigger = deferred_by(drain.execute).trigger
     assert (trigger.until, trigger.quiet_s, trigger.grace_s) == (UNTIL, 60, 600)
 
 
 def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
-    drain = operator(DrainNightOperator, quiet_s="60", grace_s="600")
+    drain = operator(DrainNightOperator, quiet_s=60, grace_s=600)
     result = drain.execute(context())
     assert (result["sign"], result["is_drained"], result["lag"]) == ("gone", False, None)
     assert cluster.find("SparkApplication", STREAM, "spark") is None
@@ -124,7 +120,7 @@ def test_a_night_that_another_run_has_stopped_is_not_begun_again(cluster):
 @pytest.mark.parametrize("sign", ["time-is-up", "drained"])
 def test_the_end_is_told_with_the_restarts_of_the_night(cluster, sign):
     restart = Restart(at=UNTIL, cause="x", by=RestartedBy.OPERATOR)
-    result = operator().resume({}, event(sign, lag=3, restarts=as_told(restart)))
+    result = operator().resume(context(), event(sign, lag=3, restarts=as_told(restart)))
     assert (result["sign"], result["lag"]) == (sign, 3)
     assert [Restart.model_validate(one) for one in result["restarts"]] == [restart]
     assert datetime.fromisoformat(result["ended_at"]).tzinfo
@@ -133,7 +129,7 @@ def test_the_end_is_told_with_the_restarts_of_the_night(cluster, sign):
 @pytest.mark.parametrize("sign", ["gone", "unwatchable"])
 def test_what_somebody_has_to_see_to_fails_for_good(cluster, sign):
     with pytest.raises(AirflowFailException, match="why"):
-        operator().resume({}, event(sign))
+        operator().resume(context(), event(sign))
 
 
 def test_a_dead_stream_is_started_anew_after_a_pause_with_its_history(cluster):
@@ -161,7 +157,7 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_made_up_for_with_its_hist
     cluster, asked, kind
 ):
     asked[STREAM] = datetime.now(UTC) - timedelta(minutes=1)  # an earlier one was stopped
-    fields = {"quiet_s": "60", "grace_s": "600"} if kind is DrainNightOperator else {}
+    fields = {"quiet_s": 60, "grace_s": 600} if kind is DrainNightOperator else {}
     cluster.put(there(OTHER, state="FAILED"))
     state = TaskState()
     deferred_by(operator(kind, **fields).resume, event("died"), state=state)
@@ -184,6 +180,51 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_left_where_the_stream_was
     with pytest.raises(AirflowFailException, match="somebody ended it"):
         operator().execute(context(state))
     deferred_by(operator().execute, state=state)  # it is cleared by a person who wants it again
+
+
+@pytest.mark.parametrize("way", ["spark-operator", "spark-submit"])
+def test_a_try_that_dies_while_the_stream_is_stopped_does_not_start_it_anew(cluster, asked, way):
+    cluster.put(there())
+    state = TaskState()
+    watch = operator(submit_with=way)
+    deferred_by(watch.execute, state=state)
+    asked[STREAM] = datetime.now(UTC)
+    cluster.delete("SparkApplication", STREAM, "spark")
+    with pytest.raises(AirflowFailException, match="somebody ended it"):
+        watch.execute(context(state))
+    assert state == {}, "whoever clears it wants the stream"
+
+
+def test_one_that_is_stopped_while_its_remains_end_is_not_started_anew(cluster, asked):
+    cluster.put(there(state="FAILED"))
+    state = TaskState()
+    pause = deferred_by(operator().resume, event("died"), state=state)
+    asked[STREAM] = datetime.now(UTC)
+    cluster.delete("SparkApplication", STREAM, "spark")
+    done = {"is_done": True, "reason": "", "course": {}}
+    watched = deferred_by(operator().resume_start, done, *pause.kwargs.values(), state=state)
+    assert isinstance(watched.trigger, NightTrigger)
+    assert cluster.find("SparkApplication", STREAM, "spark") is None
+
+
+def test_what_an_older_version_left_in_flight_is_taken_up(cluster):
+    """Its event and its death have a field less, and one more."""
+    cluster.put(there(OTHER, state="FAILED"))
+    old = {"sign": "died", "reason": "why", "lived_s": 5, "holder": "a", "lag": None, "seen": 1}
+    pause = deferred_by(operator().resume, old)
+    death = {**old, "restarts": [], "manifest": pause.kwargs["death"]["manifest"], "spec": ""}
+    again = deferred_by(operator().resume_after_pause, None, death)
+    assert isinstance(again.trigger, NightTrigger)
+    assert cluster.find("SparkApplication", STREAM, "spark")["spec"] == OTHER["spec"]
+
+
+def test_what_is_kept_while_it_is_deferred_is_plain_json(cluster):
+    cluster.put(there(state="FAILED"))
+    state = TaskState()
+    pause = deferred_by(operator().resume, event("died", restarts=as_told(
+        Restart(at=UNTIL, cause="x", by=RestartedBy.FINK))), state=state)  # fmt: skip
+    assert json.loads(json.dumps(pause.kwargs)) == pause.kwargs
+    assert json.loads(json.dumps(state)) == state
 
 
 @pytest.mark.parametrize(
@@ -228,7 +269,7 @@ def test_no_driver_is_started_while_another_may_live(cluster):
     assert ending.method_name == "resume_start"
     failed = {"is_done": False, "reason": "its node does not confirm its end", "course": {}}
     with pytest.raises(Exception, match="is being deleted"):
-        operator().resume_start({}, failed, *ending.kwargs.values())
+        operator().resume_start(context(), failed, *ending.kwargs.values())
     assert cluster.find("SparkApplication", STREAM, "spark") is None
 
 
@@ -258,16 +299,16 @@ def started(monkeypatch):
         manifests.append(manifest)
         return Submission(Way.CREATED, manifest)
 
-    monkeypatch.setattr(night_operators, "ensure_submitted", ensure_submitted)
+    monkeypatch.setattr(watch_operator, "ensure_submitted", ensure_submitted)
     return manifests
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def asked(monkeypatch):
     """Return when each stream was last asked to end, by its name."""
     moments = {}
     notes = SimpleNamespace(asked=moments.get)
-    monkeypatch.setattr(health_notes, "HealthNotes", lambda namespace: notes)
+    monkeypatch.setattr(watch_operator, "HealthNotes", lambda namespace: notes)
     return moments
 
 
@@ -335,10 +376,11 @@ def test_one_that_nobody_saw_die_counts_as_one_that_lived(
 @pytest.mark.parametrize("sign", ["died", "gone"])
 def test_one_that_was_stopped_on_purpose_stays_so(cluster, started, asked, sign):
     asked[STREAM] = datetime.now(UTC)
-    there = context(begun(minutes_ago=5))
+    watch = operator(submit_with="spark-submit")
     with pytest.raises(AirflowFailException, match="somebody ended it"):
-        operator(submit_with="spark-submit").resume(there, event(sign, holder=""))
+        watch.resume(context(begun(minutes_ago=5)), event(sign, holder=""))
     drain = operator(DrainNightOperator, quiet_s=0, grace_s=0, submit_with="spark-submit")
+    there = context(begun(minutes_ago=5))
     assert drain.resume(there, event(sign, holder=""))["sign"] == "gone"
     assert started == []
 
@@ -384,49 +426,17 @@ def test_a_crash_loop_ends_as_failed_with_its_reason_and_is_left_to_look_at(clus
     dead = [Restart(at=UNTIL, cause="x", by=RestartedBy.FINK)] * 3
     cluster.put(there(state="FAILED"))
     with pytest.raises(AirflowFailException, match=r"3 times in a row.*why"):
-        operator().resume({}, event("died", restarts=as_told(*dead)))
+        operator().resume(context(), event("died", restarts=as_told(*dead)))
     assert cluster.find("SparkApplication", STREAM, "spark")
 
 
 def test_the_form_may_say_that_nothing_is_started_again(cluster):
     cluster.put(there(state="FAILED"))
     with pytest.raises(AirflowFailException, match="0 times"):
-        operator(restarts="0").resume({}, event("died", lived_s=36_000))
+        operator(restarts=0).resume(context(), event("died", lived_s=36_000))
 
 
 def test_a_kill_of_the_task_leaves_the_stream(cluster):
     cluster.put(there())
     operator().on_kill()
     assert cluster.ended == []
-
-
-def other_spec(if_differs):
-    return EndOtherSpecOperator(
-        task_id="end", stream=STREAM, manifest=MANIFEST, if_differs=if_differs
-    )
-
-
-@pytest.mark.parametrize("if_differs", ["refuse", "adopt"])
-def test_another_spec_is_let_be_unless_an_upgrade_is_asked_for(cluster, if_differs):
-    cluster.put(there(OTHER))
-    with pytest.raises(AirflowSkipException):
-        other_spec(if_differs).execute({})
-    assert cluster.ended == []
-
-
-@pytest.mark.parametrize("found", [None, there(), there(OTHER, state="FAILED")])
-def test_an_upgrade_ends_nothing_where_nothing_else_runs(cluster, found):
-    if found:
-        cluster.put(found)
-    with pytest.raises(AirflowSkipException):
-        other_spec("upgrade").execute({})
-    assert cluster.ended == []
-
-
-def test_an_upgrade_lets_the_other_spec_end(cluster, monkeypatch):
-    monkeypatch.setattr(stop_operator, "store", lambda settings: None)
-    cluster.put(there(OTHER))
-    cluster.all_pods.append(driver_pod(STREAM, "Running"))
-    assert other_spec("upgrade").execute({})["was"] == "RUNNING"
-    assert cluster.all_pods == []
-    assert cluster.find("SparkApplication", STREAM, "spark") is None
