@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 ROOT = Path(__file__).resolve().parents[1]
 NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 
@@ -37,17 +39,27 @@ def catalogue() -> str:
 
 def configuration() -> str:
     """Return the table of settings and connections."""
-    from fink_k8s.core.config.settings import ENV_PREFIX, Settings
+    from fink_k8s.core.config.settings import Settings
+    from fink_k8s.core.store.stores import StoreSettings
 
-    lines = [NOTE, "# Configuration\n", _ONCE]
-    lines += ["| variable | default | meaning |", "|---|---|---|"]
-    for name, field in Settings.model_fields.items():
+    of_store = {"store_prefix": StoreSettings.model_fields["store_prefix"]}  # which comes first
+    of_store |= StoreSettings.model_fields
+    others = {k: v for k, v in Settings.model_fields.items() if k not in of_store}
+    tables = [*_settings(others), "", "## The store\n", *_settings(of_store)]
+    return "\n".join([NOTE, "# Configuration\n", _ONCE, *tables, "", _CONNECTIONS])
+
+
+def _settings(fields: dict[str, FieldInfo]) -> list[str]:
+    """Return the lines of a table of settings."""
+    from fink_k8s.core.config.settings import ENV_PREFIX
+
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in fields.items():
         default = "the user's cache" if field.default_factory else f"`{field.default}`"
         example = f" E.g. `{field.examples[0]}`." if field.examples else ""
         shown = "" if default == "``" else default
         lines.append(f"| `{ENV_PREFIX}{name.upper()}` | {shown} | {field.description}{example} |")
-    lines += ["", _CONNECTIONS]
-    return "\n".join(lines)
+    return lines
 
 
 def compatibility() -> str:

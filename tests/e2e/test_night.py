@@ -73,7 +73,7 @@ def alive(stream):
 def partner_store(environment, settings):
     """Return the folder of the store that is the other survey's own."""
     from fink_k8s.adapters.store.raw_store import open_store
-    from fink_k8s.core.store.store_address import prefix_below
+    from fink_k8s.core.store.stores import prefix_below
 
     prefix = prefix_below(settings.store_prefix, "partner")
     return open_store(

@@ -10,7 +10,7 @@ from fink_k8s.core.base.errors import Conflict
 from fink_k8s.core.config.settings import load_settings
 from fink_k8s.core.preflight.claim_checks import CLAIM_KIND, check_claim
 from fink_k8s.core.preflight.prerequisites import FindingLevel
-from fink_k8s.core.store.store_address import AccessMode
+from fink_k8s.core.store.claim_store import AccessMode
 from tests.long.claims import claim_named, delete_claim, volume
 
 pytestmark = pytest.mark.testbed

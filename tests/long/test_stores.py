@@ -13,7 +13,7 @@ from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.adapters.stream.streams import ensure_stream
 from fink_k8s.core.config.releases import releases_from
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.store.store_address import AccessMode
+from fink_k8s.core.store.claim_store import AccessMode
 from fink_k8s.core.stream.manifests import make_claim, make_spark_application
 from fink_k8s.core.stream.stream_request import RbacMode, StreamRequest
 from testbed.airflow import Airflow, AirflowClient

@@ -8,6 +8,7 @@ from pyarrow import fs
 from pydantic import ValidationError
 
 from fink_k8s.adapters.store.raw_store import Store
+from fink_k8s.adapters.store.store_files import StoreFiles
 from fink_k8s.core.base.errors import InvalidRequest, OutOfSight, Unavailable
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.night.night_facts import NightFacts
@@ -84,7 +85,7 @@ def kept_streams(settings: Settings, open_store: OpenStore) -> list[str]:
     return sorted(filter(stream_named, names), key=_night_of, reverse=True)
 
 
-def _shelf(settings: Settings, open_store: OpenStore) -> Store:
+def _shelf(settings: Settings, open_store: OpenStore) -> StoreFiles:
     try:
         return open_store()
     except OutOfSight:
@@ -93,8 +94,8 @@ def _shelf(settings: Settings, open_store: OpenStore) -> Store:
         return _folder(settings.diagnosis_dir)
 
 
-def _folder(path: str) -> Store:
-    return Store(path, fs.LocalFileSystem(), path)
+def _folder(path: str) -> StoreFiles:
+    return StoreFiles(path, fs.LocalFileSystem(), path)
 
 
 def _write_to_folder(home: str, folder: str, files: Mapping[str, str]) -> str:

@@ -5,77 +5,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyarrow import fs
 
+from fink_k8s.adapters.store.file_systems import file_system_of
 from fink_k8s.adapters.store.footers import Footer, footers_of
 from fink_k8s.adapters.store.store_files import StoreFiles
-from fink_k8s.core.base.errors import OutOfSight, Unavailable
+from fink_k8s.core.base.errors import Unavailable
 from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.diagnosis import Position
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.store.night_paths import checkpoint_path, quarantine_path, raw_path
-from fink_k8s.core.store.store_address import Scheme, StoreAddress
+from fink_k8s.core.store.store_kind import StoreKind
 
 PACE_TIME = timedelta(minutes=5)
 """Over how long a stream's pace is taken: a few batches say little."""
 
 
 def open_store(settings: Settings, *, access_key: str = "", secret_key: str = "") -> "Store":
-    """Return the store that is configured, as this process can reach it; the keys are for S3.
+    """Return the store that is configured, as this process can reach it.
+
+    The keys are for a store that has some.
 
     Raises:
         OutOfSight: this process has no way to it; the stream may have.
     """
-    address = settings.store
-    match address.scheme:
-        case Scheme.S3A:
-            files = _s3_files(settings, access_key, secret_key)
-            bucket = f"{address.host}{address.path}"
-            return Store(address.url, files, bucket, at=settings.store_endpoint)
-        case Scheme.PVC:
-            return _claim(address, settings.store_mount)
-        case Scheme.HDFS:
-            return Store(address.url, _hdfs_files(address), address.path or "/")
-
-
-def _s3_files(settings: Settings, access_key: str, secret_key: str) -> fs.FileSystem:
-    endpoint = urlsplit(settings.store_endpoint)
-    return fs.S3FileSystem(
-        access_key=access_key,
-        secret_key=secret_key,
-        endpoint_override=endpoint.netloc or None,
-        scheme=endpoint.scheme or "https",
-        region=settings.store_region,
-        connect_timeout=5,
-        request_timeout=20,
-    )
-
-
-def _claim(address: StoreAddress, mount: str) -> "Store":
-    if not mount:
-        raise OutOfSight(
-            f"FINK_STORE_MOUNT is not set, so nobody here sees claim {address.claim}; mount it "
-            "into the Airflow workers and name the folder, to have rows counted"
-        )
-    return Store(address.url, fs.LocalFileSystem(), f"{mount.rstrip('/')}{address.path}", at=mount)
-
-
-def _hdfs_files(address: StoreAddress) -> fs.FileSystem:
-    host, _, port = address.host.partition(":")
-    try:
-        return fs.HadoopFileSystem(host, int(port or 0))
-    except OSError as error:
-        reason = str(error).partition("\n")[0][:200]
-        if not any(library in reason for library in ("libhdfs", "libjvm")):
-            raise Unavailable(f"store {address} cannot be reached: {reason}") from error
-        raise OutOfSight(
-            f"no client of HDFS here ({reason}); install Hadoop's libhdfs into the "
-            "Airflow workers and set HADOOP_HOME, CLASSPATH and ARROW_LIBHDFS_DIR, to have rows "
-            "counted"
-        ) from error
+    place = settings.store
+    return Store(place, file_system_of(place, access_key, secret_key))
 
 
 TopicOffsets = dict[tuple[str, str], int]
@@ -101,6 +58,26 @@ class Written:
 
 class Store(StoreFiles):
     """The nights of a store, as their checkpoints and the sink's manifests tell of them."""
+
+    def __init__(self, place: StoreKind, files: fs.FileSystem) -> None:
+        super().__init__(place.url, files, place.root, has_owners=place.has_owners)
+        self._place = place
+
+    def check(self) -> None:
+        """Check that the store can be read.
+
+        Raises:
+            Unavailable: it cannot; the message names the store and the remedy.
+        """
+        place = self._place
+        where = f"store {place.url}" + (f" at {place.server}" if place.server else "")
+        try:
+            info = self._files.get_file_info(place.top)
+        except OSError as error:
+            reason = str(error)[:200]
+            raise Unavailable(f"{where} cannot be read: {reason}; {place.remedy}") from error
+        if info.type == fs.FileType.NotFound:
+            raise Unavailable(f"{where}: there is no {place.missing_top}")
 
     def committed(self, night: str) -> list[int]:
         """Return the numbers of the batches that are committed, in order."""

@@ -6,47 +6,24 @@ from urllib.parse import urlsplit
 from pyarrow import fs
 
 from fink_k8s.core.base.errors import Refused, Unavailable
-from fink_k8s.core.store.store_address import Scheme
 
 _MOST_TEXT = 1 << 20
-_REMEDIES = {
-    "s3a": "check FINK_STORE_ENDPOINT and the connection fink_store",
-    "file": "FINK_STORE_MOUNT is to name where the workers see the claim",
-    "hdfs": "check FINK_STORE_PREFIX and the name node",
-}
 
 
 class StoreFiles:
     """The folder `root` of a file system.
 
-    `url` is the same folder as the job writes it into the sink's manifest; `at` says where the
-    file system is, for messages.
+    `url` is the same folder as the job writes it into the sink's manifest; `has_owners` says
+    whether a folder there belongs to the user who made it.
     """
 
-    def __init__(self, url: str, files: fs.FileSystem, root: str, *, at: str = "") -> None:
+    def __init__(
+        self, url: str, files: fs.FileSystem, root: str, *, has_owners: bool = True
+    ) -> None:
         self._prefix = url
         self._files = files
         self._root = root
-        self._at = at
-
-    def check(self) -> None:
-        """Check that the store can be read.
-
-        Raises:
-            Unavailable: it cannot; the message names the store and the remedy.
-        """
-        scheme = urlsplit(self._prefix).scheme
-        top = {"s3a": self._root.partition("/")[0], "file": self._at}.get(scheme, "/")
-        where = f"store {self._prefix}" + (f" at {self._at}" if self._at else "")
-        remedy = _REMEDIES.get(scheme, "")
-        try:
-            info = self._files.get_file_info(top)
-        except OSError as error:
-            reason = str(error)[:200]
-            raise Unavailable(f"{where} cannot be read: {reason}; {remedy}") from error
-        if info.type == fs.FileType.NotFound:
-            what = f"bucket {top}; make it" if scheme == "s3a" else f"folder {top}; {remedy}"
-            raise Unavailable(f"{where}: there is no {what}")
+        self._has_owners = has_owners
 
     def write(self, folder: str, files: Mapping[str, str]) -> str:
         """Write texts, by name, below `folder` of the store; return the folder's address.
@@ -90,11 +67,6 @@ class StoreFiles:
         """
         address = f"{self._prefix.rstrip('/')}/{path}"
         return [info.base_name for info in self._list(address, kind=fs.FileType.Directory)]
-
-    @property
-    def _has_owners(self) -> bool:
-        """Tell whether folders belong to users; those of S3 are but names."""
-        return urlsplit(self._prefix).scheme != Scheme.S3A
 
     def _is_missing(self, path: str) -> bool:
         return bool(self._files.get_file_info(path).type == fs.FileType.NotFound)

@@ -20,20 +20,11 @@ from fink_k8s.core.base.names import kubernetes_name
 from fink_k8s.core.config.sources import folder_from, places_from
 from fink_k8s.core.config.surveys import Survey, load_surveys
 from fink_k8s.core.kafka.servers import kafka_servers_from
-from fink_k8s.core.store.store_address import (
-    AccessMode,
-    StoreAddress,
-    mount_from,
-    prefix_below,
-    store_address_from,
-)
+from fink_k8s.core.store.store_kind import StoreKind
+from fink_k8s.core.store.stores import StoreSettings, prefix_below, store_of
 
 ENV_PREFIX = "FINK_"
 
-_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
-_HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
-# https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
-_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
 _JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
@@ -53,7 +44,7 @@ def default_cache_dir() -> Path:
     return Path(home) / "fink-k8s-airflow"
 
 
-class Settings(BaseSettings):
+class Settings(StoreSettings, BaseSettings):
     """The installation's configuration; a field `x` is set by the variable `FINK_X`."""
 
     model_config = SettingsConfigDict(
@@ -67,36 +58,6 @@ class Settings(BaseSettings):
     service_account: str = Field("spark", description="Service account of the drivers.")
     kafka_servers: str = Field(
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
-    )
-    store_prefix: str = Field(
-        "",
-        description="Where raw alerts and checkpoints go: `s3a://bucket[/path]`, "
-        "`pvc://claim[/path]` (a persistent volume claim of the streams' namespace) or "
-        "`hdfs://namenode[:port]/path`.",
-        examples=["s3a://fink"],
-    )
-    store_mount: str = Field(
-        "",
-        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
-        "empty where they do not: then counts come from the driver's log.",
-        examples=["/mnt/fink"],
-    )
-    claim_class: str = Field(
-        "", description="Storage class of a claim that is made; empty for the cluster's default."
-    )
-    claim_access_mode: AccessMode = Field(
-        AccessMode.READ_WRITE_MANY,
-        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
-        "where all pods of a stream run on one node.",
-    )
-    store_endpoint: str = Field(
-        "",
-        description="Address of the S3 server; empty for that of AWS.",
-        examples=["http://s3:7070"],
-    )
-    store_region: str = Field("us-east-1", description="Region of the S3 server.")
-    store_secret: str = Field(
-        "fink-store", description="Kubernetes Secret with the keys `access-key` and `secret-key`."
     )
     image_repository: str = Field(
         "",
@@ -174,7 +135,7 @@ class Settings(BaseSettings):
         examples=["/opt/fink/surveys.yaml"],
     )
 
-    @field_validator("namespace", "operator_namespace", "service_account", "store_secret")
+    @field_validator("namespace", "operator_namespace", "service_account")
     @classmethod
     def _check_kubernetes_name(cls, value: str) -> str:
         return kubernetes_name(value, field="name")
@@ -183,28 +144,6 @@ class Settings(BaseSettings):
     @classmethod
     def _check_servers(cls, value: str) -> str:
         return value if value == "" else kafka_servers_from(value)
-
-    @field_validator("store_prefix")
-    @classmethod
-    def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else str(store_address_from(value))
-
-    @field_validator("store_mount")
-    @classmethod
-    def _check_mount(cls, value: str) -> str:
-        return value if value == "" else mount_from(value)
-
-    @field_validator("claim_class")
-    @classmethod
-    def _check_class(cls, value: str) -> str:
-        if value and _SUBDOMAIN.fullmatch(value) is None:
-            raise ValueError("is no name of a storage class; see kubectl get storageclass")
-        return value
-
-    @field_validator("store_endpoint")
-    @classmethod
-    def _check_endpoint(cls, value: str) -> str:
-        return value if value == "" else _endpoint_from(value)
 
     @field_validator("image_repository")
     @classmethod
@@ -239,11 +178,11 @@ class Settings(BaseSettings):
         return _filled_in(self.spark_url, "version", version)
 
     @property
-    def store(self) -> StoreAddress:
-        """Return the parts of `store_prefix`, which must be configured."""
+    def store(self) -> StoreKind:
+        """Return the store that `store_prefix` names, which must be configured."""
         self.need("store_prefix")
         try:
-            return store_address_from(self.store_prefix)
+            return store_of(self)
         except ValueError as error:
             raise InvalidRequest(f"the address of the store {error}") from error
 
@@ -332,12 +271,3 @@ def load_settings() -> Settings:
 
 def _filled_in(text: str, placeholder: str, value: str) -> str:
     return text.replace("{" + placeholder + "}", value)
-
-
-def _endpoint_from(text: str) -> str:
-    match = _HTTP.fullmatch(text)
-    if match is None or not 0 < int(match["port"] or 80) < 65536:
-        raise ValueError("must be http://host[:port] or https://host[:port], without user")
-    if (match["rest"] or "/") != "/":
-        raise ValueError("must be an address without path; the bucket belongs to the prefix")
-    return text.rstrip("/")

@@ -28,7 +28,7 @@ from fink_k8s.core.base.fields import refusal_of
 from fink_k8s.core.config.night_windows import NightWindow, window_from
 from fink_k8s.core.kafka.servers import kafka_servers_from
 from fink_k8s.core.kafka.topics import topic_from
-from fink_k8s.core.store.store_address import prefix_below
+from fink_k8s.core.store.stores import prefix_below
 
 VARIABLE = "FINK_SURVEYS"
 SHIPPED = Path(__file__).resolve().parents[3] / "surveys.yaml"

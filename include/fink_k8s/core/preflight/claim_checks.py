@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
-from fink_k8s.core.store.store_address import AccessMode
+from fink_k8s.core.store.claim_store import AccessMode
 
 CLAIM_KIND = "PersistentVolumeClaim"
 _IS_DEFAULT = "storageclass.kubernetes.io/is-default-class"

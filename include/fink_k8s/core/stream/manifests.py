@@ -8,11 +8,11 @@ from typing import Any
 
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import ANNOTATION_SPEC_HASH, labels_of, platform_labels
-from fink_k8s.core.base.versions import version_of
 from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.image.image_plan import OWN_MAIN_FILE, Login
-from fink_k8s.core.store.store_address import CLAIM_MOUNT
+from fink_k8s.core.store.claim_store import claim_spec
+from fink_k8s.core.store.store_kind import StoreKind
 from fink_k8s.core.stream.command_line import arguments_of
 from fink_k8s.core.stream.driver_rights import DRIVER_RULES
 from fink_k8s.core.stream.prometheus import SCRAPED, prometheus_conf
@@ -26,7 +26,14 @@ ROLE = "fink-driver"
 GRACE_SECONDS = 120
 # Spark writes in these places only; the root file system is read-only.
 _SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
-_STORE_VOLUME = "store"
+_SPARK_CONF = {
+    # The gauges spark.streaming.* tell a live query from a driver that only runs.
+    "spark.sql.streaming.metricsEnabled": "true",
+    "spark.ui.killEnabled": "false",
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
 
 
 def make_namespace(settings: Settings) -> Manifest:
@@ -94,22 +101,13 @@ def make_cluster_edit_binding(settings: Settings) -> Manifest:
 
 
 def make_claim(settings: Settings, size: str) -> Manifest:
-    """Return the claim of a store `pvc://`; `size` is a quantity, e.g. `100Gi`.
-
-    The cluster's default storage class is asked for by naming none.
-    """
-    wanted: Manifest = {
-        "accessModes": [settings.claim_access_mode.value],
-        "resources": {"requests": {"storage": size}},
-    }
-    if settings.claim_class:
-        wanted["storageClassName"] = settings.claim_class
+    """Return the claim that the store needs; `size` is a quantity, e.g. `100Gi`."""
     labels = platform_labels() | {"app.kubernetes.io/component": "store"}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": _in_namespace(settings, settings.store.claim) | {"labels": labels},
-        "spec": wanted,
+        "spec": claim_spec(settings, size),
     }
 
 
@@ -128,6 +126,7 @@ def make_spark_application(
     The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
     the same name. `flags` is what Fink's own code of that release takes.
     """
+    store = settings.store
     labels = labels_of(request.survey, request.night)
     spec: Manifest = {
         "type": "Python",
@@ -145,10 +144,14 @@ def make_spark_application(
             "onSubmissionFailureRetries": 2,
             "onSubmissionFailureRetryInterval": 5,
         },
-        "sparkConf": _spark_conf(settings, spark_version) | prometheus_conf(spark_version),
-        "volumes": _volumes(settings),
+        "sparkConf": {
+            **_SPARK_CONF,
+            **store.spark_properties(spark_version),
+            **prometheus_conf(spark_version),
+        },
+        "volumes": [{"name": name, "emptyDir": {}} for name in _SCRATCH] + store.volumes,
         "driver": {
-            **_pod(settings, labels),
+            **_pod(store, labels),
             "annotations": dict(SCRAPED),
             "cores": 1,
             "coreRequest": f"{POD_MILLICORES}m",
@@ -157,7 +160,7 @@ def make_spark_application(
             "terminationGracePeriodSeconds": GRACE_SECONDS,
         },
         "executor": {
-            **_pod(settings, labels),
+            **_pod(store, labels),
             "instances": request.executors,
             "cores": request.executor_cores,
             "coreRequest": f"{POD_MILLICORES}m",
@@ -219,53 +222,12 @@ def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
     return [f"argument {flag}" for flag in flags if after.get(flag) != before.get(flag)]
 
 
-def _spark_conf(settings: Settings, spark_version: str) -> dict[str, str]:
-    conf = {
-        # The gauges spark.streaming.* tell a live query from a driver that only runs.
-        "spark.sql.streaming.metricsEnabled": "true",
-        "spark.ui.killEnabled": "false",
-        "spark.authenticate": "true",
-        "spark.network.crypto.enabled": "true",
-        "spark.sql.session.timeZone": "UTC",
-    }
-    if settings.store.is_s3:
-        secure = str(not settings.store_endpoint.startswith("http:")).lower()
-        conf |= {
-            "spark.hadoop.fs.s3a.path.style.access": "true",
-            "spark.hadoop.fs.s3a.connection.ssl.enabled": secure,
-            # Bulk deletes of directory markers hang for minutes on some S3 servers.
-            "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
-            # Version 2 of the AWS SDK, from Hadoop 3.4 on, signs for a wrong region without it.
-            "spark.hadoop.fs.s3a.endpoint.region": settings.store_region,
-            "spark.hadoop.fs.s3a.aws.credentials.provider": (
-                "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
-            ),
-        }
-        if settings.store_endpoint:
-            conf["spark.hadoop.fs.s3a.endpoint"] = settings.store_endpoint
-        if version_of(spark_version).release[:2] == (3, 1):
-            # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
-            conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
-    return conf
-
-
-def _volumes(settings: Settings) -> list[Manifest]:
-    volumes: list[Manifest] = [{"name": name, "emptyDir": {}} for name in _SCRATCH]
-    if claim := settings.store.claim:
-        volumes.append({"name": _STORE_VOLUME, "persistentVolumeClaim": {"claimName": claim}})
-    return volumes
-
-
-def _pod(settings: Settings, labels: Mapping[str, str]) -> Manifest:
+def _pod(store: StoreKind, labels: Mapping[str, str]) -> Manifest:
     """Return what driver and executor have in common: Pod Security `restricted`, keys, scratch."""
-    keys = [
-        _from_secret(settings, "AWS_ACCESS_KEY_ID", "access-key"),
-        _from_secret(settings, "AWS_SECRET_ACCESS_KEY", "secret-key"),
-    ]
-    mounts = _SCRATCH | ({_STORE_VOLUME: CLAIM_MOUNT} if settings.store.claim else {})
+    mounts = _SCRATCH | store.mounts
     return {
         "labels": dict(labels),
-        **({"env": keys} if settings.store.is_s3 else {}),
+        **({"env": store.environment} if store.environment else {}),
         "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
         "podSecurityContext": {
             "runAsNonRoot": True,
@@ -282,11 +244,6 @@ def _pod(settings: Settings, labels: Mapping[str, str]) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
-
-
-def _from_secret(settings: Settings, variable: str, key: str) -> Manifest:
-    reference = {"name": settings.store_secret, "key": key}
-    return {"name": variable, "valueFrom": {"secretKeyRef": reference}}
 
 
 def _driver_subject(settings: Settings) -> Manifest:

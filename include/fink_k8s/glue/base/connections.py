@@ -80,12 +80,12 @@ def _servers_of(conn_id: str, survey: str) -> str:
 
 
 def store(settings: Settings) -> Store:
-    """Return the raw store; one that speaks S3 with the keys of the connection `fink_store`.
+    """Return the raw store; one that has keys with those of the connection `fink_store`.
 
     Raises:
         OutOfSight: Airflow has no way to it.
     """
-    if not settings.store.is_s3:
+    if not settings.store.has_keys:
         return open_store(settings)
     keys = BaseHook.get_connection(STORE_CONNECTION)
     return open_store(settings, access_key=keys.login or "", secret_key=keys.password or "")

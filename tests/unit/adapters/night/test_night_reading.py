@@ -6,6 +6,7 @@ from pyarrow import fs
 from fink_k8s.adapters.night.night_reading import PastNight, look_back
 from fink_k8s.adapters.store.raw_store import Store
 from fink_k8s.core.base.errors import OutOfSight, Unavailable
+from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.night.night_report import sentence_of
 from tests.bucket import NIGHT, PREFIX, Bucket
@@ -34,10 +35,10 @@ def bucket(tmp_path):
 def look(bucket, arrivals, **changes):
     values = {"stream": STREAM, "topic": "alerts", "start": START, "end": END, "until": END}
     said = []
-    root = str(bucket.root / "fink/ztf")
+    files = fs.SubTreeFileSystem(str(bucket.root), fs.LocalFileSystem())
     return look_back(
         PastNight(**(values | changes)),
-        lambda: Store(PREFIX, fs.LocalFileSystem(), root),
+        lambda: Store(Settings(store_prefix=PREFIX).store, files),
         arrivals,
         PREFIX,
         said.append,

@@ -17,9 +17,9 @@ SETTINGS = Settings(store_prefix="s3a://fink")
 
 @pytest.fixture
 def opened(tmp_path):
-    (tmp_path / "store").mkdir()
-    root = str(tmp_path / "store")
-    return lambda: Store("s3a://fink", fs.LocalFileSystem(), root)
+    (tmp_path / "fink").mkdir()
+    files = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    return lambda: Store(SETTINGS.store, files)
 
 
 def out_of_sight():
@@ -34,7 +34,7 @@ def test_a_bundle_goes_to_the_store_or_to_the_folder_that_is_configured(opened, 
     files = {"report.md": "words", "logs/driver.log": "more"}
     address = keep_bundle(files, STREAM, MOMENT, SETTINGS, opened)
     assert address == f"s3a://fink/diagnosis/{STREAM}/20250101T200102Z"
-    folder = tmp_path / f"store/diagnosis/{STREAM}/20250101T200102Z"
+    folder = tmp_path / f"fink/diagnosis/{STREAM}/20250101T200102Z"
     assert (folder / "report.md").read_text() == "words"
     settings = at_folder(tmp_path / "a/new/folder")
     address = keep_bundle(files, STREAM, MOMENT, settings, out_of_sight)
@@ -57,7 +57,7 @@ def test_a_report_lies_beside_its_alerts_and_can_be_read_back(opened, tmp_path):
     # A folder that is configured for bundles is for them; reports go where the alerts are.
     settings = at_folder(tmp_path / "bundles")
     assert keep_report(facts, settings, opened) == f"s3a://fink/reports/{STREAM}"
-    names = {path.name for path in (tmp_path / f"store/reports/{STREAM}").iterdir()}
+    names = {path.name for path in (tmp_path / f"fink/reports/{STREAM}").iterdir()}
     assert names == {"report.md", "night.svg", "facts.json"}
     assert kept_report(STREAM, settings, opened) == facts
     assert not (tmp_path / "bundles").exists()
@@ -95,7 +95,7 @@ def test_a_night_without_report_has_none(opened):
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"stream": "' + "x" * (1 << 20)])
 def test_what_is_no_report_is_told(opened, tmp_path, text):
-    path = tmp_path / f"store/reports/{STREAM}/facts.json"
+    path = tmp_path / f"fink/reports/{STREAM}/facts.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
     with pytest.raises(InvalidRequest, match="no facts of a night"):
@@ -110,8 +110,8 @@ def test_a_name_that_leads_elsewhere_is_refused(opened):
 def test_nights_come_with_the_latest_first_and_without_what_is_none(opened, tmp_path):
     for name in ("stream2raw-ztf-20260101", "stream2raw-lsst-20260103", "notes",
                  "stream2raw-ztf-20251231"):  # fmt: skip
-        (tmp_path / "store/reports" / name).mkdir(parents=True)
-    (tmp_path / "store/reports/stream2raw-ztf-20260109").write_text("a file")
+        (tmp_path / "fink/reports" / name).mkdir(parents=True)
+    (tmp_path / "fink/reports/stream2raw-ztf-20260109").write_text("a file")
     assert kept_streams(SETTINGS, opened) == [
         "stream2raw-lsst-20260103", "stream2raw-ztf-20260101", "stream2raw-ztf-20251231",
     ]  # fmt: skip
@@ -119,6 +119,6 @@ def test_nights_come_with_the_latest_first_and_without_what_is_none(opened, tmp_
 
 def test_the_facts_file_says_what_a_program_wants_to_know(opened, tmp_path):
     keep_report(facts_of(STREAM), SETTINGS, opened)
-    told = json.loads((tmp_path / f"store/reports/{STREAM}/facts.json").read_text())
+    told = json.loads((tmp_path / f"fink/reports/{STREAM}/facts.json").read_text())
     assert told["verified"] is True
     assert told["sentence"].startswith("ztf night 20260101: 1,234 alerts read")

@@ -265,7 +265,7 @@ def test_what_is_listed_and_gone_is_named(tmp_path):
 
 
 def test_a_mount_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(Unavailable, match=r"no folder .*/away; FINK_STORE_MOUNT"):
+    with pytest.raises(Unavailable, match=r"no folder .*/away; set FINK_STORE_MOUNT"):
         claim_store(tmp_path / "away").check()
 
 

@@ -65,7 +65,7 @@ def test_settings_cannot_be_changed():
         ("FINK_STORE_PREFIX", "pvc://Fink", "claim .* is no Kubernetes name"),
         ("FINK_STORE_MOUNT", "mnt/fink", "must be an absolute path"),
         ("FINK_STORE_MOUNT", "/mnt/../etc", "no '..'"),
-        ("FINK_CLAIM_CLASS", "Fast", "no name of a storage class"),
+        ("FINK_CLAIM_CLASS", "Fast", "is not a valid name of a storage class"),
         ("FINK_CLAIM_ACCESS_MODE", "ReadOnlyMany", "'ReadWriteMany' or 'ReadWriteOnce'"),
         ("FINK_STORE_ENDPOINT", "s3:7070", "must be http://"),
         ("FINK_IMAGE_REPOSITORY", "Fink/Stream2raw", "no image repository"),

@@ -3,7 +3,7 @@ import pytest
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.preflight.claim_checks import check_claim, too_small
 from fink_k8s.core.preflight.prerequisites import FindingLevel
-from fink_k8s.core.store.store_address import AccessMode
+from fink_k8s.core.store.claim_store import AccessMode
 from fink_k8s.core.stream.manifests import make_claim
 
 SETTINGS = Settings(namespace="streams", store_prefix="pvc://raw/ztf")

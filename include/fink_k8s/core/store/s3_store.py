@@ -1,0 +1,103 @@
+"""A store in a bucket of S3, or of a server that speaks S3."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from fink_k8s.core.base.versions import version_of
+from fink_k8s.core.store.store_kind import KeySettings, StoreKind
+
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
+_HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
+
+
+class S3Settings(KeySettings):
+    """Where the S3 server is."""
+
+    store_endpoint: str = Field(
+        "",
+        description="Address of the S3 server; empty for that of AWS.",
+        examples=["http://s3:7070"],
+    )
+    store_region: str = Field("us-east-1", description="Region of the S3 server.")
+
+    @field_validator("store_endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        return value if value == "" else _endpoint_from(value)
+
+
+class S3Store(StoreKind):
+    """The bucket `host`, to which pods bring the keys of a Secret."""
+
+    scheme = "s3a"
+    form = "s3a://bucket[/path]"
+    remedy = "check FINK_STORE_ENDPOINT and the connection fink_store"
+    key_variables: ClassVar = {
+        "AWS_ACCESS_KEY_ID": "access-key",
+        "AWS_SECRET_ACCESS_KEY": "secret-key",
+    }
+    has_owners = False
+
+    settings: S3Settings
+
+    @classmethod
+    def check_host(cls, host: str) -> None:
+        """Check that `host` is a bucket: the server is a setting of its own."""
+        if ":" in host:
+            raise ValueError("must name a bucket, without port; the server is FINK_STORE_ENDPOINT")
+
+    def spark_properties(self, spark_version: str) -> dict[str, str]:
+        """Return the properties of Hadoop's S3A, which comes with that Spark."""
+        endpoint = self.settings.store_endpoint
+        conf = {
+            "spark.hadoop.fs.s3a.path.style.access": "true",
+            "spark.hadoop.fs.s3a.connection.ssl.enabled": str(
+                not endpoint.startswith("http:")
+            ).lower(),
+            # Bulk deletes of directory markers hang for minutes on some S3 servers.
+            "spark.hadoop.fs.s3a.directory.marker.retention": "keep",
+            # Version 2 of the AWS SDK, from Hadoop 3.4 on, signs for a wrong region without it.
+            "spark.hadoop.fs.s3a.endpoint.region": self.settings.store_region,
+            "spark.hadoop.fs.s3a.aws.credentials.provider": (
+                "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
+            ),
+        }
+        if endpoint:
+            conf["spark.hadoop.fs.s3a.endpoint"] = endpoint
+        if version_of(spark_version).release[:2] == (3, 1):
+            # Hadoop 3.2 cannot keep the markers: it deletes them one by one, which does not hang.
+            conf["spark.hadoop.fs.s3a.multiobjectdelete.enable"] = "false"
+        return conf
+
+    @property
+    def root(self) -> str:
+        """Return bucket and path: the client sees all buckets of the server."""
+        return f"{self.host}{self.path}"
+
+    @property
+    def top(self) -> str:
+        """Return the bucket."""
+        return self.host
+
+    @property
+    def server(self) -> str:
+        """Return the endpoint; empty for that of AWS."""
+        return self.settings.store_endpoint
+
+    @property
+    def missing_top(self) -> str:
+        """Return that the bucket is not there."""
+        return f"bucket {self.host}; make it"
+
+
+def _endpoint_from(text: str) -> str:
+    match = _HTTP.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) < 65536:
+        raise ValueError("must be http://host[:port] or https://host[:port], without user")
+    if (match["rest"] or "/") != "/":
+        raise ValueError("must be an address without path; the bucket belongs to the prefix")
+    return text.rstrip("/")
