@@ -39,7 +39,7 @@ from fink_k8s.glue.base.form import form_of
 )
 def fink_health():
     """Run the stage `health` alone."""
-    stages.look_at_streams()
+    stages.report_health()
 
 
 fink_health()

@@ -9,12 +9,12 @@ import sys
 def main() -> int:
     """Print a line for each check, the remedy below it; return 1 where something is missing."""
     try:
-        from fink_k8s.glue.preflight.installation_checks import examine
+        from fink_k8s.glue.preflight.installation_checks import run_checks
     except ImportError as error:
         print(f"missing  library: {error}")  # noqa: T201
         print("         mend it: put include/ on PYTHONPATH; rebuild the image by `make up`")  # noqa: T201
         return 1
-    return examine(say=lambda line: print(line, flush=True))  # noqa: T201
+    return run_checks(say=lambda line: print(line, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

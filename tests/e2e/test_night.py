@@ -18,7 +18,7 @@ from tests.e2e.night import (
 
 pytestmark = [pytest.mark.testbed, pytest.mark.e2e, pytest.mark.timeout(700)]
 
-HEALTH, LOOK = "fink_health", "look_at_streams"
+HEALTH, LOOK = "fink_health", "report_health"
 NIGHT = unused_night(7)
 PARTNER = f"stream2raw-partner-{NIGHT}"
 STREAM = f"stream2raw-ztf-{NIGHT}"

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-HEALTH, STOP, LOOK = "fink_health", "fink_stop", "look_at_streams"
+HEALTH, STOP, LOOK = "fink_health", "fink_stop", "report_health"
 NIGHT = unused_night(8)
 STREAM = f"stream2raw-ztf-{NIGHT}"
 TOPIC = f"health_{time.time():.0f}"

@@ -354,7 +354,7 @@ def mark_watch(run, state):
 def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene, when_killed):
     night, topic, stream = scene
     run = watched(fink, store, form_of(night, topic, seconds=400, when_killed=when_killed))
-    assert stream in fink.run("fink_health").log("look_at_streams")
+    assert stream in fink.run("fink_health").log("report_health")
     mark_watch(run, "failed")
     assert run.end() == "failed"
     time.sleep(15)
@@ -368,7 +368,7 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
         time.sleep(1)
     looked = fink.run("fink_health")
     assert looked.state == "success"
-    said = looked.log("look_at_streams")
+    said = looked.log("report_health")
     assert "application and driver are gone" not in said, "it was asked to end"
     assert (f"{stream}: gone, as asked" in said) == (when_killed == "stop")
 

@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from pyarrow import fs
 
 from fink_k8s.adapters.kafka.broker import Arrivals
-from fink_k8s.adapters.night.night_reading import PastNight, look_back
+from fink_k8s.adapters.night.night_reading import PastNight, read_night
 from fink_k8s.adapters.store.raw_store import Store
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
@@ -142,7 +142,7 @@ def send(environment, topic, values):
 
 def looked_back_at(store, environment, topic):
     now = datetime.now(UTC)
-    return look_back(
+    return read_night(
         PastNight(f"stream2raw-ztf-{NIGHT}", topic, now - timedelta(minutes=5), now, now),
         lambda: store,
         Arrivals(environment["FINK_KAFKA_SERVERS"], topic),

@@ -5,7 +5,7 @@ A stage that the form skips ends as `skipped` and the chain goes on: every task'
 """
 
 from fink_k8s.glue.diagnosis.diagnose_stage import diagnose_on_failure, diagnose_streams
-from fink_k8s.glue.health.health_stage import look_at_streams
+from fink_k8s.glue.health.health_stage import report_health
 from fink_k8s.glue.image.image_stage import image
 from fink_k8s.glue.night.night_stages import (
     drain_late_alerts,
@@ -31,11 +31,11 @@ __all__ = [
     "diagnose_streams",
     "drain_late_alerts",
     "image",
-    "look_at_streams",
     "plan_night",
     "prepare_store",
     "prove_night",
     "rbac",
+    "report_health",
     "stop_night",
     "stop_streams",
     "submit_or_adopt",

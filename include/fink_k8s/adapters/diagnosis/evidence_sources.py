@@ -50,7 +50,7 @@ def gather(
     for what does not answer; it is in `unanswered`, by source. After `seconds` no further source is
     asked; a single one may take as long as its client has patience.
     """
-    seen = _Look(cluster, settings, stream, time.monotonic() + seconds)
+    seen = _Gathering(cluster, settings, stream, time.monotonic() + seconds)
     evidence = seen.at_cluster(Evidence(None, seen_at=datetime.now(UTC), failures=failures or {}))
     evidence = seen.at_data(evidence, open_store, overdue)
     return _without_secrets(replace(evidence, unanswered=seen.unanswered), tuple(secrets))
@@ -64,12 +64,12 @@ def with_data(
     open_store: Callable[[], Store],
 ) -> Evidence:
     """Return a look with what Kafka and the store know of the night added: position and topic."""
-    look = _Look(cluster, settings, stream, math.inf)
+    look = _Gathering(cluster, settings, stream, math.inf)
     evidence = look.at_data(evidence, open_store, OVERDUE)
     return replace(evidence, unanswered=look.unanswered)
 
 
-class _Look:
+class _Gathering:
     """One look, and who did not answer."""
 
     def __init__(self, cluster: Cluster, settings: Settings, stream: str, deadline: float) -> None:

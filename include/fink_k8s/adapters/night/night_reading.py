@@ -38,7 +38,7 @@ class PastNight:
     is_own_topic: bool = False
 
 
-def look_back(
+def read_night(
     window: PastNight,
     open_store: Callable[[], Store],
     arrivals: Arrivals,

@@ -92,7 +92,7 @@ def check_facts(
         yield from _findings_of(look)
 
 
-def inspect_image(
+def check_image_plan(
     settings: Settings, request: ImageRequest, release: Release, login: Login | None
 ) -> Iterator[Finding]:
     """Yield what will be built, and whether all of it is to be had; Fink's code is fetched."""

@@ -2,7 +2,7 @@
 
 All that follow streams of one namespace through one connection share a `NamespaceWatch`: the
 first one starts it, the last one ends it. What `streams.observe` is for a single look of a task,
-`Follower.look` is for whoever looks again and again.
+`Follower.observe` is for whoever observes again and again.
 """
 
 import asyncio
@@ -181,7 +181,7 @@ class Follower:
         self._watch = watch
         self._certain: tuple[str, ...] | None = None
 
-    async def look(self) -> Evidence:
+    async def observe(self) -> Evidence:
         """Return what is known of the stream, as `streams.observe` would.
 
         It waits for the first answer of the API server and of a driver's metrics, and for what

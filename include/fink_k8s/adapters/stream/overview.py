@@ -1,4 +1,4 @@
-"""Every stream of a namespace at a glance, and many questions at once, none waited for long."""
+"""Observe every stream of a namespace at once, and ask many questions with one time limit."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from fink_k8s.core.stream.ownership import stream_of
 Answer = TypeVar("Answer")
 
 
-def glance(cluster: Cluster, namespace: str) -> dict[str, Evidence]:
+def observe_all(cluster: Cluster, namespace: str) -> dict[str, Evidence]:
     """Return what two lists show of each stream, by name, whichever way it came.
 
     Raises:

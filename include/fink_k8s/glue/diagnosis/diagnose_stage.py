@@ -84,7 +84,7 @@ def diagnose_stream(
 ) -> Result:
     """Look, print the report, keep the bundle; of a stream that is well nothing, if so asked."""
     try:
-        look = Look.at(stream, failures, patience)
+        look = StreamDiagnosis.at(stream, failures, patience)
         return {} if only_if_unwell and look.is_well else look.told()
     except Exception as error:
         return _blind(stream, error)
@@ -113,7 +113,7 @@ def diagnose_on_failure(model: type[StreamRequest], *, tells: bool = False) -> A
 
 
 @dataclass(frozen=True)
-class Look:
+class StreamDiagnosis:
     """What one stream looks like, and what is wrong with it."""
 
     stream: str
@@ -126,7 +126,7 @@ class Look:
         stream: str,
         failures: Mapping[str, str] | None,
         patience: float,
-    ) -> "Look":
+    ) -> "StreamDiagnosis":
         """Look at everything; what cannot be looked at is in the evidence.
 
         Between two drivers the operator has deleted one, with what it said last: then the next
@@ -142,7 +142,7 @@ class Look:
         return first
 
     @classmethod
-    def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "Look":
+    def _once(cls, stream: str, failures: Mapping[str, str] | None) -> "StreamDiagnosis":
         from fink_k8s.adapters.diagnosis.evidence_sources import gather
 
         settings = stream_settings(stream)
@@ -195,7 +195,7 @@ class Look:
 
 def _streams() -> list[str]:
     """Return the namespace's streams that have not ended well, whichever way they came."""
-    from fink_k8s.adapters.stream.overview import glance
+    from fink_k8s.adapters.stream.overview import observe_all
 
-    seen = glance(cluster(), load_settings().namespace)
+    seen = observe_all(cluster(), load_settings().namespace)
     return [name for name, evidence in seen.items() if phase_of(evidence.state) is not Phase.ENDED]

@@ -21,7 +21,7 @@ from fink_k8s.glue.base.connections import cluster, store, store_secrets, stream
 from fink_k8s.glue.base.notifiers import notify
 from fink_k8s.glue.base.steps import request_of, step
 from fink_k8s.glue.base.task_failures import failure_of
-from fink_k8s.glue.diagnosis.diagnose_stage import Look
+from fink_k8s.glue.diagnosis.diagnose_stage import StreamDiagnosis
 from fink_k8s.glue.health.health_notes import HEALTH, HealthNotes
 
 LIST_SECONDS, LOOK_SECONDS, BUNDLE_SECONDS = 30, 30, 10
@@ -34,13 +34,13 @@ EvidenceByStream = Mapping[str, Evidence]
 
 
 @step(retries=0, execution_timeout=timedelta(minutes=2), inlets=[HEALTH])
-def look_at_streams() -> list[dict[str, Any]]:
+def report_health() -> list[dict[str, Any]]:
     """Say how each stream is, and tell people of what has changed for the worse or the better."""
     request, settings = request_of(HealthRequest), load_settings()
     notes = HealthNotes(settings.namespace)
     board = notes.board()
     try:
-        seen = _look(settings)
+        seen = _gather_all(settings)
     except Exception as error:
         # The API server away, no right, no connection: whatever it is, nothing can be seen.
         line = StreamLine(API_SERVER, HealthLevel.TROUBLED, f"no stream can be looked at: {error}")
@@ -59,13 +59,13 @@ def look_at_streams() -> list[dict[str, Any]]:
     return [asdict(line) for line in lines[1:]]
 
 
-def _look(settings: Settings) -> EvidenceByStream:
-    """Return the full look at each stream, or the glance at one that takes too long."""
+def _gather_all(settings: Settings) -> EvidenceByStream:
+    """Return the full look at each stream, or the observe_all at one that takes too long."""
     from fink_k8s.adapters.diagnosis.evidence_sources import gather
-    from fink_k8s.adapters.stream.overview import ask_each, glance
+    from fink_k8s.adapters.stream.overview import ask_each, observe_all
 
     kube = cluster()
-    listed = ask_each([API_SERVER], lambda _: glance(kube, settings.namespace), LIST_SECONDS)
+    listed = ask_each([API_SERVER], lambda _: observe_all(kube, settings.namespace), LIST_SECONDS)
     there = listed[API_SERVER]
     if isinstance(there, Exception):
         raise there
@@ -83,9 +83,9 @@ def _look(settings: Settings) -> EvidenceByStream:
     }
 
 
-def _only(glanced: Evidence, why: Exception) -> Evidence:
-    """Return what was seen at a glance of a stream of which no more was to be had."""
-    return Evidence(glanced.application, glanced.pods, unanswered={"the full look": str(why)})
+def _only(observed: Evidence, why: Exception) -> Evidence:
+    """Return what was seen at a observe_all of a stream of which no more was to be had."""
+    return Evidence(observed.application, observed.pods, unanswered={"the full look": str(why)})
 
 
 def _told(board: Board, seen: EvidenceByStream, settings: Settings) -> Board:
@@ -110,7 +110,7 @@ def _with_bundles(
     open_store = _once(partial(store, settings))
 
     def keep(stream: str) -> str:
-        look = Look(stream, seen[stream], diagnose(seen[stream]))
+        look = StreamDiagnosis(stream, seen[stream], diagnose(seen[stream]))
         return look.kept(settings, open_store)
 
     worse = [change.stream for change in news if change.kind is Kind.WORSE]

@@ -26,7 +26,7 @@ from fink_k8s.core.stop.stop_request import StopManner
 from fink_k8s.core.stream.restarts import Restart, annotation_of
 from fink_k8s.glue.base.connections import cluster, store, stream_settings
 from fink_k8s.glue.health.health_notes import note_stop_by_trigger
-from fink_k8s.glue.stream.looks import looks
+from fink_k8s.glue.stream.observations import observations
 from fink_k8s.glue.stream.stream_trigger import RESUME_SECONDS
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 class NightTrigger(BaseTrigger):
     """Fires once: the time is up, the night is drained, or the stream died or is gone.
 
-    Up to `until` it only looks, and notes on the application what restarts it sees; it may run
+    Up to `until` it only observations, and notes on the application what restarts it sees; it may run
     twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
-    night's end was at `until`: it looks at the lag as well, and fires when that has been 0 for
+    night's end was at `until`: it observations at the lag as well, and fires when that has been 0 for
     `quiet_s` seconds, or has not fallen for `grace_s` while it looked.
 
     Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
@@ -133,7 +133,9 @@ class NightTrigger(BaseTrigger):
         clock = asyncio.get_running_loop().time
         due = clock()
         # The tasks before this one have looked at all of it.
-        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds, was_let_in=True)
+        seen = observations(
+            self.conn_id, self.namespace, self.stream, self.poll_seconds, was_let_in=True
+        )
         async with aclosing(seen):
             async for evidence in seen:
                 end = watch.judge(evidence, utc_now())
@@ -152,7 +154,7 @@ class NightTrigger(BaseTrigger):
                     end = drain.out_of_grace(utc_now())
                 if end:
                     return end
-        raise AssertionError("looks end by an outcome only")
+        raise AssertionError("observations end with an outcome only")
 
     async def _note(self, restarts: Sequence[Restart], evidence: Evidence) -> bool:
         """Write the restarts down where whoever adopts the stream finds them.

@@ -85,7 +85,7 @@ def verify(
 ) -> dict[str, Any]:
     """Count the night's alerts; fail with the sentence that says what is missing."""
     from fink_k8s.adapters.kafka.broker import Arrivals
-    from fink_k8s.adapters.night.night_reading import PastNight, look_back
+    from fink_k8s.adapters.night.night_reading import PastNight, read_night
 
     settings = stream_settings(stream)
     settings.need("kafka_servers", "store_prefix")
@@ -109,7 +109,7 @@ def verify(
         is_own_topic=_is_own_topic(stream, topic),
     )
     arrivals = Arrivals(settings.kafka_servers, topic)
-    facts = look_back(window, partial(store, settings), arrivals, settings.store_prefix)
+    facts = read_night(window, partial(store, settings), arrivals, settings.store_prefix)
     facts = facts.told_by(watched, drained, stopped, adopted=adopted)
     return _judged(facts, needs_proof=require_proof is not False)
 

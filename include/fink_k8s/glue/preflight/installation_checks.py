@@ -32,7 +32,7 @@ class Check:
     remedy: str
 
 
-def examine(checks: Iterable[Check] | None = None, *, say: Say) -> int:
+def run_checks(checks: Iterable[Check] | None = None, *, say: Say) -> int:
     """Say what each check finds, and how to mend it; return 1 where something is missing."""
     missing = 0
     for check in checks if checks is not None else all_checks():

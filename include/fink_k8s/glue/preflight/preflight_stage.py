@@ -20,7 +20,7 @@ from fink_k8s.glue.config.run_request import stream_request
 @step(DeployStage.PREFLIGHT, execution_timeout=timedelta(minutes=3))
 def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     """Check cluster, operator, room, topic and store; fail with every remedy at once."""
-    from fink_k8s.adapters.preflight.cluster_facts import check_facts, inspect_image
+    from fink_k8s.adapters.preflight.cluster_facts import check_facts, check_image_plan
     from fink_k8s.adapters.stream import submit_environment
 
     request = stream_request(model)
@@ -38,7 +38,7 @@ def check_prerequisites(model: type[DeployRequest | NightRequest]) -> list[str]:
     if request.submit_with is SubmitWith.SPARK_SUBMIT:
         seen = chain(seen, submit_environment.check_submit(cluster(), settings.namespace))
     if isinstance(request, DeployRequest) and request.builds_image:
-        seen = chain(seen, inspect_image(settings, request, release, registry_login()))
+        seen = chain(seen, check_image_plan(settings, request, release, registry_login()))
     findings = []
     for finding in seen:
         print(finding)

@@ -13,7 +13,7 @@ from fink_k8s.core.health.stream_health import HealthVerdict, assess
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster, store, stream_settings
 from fink_k8s.glue.base.links import SparkUiLink
 from fink_k8s.glue.base.task_failures import airflow_failures, check_outcome, failure_of
-from fink_k8s.glue.stream.stream_trigger import StreamTrigger, look
+from fink_k8s.glue.stream.stream_trigger import StreamTrigger, outcome_now
 
 
 class StreamHealthSensor(BaseSensorOperator):
@@ -32,7 +32,7 @@ class StreamHealthSensor(BaseSensorOperator):
         *,
         stream: Any,
         namespace: str = "",
-        # A sensor whose time is over is not tried again, and only who cannot look takes so long.
+        # A sensor whose time is over is not tried again, and only who cannot outcome_now takes so long.
         limit: timedelta = timedelta(minutes=25),
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
@@ -47,7 +47,7 @@ class StreamHealthSensor(BaseSensorOperator):
         """Look; then wait in the triggerer, unless there is an outcome already."""
         with airflow_failures():
             where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
-            event = look(*where, Goal.HEALTHY)
+            event = outcome_now(*where, Goal.HEALTHY)
         if event is None:
             self.defer(
                 trigger=StreamTrigger(*where, Goal.HEALTHY),

@@ -14,7 +14,7 @@ from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch
 from fink_k8s.glue.base.connections import cluster
-from fink_k8s.glue.stream.looks import looks
+from fink_k8s.glue.stream.observations import observations
 
 # An executor that is behind takes the end of the deferring process for the end of the task that has
 # been resumed meanwhile, and fails it: a trigger must not fire as soon as it starts.
@@ -23,7 +23,7 @@ RESUME_SECONDS = 6.0
 log = logging.getLogger(__name__)
 
 
-def look(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[str, Any] | None:
+def outcome_now(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[str, Any] | None:
     """Look once, from a task; return an event as the trigger's, or None where one has to wait."""
     outcome = Watch(goal).judge(observe(cluster(conn_id), namespace, stream), utc_now())
     return asdict(outcome) if outcome else None
@@ -32,7 +32,7 @@ def look(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[str, Any
 class StreamTrigger(BaseTrigger):
     """Fires once, when the stream has reached `goal` or cannot reach it.
 
-    It only looks: it may run twice, be killed or be moved, and the stream does not notice. While
+    It only observations: it may run twice, be killed or be moved, and the stream does not notice. While
     the API server does not answer it goes on looking; the task's own time-out is the limit.
     """
 
@@ -69,7 +69,7 @@ class StreamTrigger(BaseTrigger):
 
     async def _outcome(self) -> Outcome:
         watch, said = Watch(self.goal), ""
-        seen = looks(self.conn_id, self.namespace, self.stream, self.poll_seconds)
+        seen = observations(self.conn_id, self.namespace, self.stream, self.poll_seconds)
         async with aclosing(seen):
             async for evidence in seen:
                 outcome = watch.judge(evidence, utc_now())
@@ -78,4 +78,4 @@ class StreamTrigger(BaseTrigger):
                     log.info("%s: %s", self.stream, said)
                 if outcome:
                     return outcome
-        raise AssertionError("looks end by an outcome only")
+        raise AssertionError("observations end with an outcome only")

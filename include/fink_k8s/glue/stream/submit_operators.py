@@ -13,7 +13,7 @@ from fink_k8s.core.stream.stream_request import IfDiffers
 from fink_k8s.glue.base.connections import STREAMS_CONNECTION, cluster
 from fink_k8s.glue.base.links import SparkUiLink
 from fink_k8s.glue.base.task_failures import airflow_failures, check_outcome
-from fink_k8s.glue.stream.stream_trigger import StreamTrigger, look
+from fink_k8s.glue.stream.stream_trigger import StreamTrigger, outcome_now
 
 
 class WaitsUntilRunning(BaseOperator):
@@ -30,7 +30,7 @@ class WaitsUntilRunning(BaseOperator):
         """Defer until the driver runs, unless it does already."""
         self.log.info("stream %s: %s", self.stream, way)
         with airflow_failures():
-            event = look(conn_id, namespace, self.stream, Goal.RUNNING)
+            event = outcome_now(conn_id, namespace, self.stream, Goal.RUNNING)
         if event is None:
             self.defer(
                 trigger=StreamTrigger(conn_id, namespace, self.stream, Goal.RUNNING),

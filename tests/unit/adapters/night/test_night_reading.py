@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyarrow import fs
 
-from fink_k8s.adapters.night.night_reading import PastNight, look_back
+from fink_k8s.adapters.night.night_reading import PastNight, read_night
 from fink_k8s.adapters.store.raw_store import Store
 from fink_k8s.core.base.errors import OutOfSight, Unavailable
 from fink_k8s.core.config.settings import Settings
@@ -36,7 +36,7 @@ def look(bucket, arrivals, **changes):
     values = {"stream": STREAM, "topic": "alerts", "start": START, "end": END, "until": END}
     said = []
     files = fs.SubTreeFileSystem(str(bucket.root), fs.LocalFileSystem())
-    return look_back(
+    return read_night(
         PastNight(**(values | changes)),
         lambda: Store(Settings(store_prefix=PREFIX).store, files),
         arrivals,
@@ -160,7 +160,7 @@ def test_where_nobody_sees_the_store_the_facts_say_so():
         raise OutOfSight("FINK_STORE_MOUNT is not set")
 
     window = PastNight(STREAM, "alerts", START, END, END)
-    facts = look_back(window, away, FakeArrivals({0: []}), PREFIX)
+    facts = read_night(window, away, FakeArrivals({0: []}), PREFIX)
     assert facts.reasons == ("nobody counted: FINK_STORE_MOUNT is not set",)
 
 

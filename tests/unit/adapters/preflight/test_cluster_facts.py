@@ -313,7 +313,7 @@ LOGIN = Login("r.org", "fink", "canary")
 
 
 def image_findings(settings=IMAGE, login=None, **form):
-    return list(cluster_facts.inspect_image(settings, ImageRequest(**form), RELEASE, login))
+    return list(cluster_facts.check_image_plan(settings, ImageRequest(**form), RELEASE, login))
 
 
 @pytest.mark.shows("docs/from-the-command-line.md#code")

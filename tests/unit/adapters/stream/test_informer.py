@@ -69,7 +69,7 @@ def driver(stream=STREAM, phase="Running", uid="u1"):
 async def until(follower, told, seconds=10):
     """Return the first look that `told` says yes to."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while not told(seen := await follower.look()):
+    while not told(seen := await follower.observe()):
         assert asyncio.get_running_loop().time() < deadline, seen
         await follower.changed(1)
     return seen
@@ -87,11 +87,11 @@ def test_what_is_there_is_seen_and_each_change_wakes_who_follows(api):
 
     async def scene(one):
         async with one() as follower:
-            assert (await follower.look()).state == "SUBMITTED"
+            assert (await follower.observe()).state == "SUBMITTED"
             assert not await follower.changed(0.05)
             api.put(APPLICATIONS, application())
             assert await follower.changed(5)
-            assert (await follower.look()).state == "RUNNING"
+            assert (await follower.observe()).state == "RUNNING"
 
     follow(api, scene)
 
@@ -103,11 +103,11 @@ def test_however_many_follow_one_list_and_one_watch_of_each_kind_are_asked_for(a
 
     async def scene(one):
         async with one(names[0]) as first:
-            await first.look()
+            await first.observe()
 
             async def look(name):
                 async with one(name) as follower:
-                    assert (await follower.look()).state == "RUNNING"
+                    assert (await follower.observe()).state == "RUNNING"
 
             await asyncio.gather(*map(look, names * 3))
             assert api.open == {APPLICATIONS: 1, PODS: 1}
@@ -125,7 +125,7 @@ def test_a_change_of_one_stream_wakes_no_other(api):
 
     async def scene(one):
         async with one() as follower, one(OTHER) as other:
-            await follower.look(), await other.look()
+            await follower.observe(), await other.observe()
             api.put(APPLICATIONS, application(state="FAILING"))
             assert await follower.changed(5)
             assert not await other.changed(0.05)
@@ -137,7 +137,7 @@ def test_the_last_one_who_leaves_ends_it(api):
     async def scene(one):
         async with one():
             async with one() as second:
-                await second.look()
+                await second.observe()
                 await settled(lambda: api.open[PODS] == 1)
             assert api.open[PODS] == 1
         await settled(lambda: not +api.open)
@@ -150,7 +150,7 @@ def test_two_connections_have_each_their_own(api):
 
     async def scene(one):
         async with one(key="a") as first, one(key="b") as second:
-            await first.look(), await second.look()
+            await first.observe(), await second.observe()
             assert api.asked["list", PODS] == 2
 
     follow(api, scene)
@@ -161,7 +161,7 @@ def test_a_connection_that_breaks_is_taken_up_where_it_ended(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             api.hang_up(APPLICATIONS)
             api.put(APPLICATIONS, application(state="FAILING"))
@@ -177,7 +177,7 @@ def test_a_line_that_is_cut_off_is_not_taken_for_an_event(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             api.say(APPLICATIONS, b'{"type": "MODIFIED", "object": {"metad')
             api.hang_up(APPLICATIONS)
@@ -193,7 +193,7 @@ def test_a_version_that_has_expired_leads_to_a_new_list(api, how):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             if how == "as an event":
                 status = b'{"type": "ERROR", "object": {"code": 410, "message": "too old"}}\n'
@@ -216,11 +216,11 @@ def test_a_bookmark_changes_nothing_but_where_it_goes_on(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             api.bookmark(APPLICATIONS)
             assert not await follower.changed(0.05)
-            assert (await follower.look()).state == "RUNNING"
+            assert (await follower.observe()).state == "RUNNING"
 
     follow(api, scene)
 
@@ -230,20 +230,20 @@ def test_a_server_that_is_away_is_told_when_what_was_seen_is_too_old(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             for path in (APPLICATIONS, PODS):
                 for verb in ("list", "watch"):
                     api.refuses[path, verb] = 500
                 api.hang_up(path)
             await asyncio.sleep(0.1)
-            assert (await follower.look()).state == "RUNNING", "a moment is no absence"
+            assert (await follower.observe()).state == "RUNNING", "a moment is no absence"
             await asyncio.sleep(0.3)
             with pytest.raises(Unavailable, match=r"since .* UTC"):
-                await follower.look()
+                await follower.observe()
             api.refuses.clear()
             await asyncio.sleep(0.3)
-            assert (await follower.look()).state == "RUNNING"
+            assert (await follower.observe()).state == "RUNNING"
 
     follow(api, scene)
 
@@ -254,7 +254,7 @@ def test_a_server_that_is_busy_is_not_asked_in_a_busy_loop(api):
     async def scene(one):
         async with one() as follower:
             with pytest.raises(Unavailable, match="busy"):
-                await follower.look()
+                await follower.observe()
             await asyncio.sleep(0.5)
         # Waits grow to 0.05 s here: some 15 a kind, and not hundreds.
         assert 2 < api.asked["list", PODS] < 60
@@ -269,7 +269,7 @@ def test_a_right_that_is_missing_is_told_with_what_grants_it(api, verb):
     async def scene(one):
         async with one() as follower:
             with pytest.raises(NotPermitted, match=r"airflow-account\.yaml"):
-                await follower.look()
+                await follower.observe()
 
     follow(api, scene)
 
@@ -279,7 +279,7 @@ def test_credentials_that_cannot_be_read_anew_end_no_watch(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             api.has_no_credentials = True
             for verb in ("list", "watch"):
@@ -287,11 +287,11 @@ def test_credentials_that_cannot_be_read_anew_end_no_watch(api):
             api.hang_up(APPLICATIONS)
             await asyncio.sleep(0.4)
             with pytest.raises(Unavailable, match="cannot be read anew"):
-                await follower.look()
+                await follower.observe()
             api.has_no_credentials = False
             api.refuses.clear()
             await asyncio.sleep(0.3)
-            assert (await follower.look()).state == "RUNNING"
+            assert (await follower.observe()).state == "RUNNING"
 
     follow(api, scene)
 
@@ -303,14 +303,14 @@ def test_a_kind_that_was_unknown_for_a_moment_is_listed_anew(api):
 
     async def scene(one):
         async with one(pace=pace) as follower:
-            await follower.look()
+            await follower.observe()
             await settled(lambda: api.open[APPLICATIONS] == 1)
             api.refuses[APPLICATIONS, "watch"] = 404
             api.hang_up(APPLICATIONS)
             await settled(lambda: api.asked["watch", APPLICATIONS] >= 2)
             api.refuses.clear()
             await settled(lambda: api.open[APPLICATIONS] == 1)
-            assert (await follower.look()).state == "RUNNING"
+            assert (await follower.observe()).state == "RUNNING"
         assert api.asked["list", APPLICATIONS] >= 2
 
     follow(api, scene)
@@ -322,7 +322,7 @@ def test_without_operator_a_driver_is_seen_that_has_no_application(api):
 
     async def scene(one):
         async with one() as follower:
-            seen = await follower.look()
+            seen = await follower.observe()
             assert (seen.application, seen.driver_phase) == (None, "Running")
 
     follow(api, scene)
@@ -337,8 +337,8 @@ def test_a_driver_s_query_is_asked_for_at_a_bounded_rate(api):
         async with one() as follower, one() as other:
             await until(follower, lambda seen: seen.live_queries == 1)
             for _ in range(100):
-                assert (await follower.look()).live_queries == 1
-                await other.look()
+                assert (await follower.observe()).live_queries == 1
+                await other.observe()
             assert api.asked["metrics", f"{STREAM}-driver"] < 10
             api.metrics = {"gauges": {}}
             await until(follower, lambda seen: seen.live_queries == 0)
@@ -397,7 +397,7 @@ def test_an_error_that_many_are_told_does_not_grow(api):
             depths = set()
             for _ in range(50):
                 with pytest.raises(NotPermitted) as told:
-                    await follower.look()
+                    await follower.observe()
                 depths.add(len(told.traceback))
             assert len(depths) == 1
 
@@ -410,7 +410,7 @@ def test_no_driver_that_does_not_run_is_asked(api):
 
     async def scene(one):
         async with one() as follower:
-            assert (await follower.look()).metrics is None
+            assert (await follower.observe()).metrics is None
             await asyncio.sleep(0.2)
         assert not [key for key in api.asked if key[0] in ("metrics", "log")]
 
@@ -456,7 +456,7 @@ def test_a_driver_s_death_is_seen_at_once_though_its_log_has_no_end(api):
 
     async def scene(one):
         async with one() as follower:
-            await follower.look()
+            await follower.observe()
             await until(follower, lambda seen: "first words" in seen.driver_log)
             api.delete(PODS, f"{STREAM}-driver")
             assert await follower.changed(1)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from fink_k8s.adapters.stream.overview import ask_each, glance
+from fink_k8s.adapters.stream.overview import ask_each, observe_all
 from fink_k8s.core.base.errors import NotPermitted, Unavailable
 from fink_k8s.core.base.names import labels_of
 from tests.fakes import FakeCluster, driver_pod
@@ -27,7 +27,7 @@ def test_every_stream_is_seen_whichever_way_it_came():
         application(ZTF, "RUNNING"), application(LSST, "FAILED"), application("others", "RUNNING"),
         pods=pods,
     )  # fmt: skip
-    seen = glance(cluster, "spark")
+    seen = observe_all(cluster, "spark")
     assert {name: (one.state, one.driver_phase) for name, one in seen.items()} == {
         LSST: ("FAILED", "not there"),
         ZTF: ("RUNNING", "Running"),
@@ -43,7 +43,7 @@ def test_a_right_that_is_missing_is_told(monkeypatch):
     cluster = FakeCluster()
     monkeypatch.setattr(cluster, "pods", refuse)
     with pytest.raises(NotPermitted):
-        glance(cluster, "spark")
+        observe_all(cluster, "spark")
 
 
 def test_who_does_not_answer_holds_nobody_up():

@@ -82,7 +82,7 @@ def event_of(monkeypatch, cluster):
             )
             return [event.payload async for event in trigger.run()]
 
-        monkeypatch.setattr(night_trigger, "looks", looks)
+        monkeypatch.setattr(night_trigger, "observations", looks)
         monkeypatch.setattr(night_trigger, "with_data", with_data)
         (event,) = asyncio.run(collect())
         return event
@@ -181,7 +181,7 @@ def test_a_store_that_nobody_here_sees_leaves_the_time_of_grace(monkeypatch, clu
         asked.append(stream)
         return evidence
 
-    monkeypatch.setattr(night_trigger, "looks", looks)
+    monkeypatch.setattr(night_trigger, "observations", looks)
     monkeypatch.setattr(night_trigger, "with_data", with_data)
 
     async def collect():

@@ -60,7 +60,7 @@ def run(monkeypatch):
     run = Run()
     for stage in (verifying, reporting):
         monkeypatch.setattr(stage, "get_current_context", lambda: run.context)
-    monkeypatch.setattr(night_reading, "look_back", run.look_back)
+    monkeypatch.setattr(night_reading, "read_night", run.look_back)
     monkeypatch.setattr(broker, "Arrivals", lambda servers, topic: (servers, topic))
     monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
     monkeypatch.setenv("FINK_STORE_PREFIX", "s3a://fink")

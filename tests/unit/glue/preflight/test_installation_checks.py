@@ -11,7 +11,7 @@ from fink_k8s.core.base.errors import NotPermitted, OutOfSight, Unavailable
 from fink_k8s.core.preflight.prerequisites import Finding, FindingLevel
 from fink_k8s.glue.base import connections
 from fink_k8s.glue.preflight import installation_checks
-from fink_k8s.glue.preflight.installation_checks import Check, all_checks, examine
+from fink_k8s.glue.preflight.installation_checks import Check, all_checks, run_checks
 from tests.fakes import FakeCluster
 
 SETTINGS = {
@@ -73,7 +73,7 @@ def world(monkeypatch):
 
 def run(checks=None):
     lines = []
-    code = examine(checks, say=lines.append)
+    code = run_checks(checks, say=lines.append)
     return code, lines
 
 

@@ -41,7 +41,7 @@ def events(monkeypatch):
             trigger = StreamTrigger("c", "ns", "s", goal, poll_seconds=0)
             return [event.payload async for event in trigger.run()]
 
-        monkeypatch.setattr(stream_trigger, "looks", looks)
+        monkeypatch.setattr(stream_trigger, "observations", looks)
         monkeypatch.setattr(stream_trigger, "RESUME_SECONDS", 0)
         return asyncio.run(collect())
 

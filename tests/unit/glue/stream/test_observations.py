@@ -7,8 +7,8 @@ import pytest
 
 from fink_k8s.core.base.errors import NotPermitted, Unavailable
 from fink_k8s.core.diagnosis import Evidence
-from fink_k8s.glue.stream import looks as module
-from fink_k8s.glue.stream.looks import looks
+from fink_k8s.glue.stream import observations as module
+from fink_k8s.glue.stream.observations import observations
 
 SEEN = [Evidence({"status": {}}), Evidence(None)]
 
@@ -17,7 +17,7 @@ class Follower:
     def __init__(self, answers):
         self.answers, self.waits = iter(answers), []
 
-    async def look(self):
+    async def observe(self):
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
@@ -29,7 +29,7 @@ class Follower:
 
 @pytest.fixture
 def seen_by(monkeypatch):
-    """Return what comes of so many looks, the follower, and whether it was let go."""
+    """Return what comes of so many observations, the follower, and whether it was let go."""
 
     def run(*answers, looks_wanted, **fields):
         follower, left = Follower(answers), []
@@ -43,7 +43,7 @@ def seen_by(monkeypatch):
 
         async def collect():
             found = []
-            row = looks("c", "ns", "s", 0, **fields)
+            row = observations("c", "ns", "s", 0, **fields)
             async with aclosing(row):
                 async for evidence in row:
                     found.append(evidence)

@@ -17,7 +17,7 @@ REFUSED_SECONDS = 300
 log = logging.getLogger(__name__)
 
 
-async def looks(
+async def observations(
     conn_id: str, namespace: str, stream: str, poll_seconds: float, *, was_let_in: bool = False
 ) -> AsyncGenerator[Evidence]:
     """Yield what is known of a stream: now, on each change, and at least every `poll_seconds`.
@@ -36,7 +36,7 @@ async def looks(
     async with following(conn_id, partial(cluster, conn_id), namespace, stream) as follower:
         while True:
             try:
-                evidence = await follower.look()
+                evidence = await follower.observe()
             except FinkError as error:
                 refused_at = math.inf if error.retryable else min(refused_at, clock())
                 is_final = not was_let_in or clock() - refused_at >= REFUSED_SECONDS
