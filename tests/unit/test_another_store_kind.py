@@ -96,6 +96,7 @@ def test_a_kind_that_is_not_registered_is_refused(monkeypatch):
         load_settings()
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-store-kind")
 def test_a_stream_is_rendered_with_all_that_the_kind_asks_for(settings):
     spec = rendered(settings)["spec"]
     arguments = spec["arguments"]
@@ -125,6 +126,7 @@ def test_without_a_client_airflow_says_that_it_does_not_see_the_store(settings):
         file_system_of(settings.store, "", "")
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-store-kind")
 def test_with_a_client_airflow_counts_its_rows(settings, monkeypatch, tmp_path):
     class ReadableStore(AbfsStore):
         """Of a class of its own, because `register` is for good."""
