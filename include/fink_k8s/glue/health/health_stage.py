@@ -60,7 +60,7 @@ def report_health() -> list[dict[str, Any]]:
 
 
 def _gather_all(settings: Settings) -> EvidenceByStream:
-    """Return the full look at each stream, or the observe_all at one that takes too long."""
+    """Gather the evidence of each stream; of one that takes too long, only what was observed."""
     from fink_k8s.adapters.diagnosis.evidence_sources import gather
     from fink_k8s.adapters.stream.overview import ask_each, observe_all
 
@@ -84,7 +84,7 @@ def _gather_all(settings: Settings) -> EvidenceByStream:
 
 
 def _only(observed: Evidence, why: Exception) -> Evidence:
-    """Return what was seen at a observe_all of a stream of which no more was to be had."""
+    """Return what was observed of a stream whose evidence could not be gathered."""
     return Evidence(observed.application, observed.pods, unanswered={"the full look": str(why)})
 
 

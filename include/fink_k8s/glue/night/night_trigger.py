@@ -37,9 +37,9 @@ log = logging.getLogger(__name__)
 class NightTrigger(BaseTrigger):
     """Fires once: the time is up, the night is drained, or the stream died or is gone.
 
-    Up to `until` it only observations, and notes on the application what restarts it sees; it may run
+    Up to `until` it only observes, and notes on the application what restarts it sees; it may run
     twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
-    night's end was at `until`: it observations at the lag as well, and fires when that has been 0 for
+    night's end was at `until`: it observes the lag as well, and fires when that has been 0 for
     `quiet_s` seconds, or has not fallen for `grace_s` while it looked.
 
     Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.

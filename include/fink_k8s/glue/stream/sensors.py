@@ -32,7 +32,7 @@ class StreamHealthSensor(BaseSensorOperator):
         *,
         stream: Any,
         namespace: str = "",
-        # A sensor whose time is over is not tried again, and only who cannot outcome_now takes so long.
+        # A sensor that timed out is not retried; only a cluster out of reach takes this long.
         limit: timedelta = timedelta(minutes=25),
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,

@@ -32,7 +32,7 @@ def outcome_now(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[s
 class StreamTrigger(BaseTrigger):
     """Fires once, when the stream has reached `goal` or cannot reach it.
 
-    It only observations: it may run twice, be killed or be moved, and the stream does not notice. While
+    It only observes: it may run twice, be killed or be moved, and the stream does not notice. While
     the API server does not answer it goes on looking; the task's own time-out is the limit.
     """
 
