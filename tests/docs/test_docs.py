@@ -7,7 +7,7 @@ import pytest
 
 from docs.generate import ROOT, pages
 from fink_k8s.core.config.surveys import SHIPPED, surveys_from
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from fink_k8s.core.night.night_request import night_form_from
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

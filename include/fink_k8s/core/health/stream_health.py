@@ -7,7 +7,9 @@ seconds, while application and driver stay RUNNING.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.diagnosis.causes import Diagnosis
+from fink_k8s.core.diagnosis.checks import diagnose
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 
 
