@@ -19,8 +19,8 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """Return cause, detail and remedy in one line."""
-        text = f"[{self.category}] {self.summary}: {self.detail.rstrip('. ')}. {self.remedy}"
-        return " ".join(text.split())
+        detail = " ".join(self.detail.split()).rstrip(". ")
+        return " ".join(f"[{self.category}] {self.summary}: {detail}. {self.remedy}".split())
 
 
 # The summary ends at the first ": ", not at the first colon: an image's name may hold a port.
