@@ -140,6 +140,7 @@ def checked(root: Path) -> str:
     return ""
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-a-diagnosis")
 @pytest.mark.parametrize(
     ("add", "check"),
     [(by_words, ["messages.py"]), (by_pods, ["checks.py", "pod_checks.py"])],
