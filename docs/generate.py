@@ -21,6 +21,7 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs/configuration.md": configuration(),
         ROOT / "docs/compatibility.md": compatibility(),
         ROOT / "include/surveys.schema.json": surveys_schema(),
+        ROOT / "docs/troubleshooting.md": troubleshooting(),
     }
 
 
@@ -75,6 +76,13 @@ def surveys_schema() -> str:
     from fink_k8s.core.config.surveys import Surveys
 
     return json.dumps(Surveys.model_json_schema(), indent=2) + "\n"
+
+
+def troubleshooting() -> str:
+    """Return the page of causes as it is, with the catalogue's remedies."""
+    from docs.remedies import PAGE, with_remedies
+
+    return with_remedies(PAGE.read_text())
 
 
 _ONCE = """\

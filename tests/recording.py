@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fink_k8s.core.diagnosis import Evidence, Position, Topic
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.positions import Position, Topic
 
 FOLDER = Path(__file__).parent / "unit/core/diagnosis/evidence"
 LOG_LINES, LINE_LENGTH, EVENTS = 60, 600, 12

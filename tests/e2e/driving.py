@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fink_k8s.adapters.store.raw_store import NightCounts, Store
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from fink_k8s.core.stream.stream_names import pod_selector
 from testbed.airflow import AirflowClient
 

@@ -15,7 +15,7 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.raw_store import NightCounts
 from fink_k8s.adapters.stream.streams import observe
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from fink_k8s.core.health.stream_health import HealthVerdict, assess
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.prometheus import EXECUTORS_PATH

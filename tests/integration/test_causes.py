@@ -9,7 +9,7 @@ import time
 import pytest
 
 from fink_k8s.adapters.stream.streams import observe
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from testbed.node import kubectl
 from tests.integration.trouble import category_of, manifest_of, reason_of, request_of
 from tests.operator_away import away

@@ -19,7 +19,7 @@ from fink_k8s.adapters.stream.rights import ensure_rights
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.names import labels_of
 from fink_k8s.core.config.settings import load_settings
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stop import stop_course
 from fink_k8s.core.stop.stop_course import Course
 from fink_k8s.core.stop.stop_request import StopManner

@@ -10,7 +10,7 @@ from fink_k8s.adapters.stream.streams import DriverLog, ensure_stream, observe
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.config.releases import releases_from
-from fink_k8s.core.diagnosis import diagnose
+from fink_k8s.core.diagnosis.checks import diagnose
 from fink_k8s.core.diagnosis.diagnosis_report import diagnosis_report_of
 from fink_k8s.core.health.goal_watch import Goal, Watch
 from fink_k8s.core.stream.manifests import make_spark_application

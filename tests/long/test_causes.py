@@ -19,7 +19,8 @@ from confluent_kafka.admin import AdminClient
 from pyarrow import fs
 
 from fink_k8s.adapters.store.raw_store import open_store
-from fink_k8s.core.diagnosis import Category, diagnose
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.checks import diagnose
 from fink_k8s.core.store.night_paths import checkpoint_path
 from testbed import pins
 from testbed.node import kubectl

@@ -218,7 +218,7 @@ def test_a_query_that_dies_under_its_driver_is_replaced(
     record_property("back after s", restart["back_after_s"])
     assert restart["by"] == "fink"
     assert "query-dead" in restart["cause"]
-    assert "speak of no live query" in restart["cause"]
+    assert "show no live query" in restart["cause"]
 
 
 def goes_on(stream, uid):

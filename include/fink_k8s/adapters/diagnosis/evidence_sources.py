@@ -20,7 +20,8 @@ from fink_k8s.core.base.errors import FinkError, Unavailable
 from fink_k8s.core.base.redaction import redact, redacted
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.config.surveys import survey_of
-from fink_k8s.core.diagnosis import Evidence, Position, Topic
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.positions import Position, Topic
 from fink_k8s.core.kafka.topics import topic_of_pattern
 from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name, pod_selector
 

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from fink_k8s.core.base.errors import InvalidRequest, Unavailable
-from fink_k8s.core.diagnosis import Topic
+from fink_k8s.core.diagnosis.positions import Topic
 
 
 def check_topic(servers: str, topic: str, timeout: float = 8) -> int:

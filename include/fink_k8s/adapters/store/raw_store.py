@@ -14,7 +14,7 @@ from fink_k8s.adapters.store.store_files import StoreFiles
 from fink_k8s.core.base.errors import Unavailable
 from fink_k8s.core.base.progress import Say
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.diagnosis import Position
+from fink_k8s.core.diagnosis.positions import Position
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.core.store.night_paths import checkpoint_path, quarantine_path, raw_path
 from fink_k8s.core.store.store_kind import StoreKind

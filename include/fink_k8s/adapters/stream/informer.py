@@ -21,7 +21,7 @@ from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import NotPermitted
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.states import is_over
 from fink_k8s.core.stream.stream_names import pod_selector
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import Unavailable
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.ownership import stream_of
 
 Answer = TypeVar("Answer")

@@ -19,7 +19,9 @@ from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import Conflict, FinkError, Refused, Unavailable
 from fink_k8s.core.base.names import ANNOTATION_SPEC, is_of_operator
 from fink_k8s.core.config.surveys import load_surveys
-from fink_k8s.core.diagnosis import Evidence, diagnose_words, diagnosis_from
+from fink_k8s.core.diagnosis.causes import diagnosis_from
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.messages import diagnose_words
 from fink_k8s.core.stream.manifests import differences, hash_of
 from fink_k8s.core.stream.states import is_over, state_of_driver
 from fink_k8s.core.stream.stream_names import (

@@ -1,36 +1,10 @@
-"""The causes that can be named, and the line that names one."""
+"""A cause that was found, and the line that names it."""
 
 import re
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 
-
-class Category(StrEnum):
-    """Why a stream does not run; each name is a section of docs/troubleshooting.md."""
-
-    IMAGE_PULL = "image-pull"
-    UNSCHEDULABLE = "unschedulable"
-    QUOTA = "quota"
-    OPERATOR_AWAY = "operator-away"
-    WEBHOOK_AWAY = "webhook-away"
-    RIGHT_MISSING = "right-missing"
-    SUBMISSION_FAILED = "submission-failed"
-    SECRET_MISSING = "secret-missing"  # noqa: S105 - a name
-    NODE_LOST = "node-lost"
-    OUT_OF_MEMORY = "out-of-memory"
-    KAFKA_UNREACHABLE = "kafka-unreachable"
-    TOPIC_MISSING = "topic-missing"
-    OFFSETS_GONE = "offsets-gone"
-    STORE_UNREACHABLE = "store-unreachable"
-    STORE_DENIED = "store-denied"
-    PAIR_BROKEN = "pair-broken"
-    TWO_WRITERS = "two-writers"
-    CRASH_LOOP = "crash-loop"
-    DRIVER_FAILED = "driver-failed"
-    QUERY_DEAD = "query-dead"
-    STALLED = "stalled"
-    LATE = "late"
-    CORRUPT_ALERTS = "corrupt-alerts"
+from fink_k8s.core.diagnosis.catalogue import CATALOGUE, Category
+from fink_k8s.core.diagnosis.levels import Severity
 
 
 @dataclass(frozen=True)
@@ -40,16 +14,34 @@ class Diagnosis:
     category: Category
     summary: str
     detail: str
-    resolution: str
-    severity: str = field(default="error")
+    remedy: str
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
         """Return cause, detail and remedy in one line."""
-        text = f"[{self.category}] {self.summary}: {self.detail.rstrip('. ')}. {self.resolution}"
-        return " ".join(text.split())
+        detail = " ".join(self.detail.split()).rstrip(". ")
+        return " ".join(f"[{self.category}] {self.summary}: {detail}. {self.remedy}".split())
 
 
-_LINE = re.compile(r"\[(?P<category>[a-z-]+)\] (?P<summary>[^:]+): (?P<rest>.+)", re.DOTALL)
+# The summary ends at the first ": ", not at the first colon: an image's name may hold a port.
+_LINE = re.compile(r"\[(?P<category>[a-z-]+)\] (?P<summary>.+?): (?P<rest>.+)", re.DOTALL)
+
+
+def diagnosis_of(category: Category, detail: str, variant: str = "", **values: str) -> Diagnosis:
+    """Return the diagnosis of a cause in the words of its catalogue entry.
+
+    Args:
+        category: what was found.
+        detail: what it rests on.
+        variant: which of the entry's wordings to use; empty for its own.
+        values: what the summary's placeholders stand for; others are ignored.
+
+    Raises:
+        KeyError: the entry has no such variant, or its summary lacks a value.
+    """
+    words = CATALOGUE[category].wording(variant)
+    summary = words.summary.format(**values)
+    return Diagnosis(category, summary, detail, words.remedy, words.severity)
 
 
 def diagnosis_from(line: str) -> Diagnosis | None:
@@ -57,5 +49,7 @@ def diagnosis_from(line: str) -> Diagnosis | None:
     match = _LINE.search(line)
     if match is None or match["category"] not in set(Category):
         return None
-    detail, _, resolution = match["rest"].rpartition(". ")
-    return Diagnosis(Category(match["category"]), match["summary"], detail, resolution)
+    category = Category(match["category"])
+    detail, _, remedy = match["rest"].rpartition(". ")
+    severity = CATALOGUE[category].severity
+    return Diagnosis(category, match["summary"], detail, remedy, severity)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from fink_k8s.core.diagnosis import Diagnosis, Evidence
+from fink_k8s.core.diagnosis.causes import Diagnosis
+from fink_k8s.core.diagnosis.evidence import Evidence
 
 NOTHING_WRONG = "nothing is wrong"
 _EVENTS, _LAST_LINES = 40, 25
@@ -52,8 +53,7 @@ def diagnosis_report_of(stream: str, evidence: Evidence, found: Diagnosis | None
     """Return the report, in Markdown."""
     lines = [f"# {stream}", "", line_of(stream, evidence, found), ""]
     if found:
-        page = f"docs/troubleshooting.md, section {found.category}"
-        lines += [f"- Remedy: {found.resolution} ({page})"]
+        lines += [f"- Remedy: {found.remedy} ({found.category.anchor})"]
     for task, said in evidence.failures.items():
         lines.append(f"- {task} failed: {said or 'its log says why'}")
     for source, why in sorted(evidence.unanswered.items()):

@@ -2,12 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from fink_k8s.core.diagnosis.causes import Category, Diagnosis, diagnosis_from
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_from, diagnosis_of
 from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.messages import (
     DETAIL_LENGTH,
-    KAFKA_REMEDY,
-    STORE_REMEDY,
     diagnose_words,
     essence,
     last_line,
@@ -25,16 +24,12 @@ _FAILED_STATES = {"SUBMISSION_FAILED", "FAILING", "FAILED", "PENDING_RERUN"}
 # In the operator's own words.
 _POD_GONE = "driver pod not found"
 # What such a driver says last is but the echo: its token is no longer valid, its executors go.
-DELETED = Diagnosis(
+DELETED = diagnosis_of(
     Category.DRIVER_FAILED,
-    "the driver's pod was deleted",
-    "a person, an eviction or the loss of its node took it away",
-    "Nothing is lost: it is started again on its checkpoint, or by the next trigger",
+    "a person, an eviction or the loss of its node removed it",
+    "deleted",
 )
-_SOURCES = {
-    "kafka": (Category.KAFKA_UNREACHABLE, "Airflow itself does not reach Kafka", KAFKA_REMEDY),
-    "store": (Category.STORE_UNREACHABLE, "Airflow itself cannot read the store", STORE_REMEDY),
-}
+_SOURCES = {"kafka": Category.KAFKA_UNREACHABLE, "store": Category.STORE_UNREACHABLE}
 
 
 def check_failure(evidence: Evidence) -> Diagnosis | None:
@@ -77,12 +72,8 @@ def check_submission(evidence: Evidence) -> Diagnosis | None:
     """Name a submission that failed for a cause we have no name for."""
     if evidence.state != "SUBMISSION_FAILED":
         return None
-    return Diagnosis(
-        Category.SUBMISSION_FAILED,
-        "spark-submit failed in the operator",
-        essence(f"{evidence.message}\n{evidence.driver_log}", ("Exception", "Error")),
-        "Read the operator's log, mend what it names, and trigger again",
-    )
+    said = f"{evidence.message}\n{evidence.driver_log}"
+    return diagnosis_of(Category.SUBMISSION_FAILED, essence(said, ("Exception", "Error")))
 
 
 def check_crash_loop(evidence: Evidence) -> Diagnosis | None:
@@ -102,14 +93,9 @@ def check_crash_loop(evidence: Evidence) -> Diagnosis | None:
     if took / (evidence.starts - 1) > LOOP_INTERVAL or now - latest > LOOP_INTERVAL:
         return None
     said = last_words(evidence.driver_log) if not evidence.runs else ""
-    return Diagnosis(
-        Category.CRASH_LOOP,
-        "the driver ends soon after each start",
-        f"{evidence.starts} starts within {took.total_seconds():.0f} s; "
-        f"{said or evidence.message or 'the last ones said nothing that is still known'}",
-        "Read the driver's log, also the previous one's, and mend what it names; end the stream "
-        "with fink_stop until then: each start begins the same batch anew, nothing is lost",
-    )
+    said = said or evidence.message or "what the last ones said is no longer known"
+    detail = f"{evidence.starts} starts within {took.total_seconds():.0f} s; {said}"
+    return diagnosis_of(Category.CRASH_LOOP, detail)
 
 
 def check_driver(evidence: Evidence) -> Diagnosis | None:
@@ -118,19 +104,14 @@ def check_driver(evidence: Evidence) -> Diagnosis | None:
         return None
     log = evidence.driver_log
     last = last_words(log) or evidence.message or last_line(log)
-    return Diagnosis(
-        Category.DRIVER_FAILED,
-        "the driver ended with an error",
-        last or f"application {evidence.state}",
-        "Mend what it names; the driver's log has the whole story",
-    )
+    return diagnosis_of(Category.DRIVER_FAILED, last or f"application {evidence.state}")
 
 
 def check_sources(evidence: Evidence) -> Diagnosis | None:
     """Name Kafka or the store where they do not answer Airflow either."""
-    for source, (category, summary, resolution) in _SOURCES.items():
+    for source, category in _SOURCES.items():
         if why := evidence.unanswered.get(source):
-            return Diagnosis(category, summary, why[:DETAIL_LENGTH], resolution)
+            return diagnosis_of(category, why[:DETAIL_LENGTH], "airflow")
     return None
 
 

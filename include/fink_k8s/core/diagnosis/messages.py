@@ -8,107 +8,59 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fink_k8s.core.diagnosis.causes import Category, Diagnosis
-from fink_k8s.core.diagnosis.pod_checks import (
-    EXECUTOR_MEMORY,
-    EXECUTOR_MEMORY_REMEDY,
-    WRITERS_REMEDY,
-)
-from fink_k8s.core.diagnosis.progress_checks import (
-    OFFSETS_REMEDY,
-    PAIR_REMEDY,
-    PAIR_SUMMARY,
-    TOPIC_REMEDY,
-)
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_of
 
 DETAIL_LENGTH = 400
-KAFKA_REMEDY = "Bring the brokers back, or mend FINK_KAFKA_SERVERS"
-STORE_REMEDY = "Bring the store back, or mend FINK_STORE_ENDPOINT; then trigger again"
 
 
 class _Message(NamedTuple):
-    words: tuple[str, ...]
     category: Category
-    summary: str
-    resolution: str
+    words: tuple[str, ...]
+    variant: str = ""
 
 
 # The words of preflight are among them: what Airflow cannot reach, a stream cannot either.
 # In this order: a message may hold the words of two, and the more specific one is right.
 _MESSAGES = (
+    _Message(Category.IMAGE_PULL, ("is not in the registry",), "not-built"),
+    _Message(Category.QUOTA, ("exceeded quota",)),
+    _Message(Category.WEBHOOK_AWAY, ("failed calling webhook", "webhook.sparkoperator")),
     _Message(
-        ("is not in the registry",),
-        Category.IMAGE_PULL,
-        "the image is not there",
-        "Run fink_image, or give another image_tag",
-    ),
-    _Message(
-        ("exceeded quota",),
-        Category.QUOTA,
-        "the namespace's quota is used up",
-        "Ask for less, stop another stream, or raise the quota",
-    ),
-    _Message(
-        ("failed calling webhook", "webhook.sparkoperator"),
-        Category.WEBHOOK_AWAY,
-        "the Spark Operator's webhook does not answer",
-        "Bring the webhook's deployment back (helm), then trigger again",
-    ),
-    _Message(
-        ("error looking up service account", "is forbidden: User", "cannot create resource"),
         Category.RIGHT_MISSING,
-        "the driver's account is missing or lacks a right",
-        "Run fink_rbac, then trigger again",
+        ("error looking up service account", "is forbidden: User", "cannot create resource"),
     ),
     _Message(
-        ("CONCURRENT_STREAM_LOG_UPDATE", "Race while writing batch", "are concurrently using"),
         Category.TWO_WRITERS,
-        "another driver writes the same night",
-        WRITERS_REMEDY,
+        ("CONCURRENT_STREAM_LOG_UPDATE", "Race while writing batch", "are concurrently using"),
     ),
     # Of stream2raw's refusal, which quotes what each of the two holds; 3 is its exit code.
     _Message(
+        Category.PAIR_BROKEN,
         (
             "not one pair",
             "bring the checkpoint back",
             "_spark_metadata; bring",
             "ExitCode: 3,",
         ),
-        Category.PAIR_BROKEN,
-        PAIR_SUMMARY,
-        PAIR_REMEDY,
     ),
+    _Message(Category.OUT_OF_MEMORY, ("Reason: OOMKilled",), "driver"),
     _Message(
-        ("Reason: OOMKilled",),
-        Category.OUT_OF_MEMORY,
-        "the driver ran out of memory",
-        "Give the driver more memory in the form",
+        Category.OUT_OF_MEMORY, ("possible container OOM", "exited with exit code 137"), "executor"
     ),
-    _Message(
-        ("possible container OOM", "exited with exit code 137"),
-        Category.OUT_OF_MEMORY,
-        EXECUTOR_MEMORY,
-        EXECUTOR_MEMORY_REMEDY,
-    ),
-    _Message(
-        ("java.lang.OutOfMemoryError", "(JVM OOM)"),
-        Category.OUT_OF_MEMORY,
-        "the heap of driver or executor is full",
-        "Give driver or executors more memory in the form, or take fewer alerts a batch",
-    ),
+    _Message(Category.OUT_OF_MEMORY, ("java.lang.OutOfMemoryError", "(JVM OOM)")),
     # Before the offsets: of a topic that is gone Spark also says that data may have been missed.
     _Message(
+        Category.TOPIC_MISSING,
         (
             "UnknownTopicOrPartition",
             "does not host this topic-partition",
             "are gone. Some data may have been missed",
             "check the night, or make the topic",
         ),
-        Category.TOPIC_MISSING,
-        "the topic is not on the brokers",
-        TOPIC_REMEDY,
     ),
     _Message(
+        Category.OFFSETS_GONE,
         (
             "Cannot fetch offset",
             "Cannot fetch records in",
@@ -117,12 +69,10 @@ _MESSAGES = (
             "Some data may have been lost because",
             "KAFKA_DATA_LOSS",
         ),
-        Category.OFFSETS_GONE,
-        "alerts were deleted from Kafka before they were read",
-        OFFSETS_REMEDY,
     ),
     # It warns from the first second, while its query seems to live; its end comes after minutes.
     _Message(
+        Category.KAFKA_UNREACHABLE,
         (
             "Broker may not be available",
             "Timed out waiting for a node assignment",
@@ -131,11 +81,9 @@ _MESSAGES = (
             "org.apache.kafka.common.errors.DisconnectException",
             "; check FINK_KAFKA_SERVERS",
         ),
-        Category.KAFKA_UNREACHABLE,
-        "Kafka cannot be reached",
-        KAFKA_REMEDY,
     ),
     _Message(
+        Category.STORE_DENIED,
         (
             "AccessDenied",
             "Access Denied",
@@ -145,11 +93,9 @@ _MESSAGES = (
             "Status Code: 403",
             "AccessControlException",
         ),
-        Category.STORE_DENIED,
-        "the store refuses the stream's keys",
-        "Put keys that may read and write the bucket into the Secret that FINK_STORE_SECRET names",
     ),
     _Message(
+        Category.STORE_UNREACHABLE,
         (
             "NoSuchBucket",
             "UnknownStoreException",
@@ -159,9 +105,6 @@ _MESSAGES = (
             "failed on connection exception",
             "; check FINK_STORE_ENDPOINT",
         ),
-        Category.STORE_UNREACHABLE,
-        "the store cannot be reached",
-        STORE_REMEDY,
     ),
 )
 
@@ -170,8 +113,7 @@ def diagnose_words(text: str) -> Diagnosis | None:
     """Return the cause that a message of Kubernetes, the operator or a driver names."""
     for message in _MESSAGES:
         if any(word in text for word in message.words):
-            detail = essence(text, message.words)
-            return Diagnosis(message.category, message.summary, detail, message.resolution)
+            return diagnosis_of(message.category, essence(text, message.words), message.variant)
     return None
 
 

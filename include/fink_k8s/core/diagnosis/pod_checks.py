@@ -4,42 +4,27 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from fink_k8s.core.base.kubernetes import KubernetesObject
-from fink_k8s.core.diagnosis.causes import Category, Diagnosis
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_of
 from fink_k8s.core.diagnosis.evidence import ALIVE, Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 
 OPERATOR_TIME = timedelta(seconds=30)
 """How long an application may be without state."""
 
-WRITERS_REMEDY = "Stop the one that no trigger made, then check the night: batches may be doubled"
-
-EXECUTOR_MEMORY = "an executor ran out of memory"
-EXECUTOR_MEMORY_REMEDY = "Give the executors more memory in the form, or take fewer alerts a batch"
-_FIND_IMAGE = "Check tag, registry and FINK_IMAGE_PULL_SECRET, or run fink_image"
-_NO_IMAGE = (Category.IMAGE_PULL, "image {image} cannot be pulled", _FIND_IMAGE)
-# The kubelet's reasons for a container that waits: category, summary, remedy.
+# The kubelet's reasons for a container that waits.
 _WAITING = {
-    "ErrImageNeverPull": _NO_IMAGE,
-    "ErrImagePull": _NO_IMAGE,
-    "ImageInspectError": _NO_IMAGE,
-    "ImagePullBackOff": _NO_IMAGE,
-    "InvalidImageName": _NO_IMAGE,
-    "RegistryUnavailable": _NO_IMAGE,
-    "CreateContainerConfigError": (
-        Category.SECRET_MISSING,
-        "a Secret or config map of {pod} is missing",
-        "Make the Secret in the streams' namespace; FINK_STORE_SECRET names it",
-    ),
+    "ErrImageNeverPull": Category.IMAGE_PULL,
+    "ErrImagePull": Category.IMAGE_PULL,
+    "ImageInspectError": Category.IMAGE_PULL,
+    "ImagePullBackOff": Category.IMAGE_PULL,
+    "InvalidImageName": Category.IMAGE_PULL,
+    "RegistryUnavailable": Category.IMAGE_PULL,
+    "CreateContainerConfigError": Category.SECRET_MISSING,
 }
-# What a pod that cannot be scheduled lacks, and the remedy. The scheduler's words tell which:
-# `persistentvolumeclaim "x" not found`, `pod has unbound immediate PersistentVolumeClaims`.
+# The scheduler's words where it is a claim that a pod lacks: `persistentvolumeclaim "x" not found`,
+# `pod has unbound immediate PersistentVolumeClaims`.
 _CLAIM = "persistentvolumeclaim"
-_NO_ROOM = ("room for", "Ask for less CPU and memory in the form, or add a node")
-_NO_CLAIM = (
-    "the claim of",
-    "Make the claim that FINK_STORE_PREFIX names (create_claim), or see why it is not bound: "
-    "kubectl describe pvc",
-)
 # Why the control plane itself ends a pod. The kubelet's own reason, TerminationByKubelet, is an
 # eviction, whose node lives.
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
@@ -52,26 +37,16 @@ def check_two_writers(evidence: Evidence) -> Diagnosis | None:
     if len(alive) < 2:
         return None
     names = ", ".join(pod["metadata"]["name"] for pod in alive)
-    return Diagnosis(
-        Category.TWO_WRITERS,
-        "two drivers write one night",
-        f"{names} are alive at once",
-        WRITERS_REMEDY,
-    )
+    return diagnosis_of(Category.TWO_WRITERS, f"{names} are alive at the same time")
 
 
 def check_waiting(evidence: Evidence) -> Diagnosis | None:
     """Read why a container waits to be made."""
     for pod, waiting in _waiting(evidence.pods):
-        if known := _WAITING.get(str(waiting.get("reason"))):
-            category, summary, resolution = known
-            image = pod["spec"]["containers"][0]["image"]
-            return Diagnosis(
-                category,
-                summary.format(image=image, pod=pod["metadata"]["name"]),
-                waiting.get("message", waiting["reason"]),
-                resolution,
-            )
+        if category := _WAITING.get(str(waiting.get("reason"))):
+            name, image = pod["metadata"]["name"], pod["spec"]["containers"][0]["image"]
+            detail = waiting.get("message", waiting["reason"])
+            return diagnosis_of(category, detail, pod=name, image=image)
     return None
 
 
@@ -83,14 +58,8 @@ def check_node(evidence: Evidence) -> Diagnosis | None:
     """
     for pod in evidence.pods:
         if why := _why_lost(pod, evidence.events):
-            name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "its node")
-            return Diagnosis(
-                Category.NODE_LOST,
-                f"the node {node} of {name} is lost",
-                why,
-                "Bring the node back or delete it; until then nobody knows whether the driver "
-                "there still writes, so start no other by hand",
-            )
+            name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "(unknown)")
+            return diagnosis_of(Category.NODE_LOST, why, pod=name, node=node)
     return None
 
 
@@ -99,14 +68,14 @@ def check_schedule(evidence: Evidence) -> Diagnosis | None:
     for pod in evidence.pods:
         for condition in _conditions(pod):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                message, name = condition.get("message", ""), pod["metadata"]["name"]
-                lacks, resolution = _NO_CLAIM if _CLAIM in message.lower() else _NO_ROOM
-                summary = f"no node has {lacks} {name}"
-                return Diagnosis(Category.UNSCHEDULABLE, summary, message, resolution)
+                message = condition.get("message", "")
+                variant = "claim" if _CLAIM in message.lower() else ""
+                name = pod["metadata"]["name"]
+                return diagnosis_of(Category.UNSCHEDULABLE, message, variant, pod=name)
     return None
 
 
-def check_executors(evidence: Evidence) -> Diagnosis | None:
+def check_executor_memory(evidence: Evidence) -> Diagnosis | None:
     """Read the kernel's verdict over executors; takes a full look.
 
     Spark starts others in their place and says little of it, so a quick look would call a stream
@@ -117,27 +86,20 @@ def check_executors(evidence: Evidence) -> Diagnosis | None:
     for pod in evidence.pods:
         for ended in _terminated(pod):
             if pod not in evidence.drivers and ended.get("reason") == "OOMKilled":
-                return Diagnosis(
-                    Category.OUT_OF_MEMORY,
-                    EXECUTOR_MEMORY,
-                    f"{pod['metadata']['name']} was killed, exit code {ended.get('exitCode')}",
-                    EXECUTOR_MEMORY_REMEDY,
-                )
+                name = pod["metadata"]["name"]
+                detail = f"{name} was killed, exit code {ended.get('exitCode')}"
+                return diagnosis_of(Category.OUT_OF_MEMORY, detail, "executor")
     return None
 
 
-def check_memory(evidence: Evidence) -> Diagnosis | None:
+def check_driver_memory(evidence: Evidence) -> Diagnosis | None:
     """Read the kernel's verdict over a driver that has ended."""
     if phase_of(evidence.state) not in {Phase.DEAD, Phase.RESTARTING}:
         return None
     for ended in _terminated(evidence.driver):
         if ended.get("reason") == "OOMKilled":
-            return Diagnosis(
-                Category.OUT_OF_MEMORY,
-                "the driver ran out of memory",
-                f"its container was killed, exit code {ended.get('exitCode')}",
-                "Give the driver more memory in the form",
-            )
+            detail = f"its container was killed, exit code {ended.get('exitCode')}"
+            return diagnosis_of(Category.OUT_OF_MEMORY, detail, "driver")
     return None
 
 
@@ -154,12 +116,8 @@ def check_operator(evidence: Evidence) -> Diagnosis | None:
 
 def operator_away(waited: timedelta) -> Diagnosis:
     """Return the diagnosis of an application that has been without state for `waited`."""
-    return Diagnosis(
-        Category.OPERATOR_AWAY,
-        "the Spark Operator does not take the application up",
-        f"it has no state after {waited.total_seconds():.0f} s",
-        "Bring the operator's controller back (helm); the application then starts by itself",
-    )
+    detail = f"it has no state after {waited.total_seconds():.0f} s"
+    return diagnosis_of(Category.OPERATOR_AWAY, detail)
 
 
 def _why_lost(pod: KubernetesObject, events: Sequence[KubernetesObject]) -> str:

@@ -5,7 +5,8 @@ All of it takes a full look; a quick one has no numbers and finds nothing here.
 
 from datetime import timedelta
 
-from fink_k8s.core.diagnosis.causes import Category, Diagnosis
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_of
 from fink_k8s.core.diagnosis.evidence import Evidence
 
 START_TIME = timedelta(seconds=120)
@@ -29,15 +30,11 @@ def check_offsets(evidence: Evidence) -> Diagnosis | None:
     if not gone:
         return None
     parts = ", ".join(f"{p}: {read} to {start - 1}" for p, (read, start) in gone.items())
-    return Diagnosis(
-        Category.OFFSETS_GONE,
-        "alerts were deleted from Kafka before they were read",
-        f"offsets of {topic.name} by partition: {parts}",
-        OFFSETS_REMEDY,
-    )
+    detail = f"offsets of {topic.name} by partition: {parts}"
+    return diagnosis_of(Category.OFFSETS_GONE, detail)
 
 
-def check_paths_match(evidence: Evidence) -> Diagnosis | None:
+def check_pair(evidence: Evidence) -> Diagnosis | None:
     """Name an output and a checkpoint of which one has a past and the other has none."""
     position = evidence.position
     if position is None:
@@ -48,20 +45,15 @@ def check_paths_match(evidence: Evidence) -> Diagnosis | None:
         detail = f"batch {position.committed} is committed, the output has no _spark_metadata"
     else:
         return None
-    return Diagnosis(Category.PAIR_BROKEN, PAIR_SUMMARY, detail, PAIR_REMEDY)
+    return diagnosis_of(Category.PAIR_BROKEN, detail)
 
 
-def check_topic_exists(evidence: Evidence) -> Diagnosis | None:
+def check_topic(evidence: Evidence) -> Diagnosis | None:
     """Name a topic that the broker does not know: a stream waits for it without a word."""
     if not evidence.exists or evidence.topic is None or evidence.topic.ends:
         return None
-    return Diagnosis(
-        Category.TOPIC_MISSING,
-        f"topic {evidence.topic.name} is not on the brokers",
-        "the stream waits for it and stores nothing",
-        TOPIC_REMEDY,
-        severity="warning",
-    )
+    detail = "the stream waits for it and stores nothing"
+    return diagnosis_of(Category.TOPIC_MISSING, detail, "awaited", topic=evidence.topic.name)
 
 
 def check_query(evidence: Evidence) -> Diagnosis | None:
@@ -77,16 +69,13 @@ def check_query(evidence: Evidence) -> Diagnosis | None:
 
 def query_dead(age: timedelta, *, answers: bool) -> Diagnosis:
     """Return the diagnosis of a driver that has run for `age` and has no live query."""
-    detail = "its metrics speak of no live query" if answers else "its metrics do not answer"
-    return Diagnosis(
-        Category.QUERY_DEAD,
-        "the driver runs, but its query is dead",
-        f"{detail}, {age.total_seconds():.0f} s after its start",
-        "Read the query's exception in the driver's log; end it with fink_stop, then trigger again",
+    detail = "its metrics show no live query" if answers else "its metrics do not answer"
+    return diagnosis_of(
+        Category.QUERY_DEAD, f"{detail}, {age.total_seconds():.0f} s after its start"
     )
 
 
-def check_progress(evidence: Evidence) -> Diagnosis | None:
+def check_stalled(evidence: Evidence) -> Diagnosis | None:
     """Name a live query whose batches do not end, though alerts have waited for long.
 
     A quiet topic is no stall, nor are alerts that have just come: only what has waited longer than
@@ -98,14 +87,11 @@ def check_progress(evidence: Evidence) -> Diagnosis | None:
     since = max(filter(None, (position.committed_at, evidence.driver_started)), default=None)
     if not evidence.overdue or since is None or now - since < topic.overdue:
         return None
-    return Diagnosis(
+    return diagnosis_of(
         Category.STALLED,
-        "the query lives, but no batch ends",
         f"{evidence.overdue} alerts have waited for more than {topic.overdue.total_seconds():.0f} "
         f"s, and batch {position.committed + 1} has not ended {(now - since).total_seconds():.0f} "
         "s after the one before",
-        "Look at the executors and the batch in hand in the Spark UI; a stream that is stopped and "
-        "triggered again writes the same batch once more, and loses nothing",
     )
 
 
@@ -124,18 +110,15 @@ def check_late(evidence: Evidence) -> Diagnosis | None:
         return None
     if not topic.arriving or pace > topic.arriving:
         return None
-    return Diagnosis(
+    return diagnosis_of(
         Category.LATE,
-        "alerts come faster than they are stored",
-        f"{topic.arriving:.1f} a second come, {pace:.1f} are stored; {evidence.overdue} alerts "
-        f"have waited for more than {topic.overdue.total_seconds():.0f} s, {evidence.lag} in all "
-        "wait",
-        "Give the stream more: executors, their cores, alerts a batch in the form of fink_deploy; "
-        "stop it with fink_stop first, nothing is lost",
+        f"{topic.arriving:.1f} alerts arrive per second, {pace:.1f} are stored; "
+        f"{evidence.overdue} alerts have waited for more than "
+        f"{topic.overdue.total_seconds():.0f} s, {evidence.lag} wait in all",
     )
 
 
-def check_share(evidence: Evidence) -> Diagnosis | None:
+def check_corrupt_alerts(evidence: Evidence) -> Diagnosis | None:
     """Name a source that sends garbage."""
     position = evidence.position
     if position is None or position.read < ENOUGH_ALERTS:
@@ -143,22 +126,5 @@ def check_share(evidence: Evidence) -> Diagnosis | None:
     share = position.set_aside / position.read
     if share <= CORRUPT_SHARE:
         return None
-    return Diagnosis(
-        Category.CORRUPT_ALERTS,
-        f"{share:.0%} of the alerts cannot be decoded",
-        f"{position.set_aside} of {position.read} are set aside, none is lost",
-        "Compare the survey's schema with the topic's messages; raw_quarantine holds the bytes "
-        "and the reason of each",
-        severity="warning",
-    )
-
-
-OFFSETS_REMEDY = (
-    "What is gone cannot be read any more: write the night again to a new prefix from what Kafka "
-    "still holds, and lengthen the topic's retention"
-)
-TOPIC_REMEDY = "Check the topic's name and the night in the form, or wait until the survey makes it"
-PAIR_SUMMARY = "output and checkpoint are not one pair"
-PAIR_REMEDY = (
-    "Bring back the two of one time, or read the night again to a new prefix; never delete one half"
-)
+    detail = f"{position.set_aside} of {position.read} are set aside, none is lost"
+    return diagnosis_of(Category.CORRUPT_ALERTS, detail, share=f"{share:.0%}")

@@ -2,7 +2,8 @@
 
 import re
 
-from fink_k8s.core.diagnosis.causes import Category, Diagnosis
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_of
 from fink_k8s.core.diagnosis.messages import diagnose_words
 
 _PASSING = (
@@ -18,18 +19,8 @@ def diagnose_submission(output: str) -> Diagnosis:
     """Return the one cause that spark-submit's output names."""
     line = _cause_of(output)
     if "is forbidden: User" in output:
-        return Diagnosis(
-            Category.RIGHT_MISSING,
-            "Airflow's account may not do what spark-submit does with it",
-            line,
-            "Apply include/kubernetes/airflow-spark-submit.yaml, then trigger again",
-        )
-    return diagnose_words(line) or Diagnosis(
-        Category.SUBMISSION_FAILED,
-        "spark-submit failed on the worker",
-        line,
-        "Mend what it names, and trigger again",
-    )
+        return diagnosis_of(Category.RIGHT_MISSING, line, "airflow")
+    return diagnose_words(line) or diagnosis_of(Category.SUBMISSION_FAILED, line, "worker")
 
 
 def may_pass(output: str) -> bool:

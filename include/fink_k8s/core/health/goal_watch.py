@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.pod_checks import OPERATOR_TIME, operator_away
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
 from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess

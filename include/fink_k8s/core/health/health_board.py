@@ -13,7 +13,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from fink_k8s.core.health.health_line import HealthLevel, StreamLine
+from fink_k8s.core.diagnosis.levels import HealthLevel
+from fink_k8s.core.health.health_line import StreamLine
 
 # In the order of their weight: how many looks in a row must be as bad as that before it is told.
 LOOKS = {

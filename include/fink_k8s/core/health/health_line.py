@@ -2,26 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.diagnosis import Category, Evidence
+from fink_k8s.core.diagnosis.catalogue import CATALOGUE
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.levels import HealthLevel
 from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 
 Figure = str | int | float | None
-
-
-class HealthLevel(StrEnum):
-    """How a stream is, at one look."""
-
-    WELL = "well"
-    STARTING = "starting"
-    ENDED = "ended"
-    UNKNOWN = "unknown"
-    LATE = "late"
-    TROUBLED = "troubled"
-    STALLED = "stalled"
-    DEAD = "dead"
 
 
 _LEVELS = {
@@ -34,11 +22,6 @@ _LEVELS = {
     HealthVerdict.FAILED: HealthLevel.DEAD,
     HealthVerdict.TROUBLED: HealthLevel.TROUBLED,
     HealthVerdict.ABSENT: HealthLevel.UNKNOWN,
-}
-_LEVELS_OF_CAUSES = {
-    Category.LATE: HealthLevel.LATE,
-    Category.STALLED: HealthLevel.STALLED,
-    Category.QUERY_DEAD: HealthLevel.DEAD,
 }
 # Without these two nobody can tell a start from anything else.
 _NEEDED = ("application", "pods")
@@ -103,7 +86,7 @@ def figures_of(evidence: Evidence) -> dict[str, Figure]:
 
 def _level_of(evidence: Evidence, health: Health) -> HealthLevel:
     if health.diagnosis and health.verdict is HealthVerdict.TROUBLED:
-        return _LEVELS_OF_CAUSES.get(health.diagnosis.category, HealthLevel.TROUBLED)
+        return CATALOGUE[health.diagnosis.category].level
     level = _LEVELS[health.verdict]
     is_blind = evidence.seen_at is None or any(
         source.startswith(_NEEDED) for source in evidence.unanswered

@@ -7,7 +7,9 @@ seconds, while application and driver stay RUNNING.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fink_k8s.core.diagnosis import Diagnosis, Evidence, diagnose
+from fink_k8s.core.diagnosis.causes import Diagnosis
+from fink_k8s.core.diagnosis.checks import diagnose
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 
 
@@ -42,7 +44,7 @@ def assess(evidence: Evidence) -> Health:
     """Return the health that the evidence shows.
 
     `TROUBLED` has a cause, but may heal: the operator, the kubelet or the scheduler tries again.
-    `NO_QUERY` is a driver whose metrics speak of no live query: right after its start the query
+    `NO_QUERY` is a driver whose metrics show no live query: right after its start the query
     has not begun, later it has died. `SILENT` is a driver whose metrics do not answer. The caller,
     who knows how long these last, decides. A quiet topic is healthy: the query lives though no
     alert comes.

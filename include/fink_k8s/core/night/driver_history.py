@@ -6,7 +6,7 @@ from typing import Self
 
 from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.base.names import is_of_operator
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.log_checks import DELETED
 from fink_k8s.core.health.stream_health import Health, HealthVerdict
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from html import escape
 
-from fink_k8s.core.diagnosis import diagnosis_from
+from fink_k8s.core.diagnosis.causes import diagnosis_from
 from fink_k8s.core.night.night_facts import NightFacts, OffsetRange
 from fink_k8s.core.night.night_picture import picture_of
 from fink_k8s.core.stream.restarts import Restart

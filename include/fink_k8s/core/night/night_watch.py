@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fink_k8s.core.base.kubernetes import KubernetesObject
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
 from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 from fink_k8s.core.night.driver_history import DriverHistory

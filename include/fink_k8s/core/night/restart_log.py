@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.health.stream_health import Health, HealthVerdict
 from fink_k8s.core.night.driver_history import DriverHistory
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, is_told, restarts_of

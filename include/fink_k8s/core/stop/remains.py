@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fink_k8s.core.base.kubernetes import KubernetesObject
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.ownership import is_driver
 
 

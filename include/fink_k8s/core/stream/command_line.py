@@ -49,11 +49,6 @@ def arguments_of(
     return [word for flag, value in given.items() if value for word in (flag, value)]
 
 
-def prefix_in(flags: dict[str, str]) -> str:
-    """Return where a stream with these flags writes, as FINK_STORE_PREFIX says it, or nothing."""
-    return flags.get("-online_data_prefix") or flags.get("-rawdatapath", "").rpartition("/raw/")[0]
-
-
 def _check_sayable(request: StreamRequest) -> None:
     for name in _UNKNOWN_BEFORE:
         usual = StreamRequest.model_fields[name].default

@@ -15,13 +15,16 @@ from airflow.sdk import TriggerRule, get_current_context
 
 from fink_k8s.adapters.base.notify import Message, Tone
 from fink_k8s.core.config.settings import Settings, load_settings
-from fink_k8s.core.diagnosis import Category, Diagnosis, Evidence, diagnose
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis
+from fink_k8s.core.diagnosis.checks import diagnose
 from fink_k8s.core.diagnosis.diagnosis_report import (
     NOTHING_WRONG,
     bundle_of,
     diagnosis_report_of,
     line_of,
 )
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 from fink_k8s.core.stream.stream_request import DiagnoseRequest, StreamRequest
 from fink_k8s.glue.base.connections import cluster, store, store_secrets, stream_settings

@@ -13,9 +13,11 @@ from typing import Any
 from fink_k8s.adapters.base.notify import Message, Tone
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.config.settings import Settings, load_settings
-from fink_k8s.core.diagnosis import Evidence, diagnose
+from fink_k8s.core.diagnosis.checks import diagnose
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.levels import HealthLevel
 from fink_k8s.core.health.health_board import Board, Change, Kind
-from fink_k8s.core.health.health_line import HealthLevel, StreamLine, stream_line
+from fink_k8s.core.health.health_line import StreamLine, stream_line
 from fink_k8s.core.health.health_request import HealthRequest
 from fink_k8s.glue.base.connections import cluster, store, store_secrets, stream_settings
 from fink_k8s.glue.base.notifiers import notify

@@ -16,7 +16,7 @@ from fink_k8s.adapters.stop.stop_pursuit import ask_to_end
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.health.stream_health import HealthVerdict
 from fink_k8s.core.night.drain import Drain
 from fink_k8s.core.night.night_request import WhenKilled

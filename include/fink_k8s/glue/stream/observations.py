@@ -8,7 +8,7 @@ from functools import partial
 
 from fink_k8s.adapters.stream.informer import following
 from fink_k8s.core.base.errors import FinkError
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.glue.base.connections import cluster
 
 # An account that was let in may be refused for a while: its binding or its token is made anew.

@@ -7,8 +7,10 @@ from fink_k8s.adapters.diagnosis import evidence_sources as module
 from fink_k8s.adapters.diagnosis.evidence_sources import LOG_BYTES, MOST_PODS, gather
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.diagnosis import Category, Position, Topic, diagnose
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.checks import diagnose
 from fink_k8s.core.diagnosis.diagnosis_report import bundle_of
+from fink_k8s.core.diagnosis.positions import Position, Topic
 from fink_k8s.core.stream.manifests import make_spark_application
 from fink_k8s.core.stream.stream_request import StreamRequest
 from tests.fakes import FakeCluster, driver_pod

@@ -9,7 +9,7 @@ from confluent_kafka.admin import OffsetSpec
 from fink_k8s.adapters.kafka import broker
 from fink_k8s.adapters.kafka.broker import Arrivals, check_topic, topic_offsets
 from fink_k8s.core.base.errors import InvalidRequest, Unavailable
-from fink_k8s.core.diagnosis import Topic
+from fink_k8s.core.diagnosis.positions import Topic
 
 # Of partition 1 no message is younger than the limit.
 OFFSETS = {"earliest": {0: 5, 1: 0}, "due": {0: 20, 1: -1}, "latest": {0: 25, 1: 8}}

@@ -9,7 +9,7 @@ from pyarrow import fs
 from fink_k8s.adapters.store.raw_store import open_store
 from fink_k8s.core.base.errors import OutOfSight, Refused, Unavailable
 from fink_k8s.core.config.settings import Settings
-from fink_k8s.core.diagnosis import Position
+from fink_k8s.core.diagnosis.positions import Position
 from fink_k8s.core.night.night_counts import NightCounts
 from tests.bucket import NIGHT, PREFIX, Bucket
 

@@ -9,7 +9,8 @@ from fink_k8s.core.base.errors import (
     StreamFailed,
     Unavailable,
 )
-from fink_k8s.core.diagnosis import Category, Diagnosis, diagnosis_from
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import Diagnosis, diagnosis_from
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fink_k8s.core.diagnosis import (
-    Category,
-    Evidence,
-    Position,
-    Topic,
-    diagnose,
-    diagnosis_from,
-)
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.causes import diagnosis_from
+from fink_k8s.core.diagnosis.checks import diagnose
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.positions import Position, Topic
 
 DRIVER = "stream2raw-ztf-20260101-driver"
 IMAGE = "localhost:5000/fink/stream2raw:4.0_3.5.7"
@@ -158,7 +155,7 @@ CASES = [
     (
         failed("FAILED", "driver container failed with ExitCode: 1, Reason: Error", LOG),
         "driver-failed",
-        ["Caused by: IllegalStateException: no topic. Mend"],
+        ["Caused by: IllegalStateException: no topic. Fix"],
     ),
     (failed("FAILING", log=TRACEBACK), "driver-failed", ["No module named 'stream2raw'"]),
     (failed("FAILED", log="one\nlast words\n\n"), "driver-failed", ["error: last words. "]),
@@ -173,7 +170,7 @@ def test_a_fault_is_named_with_detail_and_remedy(evidence, category, words):
     assert found.category == category
     line = str(found)
     assert line.startswith(f"[{category}] ")
-    assert line.endswith(found.resolution)
+    assert line.endswith(found.remedy)
     assert "\n" not in line
     for word in words:
         assert word in line
@@ -507,9 +504,11 @@ def test_the_job_s_command_line_is_found_whichever_way_it_came():
 def test_a_pod_without_its_claim_is_not_told_to_ask_for_less(words):
     seen = submitted(unschedulable(f"0/1 nodes are available: {words}. not found"))
     line = str(diagnose(seen))
-    assert line.startswith(f"[unschedulable] no node has the claim of {DRIVER}: ")
+    assert line.startswith(
+        f"[unschedulable] the volume claim of {DRIVER} is missing or not bound: "
+    )
     assert words in line
-    assert "Make the claim that FINK_STORE_PREFIX names (create_claim)" in line
+    assert "Create the claim that FINK_STORE_PREFIX names (create_claim)" in line
     assert "Ask for less" not in line
 
 
@@ -533,7 +532,10 @@ SLOW = {
 def test_a_stream_that_is_slower_than_its_alerts_is_late(changes, is_late):
     found = diagnose(full(**position(**changes)))
     assert (found is not None and found.category is Category.LATE) == is_late
-    assert not is_late or "0.1 a second come, 0.1 are stored; 30 alerts have waited" in str(found)
+    assert (
+        not is_late
+        or "0.1 alerts arrive per second, 0.1 are stored; 30 alerts have waited" in str(found)
+    )
 
 
 def test_a_stream_is_stalled_rather_than_late_where_no_batch_ends():

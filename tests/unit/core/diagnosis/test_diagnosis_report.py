@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from fink_k8s.core.diagnosis import Category, Evidence, diagnose
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.checks import diagnose
 from fink_k8s.core.diagnosis.diagnosis_report import (
     bundle_of,
     diagnosis_report_of,
@@ -11,6 +12,7 @@ from fink_k8s.core.diagnosis.diagnosis_report import (
     line_of,
     timeline,
 )
+from fink_k8s.core.diagnosis.evidence import Evidence
 from tests.recording import recorded
 
 STREAM = "stream2raw-ztf-20260110"
@@ -22,7 +24,7 @@ def test_a_report_holds_the_cause_the_remedy_and_what_was_seen(category):
     found = diagnose(evidence)
     report = diagnosis_report_of(STREAM, evidence, found)
     assert line_of(STREAM, evidence, found) in report
-    assert f"docs/troubleshooting.md, section {category}" in report
+    assert f"docs/troubleshooting.md#{category})" in report
     for what in facts_of(evidence):
         assert f"| {what} | " in report
 

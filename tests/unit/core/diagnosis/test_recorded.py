@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fink_k8s.core.diagnosis import Category, diagnose
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.checks import diagnose
 from tests.recording import FOLDER, recorded
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -22,7 +23,7 @@ def test_a_real_fault_is_named(name):
     assert found.category == OTHER_SHAPES.get(name, name)
     line = str(found)
     assert line.startswith(f"[{found.category}] ")
-    assert line.endswith(found.resolution)
+    assert line.endswith(found.remedy)
     assert len(line) < 1000
     assert "\n" not in line
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from fink_k8s.core.diagnosis.submit_output import diagnose_submission, lost_the_race, may_pass
 
 HEAD = "26/11/25 01:13:32 INFO KerberosConfDriverFeatureStep: no krb5.conf\n"

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.base.clock import utc_now
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.progress_checks import query_dead
 from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch
 from fink_k8s.core.health.stream_health import HealthVerdict
@@ -109,7 +109,7 @@ def test_patience_can_be_set():
 
 @pytest.mark.parametrize(
     ("metrics", "words"),
-    [(NO_QUERY, "its metrics speak of no live query"), (SILENT, "its metrics do not answer")],
+    [(NO_QUERY, "its metrics show no live query"), (SILENT, "its metrics do not answer")],
 )
 def test_a_query_is_dead_only_after_the_start_time(metrics, words):
     seen = running(metrics)

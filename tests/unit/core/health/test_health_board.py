@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fink_k8s.core.diagnosis.levels import HealthLevel
 from fink_k8s.core.health.health_board import FORGOTTEN_AFTER, START_LIMIT, Board, Kind
-from fink_k8s.core.health.health_line import HealthLevel, StreamLine
+from fink_k8s.core.health.health_line import StreamLine
 
 STREAM, OTHER = "stream2raw-ztf-20260101", "stream2raw-lsst-20260101"
 NOW = datetime(2026, 1, 1, 20, tzinfo=UTC)

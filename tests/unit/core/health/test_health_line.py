@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fink_k8s.core.diagnosis import Evidence, Position, Topic
-from fink_k8s.core.health.health_line import HealthLevel, figures_of, stream_line
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.levels import HealthLevel
+from fink_k8s.core.diagnosis.positions import Position, Topic
+from fink_k8s.core.health.health_line import figures_of, stream_line
 from tests.recording import recorded
 
 STREAM = "stream2raw-ztf-20260101"

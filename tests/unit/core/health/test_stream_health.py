@@ -1,7 +1,8 @@
 import pytest
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.diagnosis import Category, Evidence
+from fink_k8s.core.diagnosis.catalogue import Category
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.health.stream_health import HealthVerdict, assess
 
 APP = "spark-0123.driver"

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.health.stream_health import assess
 from fink_k8s.core.night.driver_history import DriverHistory
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.base.names import LABEL_OF_OPERATOR
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.night.night_watch import NightWatch
 from fink_k8s.core.night.restart_log import UNSEEN
 from fink_k8s.core.night.watch_event import Sign

@@ -9,7 +9,8 @@ from fink_k8s.core.config.releases import Flags
 from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.config.surveys import load_surveys
 from fink_k8s.core.image.image_plan import OWN_MAIN_FILE
-from fink_k8s.core.stream.command_line import arguments_of, prefix_in
+from fink_k8s.core.stream.command_line import arguments_of
+from fink_k8s.core.stream.job_flags import flags_in, prefix_in
 from fink_k8s.core.stream.stream_request import StreamRequest
 from stream2raw.arguments import parse
 from tests.fakes import OWN_SCHEMA
@@ -36,7 +37,9 @@ def request(**fields):
 def flags(main_file=FINKS, generation=Flags.PREFIX, **fields):
     words = arguments_of(request(**fields), SETTINGS, main_file, generation)
     assert len(words) % 2 == 0
-    return dict(zip(words[::2], words[1::2], strict=True))
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    assert flags_in(["driver", "local:///job.py", *words]) == given
+    return given
 
 
 @pytest.mark.shows("docs/from-the-command-line.md#submit")

@@ -140,6 +140,6 @@ def test_a_crash_loop_always_ends(lives, budget, lived):
 
 def test_a_crash_loop_is_told_with_its_last_cause():
     history = [by_operator(), *[by_fink()] * 3]
-    line = crash_loop(history, "[kafka-unreachable] Kafka cannot be reached: x. Mend it")
+    line = crash_loop(history, "[kafka-unreachable] Kafka cannot be reached: x. Fix it")
     assert "3 times in a row by fink_night, 1 times in all by the operator" in line
     assert "[kafka-unreachable]" in line

@@ -4,7 +4,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from fink_k8s.core.base.names import labels_of
-from fink_k8s.core.diagnosis import Category
+from fink_k8s.core.diagnosis.catalogue import Category
 from fink_k8s.core.stream.stream_request import DeployRequest
 from fink_k8s.glue.base import task_failures
 from fink_k8s.glue.base.task_failures import failure_of, failures_of

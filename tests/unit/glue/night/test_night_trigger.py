@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fink_k8s.core.base.errors import NotPermitted, OutOfSight
-from fink_k8s.core.diagnosis import Evidence, Position, Topic
+from fink_k8s.core.diagnosis.evidence import Evidence
+from fink_k8s.core.diagnosis.positions import Position, Topic
 from fink_k8s.core.stream.restarts import Restart, RestartedBy, annotation_of, restarts_of
 from fink_k8s.glue.night import night_trigger
 from fink_k8s.glue.night.night_trigger import NightTrigger

@@ -6,7 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from fink_k8s.core.base.errors import NotPermitted, Unavailable
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.glue.stream import observations as module
 from fink_k8s.glue.stream.observations import observations
 

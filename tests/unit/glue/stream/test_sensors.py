@@ -1,7 +1,7 @@
 import pytest
 
 from fink_k8s.adapters.store.row_counts import Count, CountSource
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.night.night_counts import NightCounts
 from fink_k8s.glue.stream import sensors
 

@@ -129,7 +129,7 @@ def test_a_failed_submission_is_one_line_and_no_stack(stand_in, operator, capsys
     with pytest.raises(AirflowFailException) as failed:
         operator.execute({})
     assert "\n" not in str(failed.value)
-    assert str(failed.value).startswith("[right-missing] Airflow's account may not")
+    assert str(failed.value).startswith("[right-missing] Airflow's account lacks a right")
     assert "include/kubernetes/airflow-spark-submit.yaml" in str(failed.value)
     log = capsys.readouterr().out
     assert "KerberosConf" in log

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fink_k8s.core.base.errors import NotPermitted
-from fink_k8s.core.diagnosis import Evidence
+from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.glue.stream import stream_trigger
 from fink_k8s.glue.stream.stream_trigger import StreamTrigger
 
