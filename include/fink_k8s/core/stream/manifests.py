@@ -15,6 +15,7 @@ from fink_k8s.core.store.claim_store import claim_spec
 from fink_k8s.core.store.store_kind import StoreKind
 from fink_k8s.core.stream.command_line import arguments_of
 from fink_k8s.core.stream.driver_rights import DRIVER_RULES
+from fink_k8s.core.stream.form_properties import form_properties
 from fink_k8s.core.stream.prometheus import SCRAPED, prometheus_conf
 from fink_k8s.core.stream.stream_request import StreamRequest
 
@@ -148,6 +149,7 @@ def make_spark_application(
             **_SPARK_CONF,
             **store.spark_properties(spark_version),
             **prometheus_conf(spark_version),
+            **form_properties(request),
         },
         "volumes": [{"name": name, "emptyDir": {}} for name in _SCRATCH] + store.volumes,
         "driver": {

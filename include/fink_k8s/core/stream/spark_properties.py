@@ -4,6 +4,8 @@ Together with what `spark_submit.py` says by hand, these tables are all that can
 spark-submit; any other field is refused by name.
 """
 
+from typing import Any
+
 # A field of the spec that is one property of Spark, or the beginning of several.
 PROPERTIES = {
     "image": "spark.kubernetes.container.image",
@@ -75,3 +77,12 @@ VOLUME_OPTIONS = {
 MOUNT_FIELDS = {"mountPath", "name", "readOnly", "subPath"}
 # Spark knows its scratch space by this name, and only where its properties tell of it.
 SCRATCH = "spark-local-dir-"
+
+
+def property_text(value: Any) -> str:
+    """Return a value as Spark's properties write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value)

@@ -140,13 +140,13 @@ def _conf_of_application(spec: Mapping[str, Any]) -> dict[str, str]:
     conf = {}
     for key, value in spec.items():
         if key in fields.PROPERTIES:
-            conf[fields.PROPERTIES[key]] = _text(value)
+            conf[fields.PROPERTIES[key]] = fields.property_text(value)
         elif key in fields.PROPERTY_FAMILIES:
             conf |= _family(fields.PROPERTY_FAMILIES[key], value)
         elif key == "deps":
             for kind, items in value.items():
                 _known(f"deps.{kind}", kind in fields.DEPENDENCIES)
-                conf[fields.DEPENDENCIES[kind]] = _text(items)
+                conf[fields.DEPENDENCIES[kind]] = fields.property_text(items)
         elif key in {"type", "mode"}:
             wanted = {"type": "Python", "mode": "cluster"}[key]
             _known(f"{key} {value}", value == wanted)
@@ -184,7 +184,7 @@ class _Pod:
         families = fields.POD_FAMILIES | (fields.DRIVER_FAMILIES if self.role == "driver" else {})
         for key, value in {**spec, "labels": {**labels, **(spec.get("labels") or {})}}.items():
             if template := ({**fields.POD_PROPERTIES, **only}).get(key):
-                self.conf[template.format(role=self.role)] = _text(value)
+                self.conf[template.format(role=self.role)] = fields.property_text(value)
             elif key in families:
                 self.conf |= _family(families[key].format(role=self.role), value)
             elif key == "envVars":
@@ -268,7 +268,7 @@ def _conf_of_volume(
     if "subPath" in mount:
         conf[f"{prefix}mount.subPath"] = mount["subPath"]
     if "readOnly" in mount:
-        conf[f"{prefix}mount.readOnly"] = _text(mount["readOnly"])
+        conf[f"{prefix}mount.readOnly"] = fields.property_text(mount["readOnly"])
     return conf | _family(f"{prefix}options.", volume[source])
 
 
@@ -282,16 +282,7 @@ def _unsaid_before_3(templated: Iterable[str]) -> list[str]:
 
 
 def _family(prefix: str, values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {f"{prefix}{key}": _text(value) for key, value in (values or {}).items()}
-
-
-def _text(value: Any) -> str:
-    """Return a value as Spark's properties write it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    return str(value)
+    return {f"{prefix}{key}": fields.property_text(value) for key, value in (values or {}).items()}
 
 
 def _known(what: str, is_known: bool) -> None:
