@@ -37,10 +37,10 @@ def night(fink, store, inbox):
     fink.produce(TOPIC, 200, corrupt=4)
     # By the survey's own template: its form names no topic.
     fink.produce(f"partner_{NIGHT}", 120, corrupt=3)
-    form = form_of(NIGHT, TOPIC, seconds=140)
+    form = form_of(NIGHT, TOPIC, seconds=150)
     with DriverCount(STREAM) as count:
         first, second = Night(fink, form), Night(fink, form)
-        partner = Night(fink, form_of(NIGHT, "", seconds=140), survey="partner")
+        partner = Night(fink, form_of(NIGHT, "", seconds=150), survey="partner")
         for run in (first, second, partner):
             run.wait_for("watch_until_end", "deferred")
         side_by_side = {name: alive(name) for name in (STREAM, PARTNER)}
