@@ -22,6 +22,7 @@ from pyarrow import fs
 from fink_k8s.adapters.kafka.broker import Arrivals
 from fink_k8s.adapters.night.night_reading import PastNight, read_night
 from fink_k8s.adapters.store.raw_store import Store
+from fink_k8s.core.store.store_kind import KeySettings, StoreKind
 from testbed.alerts.__main__ import make_topic
 from testbed.alerts.packets import alerts, corrupted
 from testbed.places import ROOT
@@ -32,11 +33,21 @@ NIGHT = "20260101"
 INGESTED = {"brokerIngestTimestamp", "kafka_topic", "kafka_partition", "kafka_offset"}
 
 
+class LocalFolder(StoreKind):
+    """A folder that Spark and this process see alike."""
+
+    scheme = "file"
+
+    @classmethod
+    def check_host(cls, host):
+        assert not host
+
+
 class LocalStore(Store):
     """The raw store on a local disk."""
 
     def __init__(self, folder):
-        super().__init__(f"file://{folder}", fs.LocalFileSystem(), str(folder), at=str(folder))
+        super().__init__(LocalFolder("", str(folder), KeySettings()), fs.LocalFileSystem())
 
     def stored_keys(self):
         """Return (partition, offset, candid) of each row of the files that the manifest lists."""
