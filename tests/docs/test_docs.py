@@ -30,6 +30,32 @@ def test_links_and_make_targets_exist(page):
         assert (page.parent / link).exists(), link
 
 
+_FILE = re.compile(r"[\w.-]+\.(?:avsc|md|py|toml|txt|xml|yaml)|(?:[\w.*-]+/)+[\w.*-]*")
+
+
+def missing_paths(text, tracked):
+    """Return the paths in code quotes, below the root or a bare file name, that do not exist."""
+    names = {path.rpartition("/")[2] for path in tracked}
+    quoted = re.findall(r"`([^`\s]+)`", text)
+    return [
+        path
+        for path in (word.partition("::")[0] for word in quoted)
+        if _FILE.fullmatch(path) and path not in names and not any(ROOT.glob(path.rstrip("/")))
+    ]
+
+
+def test_every_path_in_contributing_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert missing_paths(text, TRACKED) == []
+
+
+def test_a_path_that_does_not_exist_is_found():
+    text = (
+        "`include/nowhere`, `dags/fink_deploy.py`, `gone.py`, `pins.py`, `docs/*.md`, `x/*.md`, `a`"
+    )
+    assert missing_paths(text, TRACKED) == ["include/nowhere", "gone.py", "x/*.md"]
+
+
 def test_the_page_of_nights_has_each_survey_as_it_is():
     text = (ROOT / "docs/nights.md").read_text()
     rows = [

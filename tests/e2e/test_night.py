@@ -176,6 +176,7 @@ def test_fink_health_says_that_it_is_well_and_takes_its_end_for_none(night):
     assert night.told == []
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-survey")
 def test_two_surveys_run_side_by_side_each_with_its_own_topic_and_folder(
     night, store, partner_store
 ):

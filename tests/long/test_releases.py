@@ -41,7 +41,7 @@ OLD = MATRIX.get("0.7.0_2.4.4")
 SENT, DAMAGED = 400, 8
 
 
-@pytest.mark.shows("docs/from-the-command-line.md#release", "CONTRIBUTING.md#where-things-are")
+@pytest.mark.shows("docs/from-the-command-line.md#release", "CONTRIBUTING.md#add-release")
 @pytest.mark.parametrize("release", RUNNABLE, ids=lambda release: release.tag)
 def test_a_release_stores_every_alert(fink, store, ended, release, record_property):
     bed.prepare(release, print)

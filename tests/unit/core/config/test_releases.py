@@ -4,8 +4,16 @@ import pytest
 from packaging.version import Version
 from pydantic import ValidationError
 
+from docs import matrix
+from docs.generate import compatibility
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.config.releases import Jar, Release, Support, SupportVerdict, releases_from
+from fink_k8s.core.config.settings import load_settings
+from fink_k8s.core.image.image_request import ImageChoice
+from fink_k8s.core.preflight.prerequisites import FindingLevel, check_release
+from fink_k8s.core.stream.manifests import make_spark_application
+from fink_k8s.core.stream.stream_request import StreamRequest
+from fink_k8s.glue.base import steps
 
 ROOT = Path(__file__).parents[4]
 MATRIX = """
@@ -200,3 +208,41 @@ def test_every_release_below_the_safe_one_of_its_line_says_so(line, safe):
     for row in rows:
         is_safe = safe is not None and Version(row.spark).release >= safe
         assert bool(row.check_security()) is not is_safe
+
+
+ANOTHER = """
+  - fink: "5.0"
+    spark: "4.9.1"
+    scala: "2.13"
+    java: 21
+    kubernetes:
+      - {lowest: "1.40", highest: "1.40", verdict: tested, reason: made up}
+      - {verdict: refused, reason: made up as well}
+    note: This row is made up.
+"""
+
+
+@pytest.mark.shows("CONTRIBUTING.md#add-release")
+def test_a_row_alone_adds_a_release_to_page_form_and_application(monkeypatch, tmp_path):
+    text = (ROOT / "include/releases.yaml").read_text() + ANOTHER
+    (tmp_path / "releases.yaml").write_text(text)
+    monkeypatch.setattr(matrix, "MATRIX", tmp_path / "releases.yaml")
+    monkeypatch.setattr(steps, "INCLUDE", tmp_path)
+    tag = "5.0_4.9.1"
+
+    page = compatibility()
+    assert f"| {tag} " in page
+    assert f"\n## {tag}\n\nThis row is made up.\n" in page
+
+    release = steps.release_of(ImageChoice(release=tag).release)
+    assert check_release(release, "1.40").level is FindingLevel.OK
+    assert check_release(release, "1.39").level is FindingLevel.ERROR
+    with pytest.raises(InvalidRequest, match=rf"is unknown; use one of .*, {tag}, or add"):
+        steps.release_of("5.0_4.9.2")
+
+    monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    monkeypatch.setenv("FINK_STORE_PREFIX", "s3a://fink")
+    request = StreamRequest(night="20260101", topic="alerts")
+    image = f"registry.example.org/fink@sha256:{SHA256}"
+    spec = make_spark_application(request, load_settings(), image, release.spark)["spec"]
+    assert spec["sparkVersion"] == "4.9.1"

@@ -27,6 +27,7 @@ def text_of(*rows, **fields):
     return yaml.safe_dump({"surveys": list(rows)})
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-survey")
 @pytest.mark.parametrize("survey", SURVEYS, ids=lambda survey: survey.name)
 def test_a_row_serves_for_names_and_topics(survey):
     """What holds for a row that is added, without which a night of it could not be named."""
@@ -37,6 +38,7 @@ def test_a_row_serves_for_names_and_topics(survey):
         assert topic_from(topics[0]) != topic_from(topics[1])
 
 
+@pytest.mark.shows("CONTRIBUTING.md#add-survey")
 @pytest.mark.parametrize("survey", SURVEYS, ids=lambda survey: survey.name)
 def test_what_the_job_reads_has_a_schema_a_module_and_the_same_key_and_time(survey):
     is_read = survey.reader in producers()
