@@ -12,21 +12,21 @@ MATRIX = Path(__file__).resolve().parents[1] / "include/releases.yaml"
 _INTRO = """\
 # Which Fink runs on which Spark and Kubernetes
 
-`release` in a trigger form takes a row's name, `<fink>_<spark>`; the first row is what an empty
-field means. Preflight reads the version from the cluster's API server: a refused one ends the run
-with the reason, before anything is made. `make matrix KUBERNETES=1.30` says the verdicts on one
-version, `make demo RELEASE=2.4_3.1.3` runs a row. Rows are data:
+Enter the name of a row, `<fink>_<spark>`, as `release` in a trigger form. If you leave the field empty,
+the first row is used. Preflight reads the version from the cluster's API server. If that version is
+refused, the run ends with the reason before anything is created. `make matrix KUBERNETES=1.30` prints
+the verdicts on one version, and `make demo RELEASE=2.4_3.1.3` runs one row. The rows are data:
 [include/releases.yaml](../include/releases.yaml).
 """
 _SECURITY = """\
-## Known faults
+## Known vulnerabilities
 
-Preflight warns of these, and lets whoever asks for the release run it.
+Preflight warns about these, and runs the release if you ask for it.
 """
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print the matrix, or what is known of each release on one version of Kubernetes."""
+    """Print the matrix, or the verdict on each release for one version of Kubernetes."""
     parser = argparse.ArgumentParser(prog="python -m docs.matrix", description=__doc__)
     parser.add_argument("--kubernetes", default="", help="a version, e.g. 1.34")
     version = parser.parse_args(words).kubernetes
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def verdicts(releases: Releases, version: str) -> list[str]:
-    """Return one line a release: its name, the verdict, the sentence."""
+    """Return one line for each release: its name, the verdict, the sentence."""
     lines = []
     for release in releases.releases:
         verdict, sentence = release.check_kubernetes(version)
@@ -50,7 +50,7 @@ def verdicts(releases: Releases, version: str) -> list[str]:
 
 
 def page(releases: Releases) -> str:
-    """Return the page: the matrix, then the known faults and what is to be said of each row."""
+    """Return the page: the matrix, the known vulnerabilities, and a note on each row."""
     parts = [_INTRO, *table(releases), "", _SECURITY]
     parts += [f"- {fault}." for row in releases.releases if (fault := row.check_security())]
     for row in releases.releases:
@@ -60,7 +60,7 @@ def page(releases: Releases) -> str:
 
 
 def table(releases: Releases) -> list[str]:
-    """Return the matrix as a table of Markdown, which reads well in a terminal, too."""
+    """Return the matrix as a Markdown table, padded to be readable in a terminal."""
     columns = ("release", "Fink", "Spark", "Scala", "Java", "Python", "Kubernetes", "why")
     rows = [columns, *(cells for row in releases.releases for cells in _rows_of(row))]
     widths = [max(len(row[n]) for row in rows) for n in range(len(columns) - 1)]

@@ -142,7 +142,7 @@ class Release(BaseModel):
             return f"Spark {self.spark}: {self.security.reason}"
         if version_of(self.spark) >= version_of(fixed):
             return ""
-        return f"Spark {self.spark} is below {fixed}, which mends {self.security.reason}"
+        return f"Spark {self.spark} is below {fixed}, which fixes {self.security.reason}"
 
 
 class Releases(BaseModel):

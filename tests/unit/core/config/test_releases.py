@@ -123,7 +123,7 @@ def test_a_range_reads_as_people_write_it(support, words):
 @pytest.mark.parametrize(
     ("spark", "fixed_in", "fault"),
     [
-        ("3.5.7", "3.5.8", "Spark 3.5.7 is below 3.5.8, which mends CVE-1"),
+        ("3.5.7", "3.5.8", "Spark 3.5.7 is below 3.5.8, which fixes CVE-1"),
         ("3.5.8", "3.5.8", ""),
         ("3.5.10", "3.5.8", ""),
         ("3.1.3", "", "Spark 3.1.3: CVE-1"),
