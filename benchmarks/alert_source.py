@@ -1,7 +1,7 @@
-"""How fast alerts reach Kafka: templates encoded once (ours) against fastavro for each alert.
+"""Measure how fast alerts reach Kafka: our templates, encoded once, and fastavro for each alert.
 
-Run by `make bench-alerts`. The last line is JSON: alerts a second of both, medians of three runs,
-and their ratio.
+Run it with `make bench-alerts`. The last line is JSON: alerts per second of both (medians of three
+runs) and their ratio.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Write the pages that are generated from the code: `make docs` (a test fails if they are stale)."""
+"""Write the generated pages: `make docs` (a test fails if one is stale)."""
 
 import json
 import os
@@ -96,16 +96,17 @@ _CONNECTIONS = """\
 |---|---|---|
 | `kubernetes_default` | submit, adopt, watch and stop streams | the rights in include/kubernetes/\
 airflow-account.yaml; with `submit_with: spark-submit`, also those in airflow-spark-submit.yaml |
-| `kubernetes_admin` | run the stages `preflight`, `rbac`, `store` | rights to grant roles, read nodes, create \
-claims and the pull secret |
-| `fink_store` (type aws) | read a store `s3a://`: counts, commits | the store's keys as login and password |
-| the connection that a survey names in surveys.yaml (type kafka) | reach the brokers of that survey | \
+| `kubernetes_admin` | run the stages `preflight`, `rbac`, `store` | rights to grant roles, read nodes, \
+create claims and the pull secret |
+| `fink_store` (type aws) | read a store `s3a://`: counts, commits | the store's keys as login and \
+password |
+| the connection that a survey names in surveys.yaml (type kafka) | reach the survey's brokers | \
 `bootstrap.servers` in its extra |
 | `fink_notify` (any type) | send the messages of `fink_health` | \
 [Apprise](https://appriseit.com/services/) addresses in its password, separated by spaces or line \
 breaks |
-| `docker_default` (type docker) | push, pull and find images | host (with port), login and password, \
-only if the registry requires a login |
+| `docker_default` (type docker) | push, pull and find images | host (with port), login and \
+password, only if the registry requires a login |
 
 With `submit_with: spark-submit` the worker runs Spark's own program. The worker needs Java, and
 downloads Spark from `FINK_SPARK_URL` into `FINK_CACHE_DIR`. The connection can be the path of a
@@ -118,8 +119,8 @@ prints.
 
 ## Faster task starts
 
-With LocalExecutor, each task spends some seconds to import Airflow's Kubernetes provider. Airflow 3.3
-can import it once and fork tasks from that process. docker-compose.yaml and the testbed do so:
+With LocalExecutor, each task spends some seconds to import Airflow's Kubernetes provider. Airflow
+3.3 can import it once and fork tasks from that process. docker-compose.yaml and the testbed do so:
 
 ```
 AIRFLOW__SCHEDULER__MP_START_METHOD=forkserver
@@ -132,20 +133,20 @@ airflow.sdk.execution_time.task_runner,fink_k8s.glue.stages
 A form names sources, Dockerfiles and jars. Only those that the settings allow are accepted.
 
 - `FINK_SOURCES=/opt/fink/sources,https://github.com/astrolabsoftware`: a form can name `x`, for the
-  folder or tarball `/opt/fink/sources/x`, or a git repository below that address. A branch or tag is
-  resolved to a full commit id, which becomes a label of the image. Submodules are not fetched. The
-  worker needs git.
+  folder or tarball `/opt/fink/sources/x`, or a git repository below that address. A branch or tag
+  is resolved to a full commit id, which becomes a label of the image. Submodules are not fetched.
+  The worker needs git.
 - `FINK_DOCKERFILES=/opt/fink/dockerfiles`: `mine` in the form is the folder `mine` there, with its
-  `Dockerfile` and the files beside it. The build context also contains `stream2raw/` and, with Fink's
-  own code, `fink/`. The Dockerfile begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`. Start
+  `Dockerfile` and the files beside it. The build context also contains `stream2raw/` and, with
+  Fink's own code, `fink/`. The Dockerfile begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`. Start
   from `include/image/stream2raw/Dockerfile`, which compiles the decoder that this project's job
   needs, or from `include/image/fink/Dockerfile`.
 - `FINK_EXTRA_JARS=group:artifact:version@sha256:...`: Maven downloads them.
 - `FINK_WHEELS=/opt/fink/wheels`: Python packages are installed only from wheels, because a source
   archive would run its own code on the worker. If Fink's requirements name an address
   (`git+https://...`) or a package that has no wheel (`avro-python3`), build the wheel yourself
-  (`pip wheel --no-deps`) into this folder. Other indexes that a requirements file names are ignored;
-  the log lists them.
+  (`pip wheel --no-deps`) into this folder. Other indexes that a requirements file names are
+  ignored; the log lists them.
 """
 
 

@@ -12,11 +12,11 @@ MATRIX = Path(__file__).resolve().parents[1] / "include/releases.yaml"
 _INTRO = """\
 # Which Fink runs on which Spark and Kubernetes
 
-Enter the name of a row, `<fink>_<spark>`, as `release` in a trigger form. If you leave the field empty,
-the first row is used. Preflight reads the version from the cluster's API server. If that version is
-refused, the run ends with the reason before anything is created. `make matrix KUBERNETES=1.30` prints
-the verdicts on one version, and `make demo RELEASE=2.4_3.1.3` runs one row. The rows are data:
-[include/releases.yaml](../include/releases.yaml).
+Enter the name of a row, `<fink>_<spark>`, as `release` in a trigger form. If you leave the field
+empty, the first row is used. Preflight reads the version from the cluster's API server. If that
+version is refused, the run ends with the reason before anything is created. The rows are data:
+[include/releases.yaml](../include/releases.yaml). `make matrix KUBERNETES=1.30` prints the verdicts
+on one version, and `make demo RELEASE=2.4_3.1.3` runs one row.
 """
 _SECURITY = """\
 ## Known vulnerabilities

@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(tag: str, say: Callable[[str], None]) -> None:
-    # The testbed comes up without the project on its path; only the matrix is the project's.
+    # The testbed starts without the project on its path; only the matrix comes from the project.
     from fink_k8s.core.base.errors import InvalidRequest
     from fink_k8s.core.config.releases import releases_from
 

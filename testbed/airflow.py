@@ -1,7 +1,7 @@
 """A real Airflow for the demo and the tests: `airflow standalone`, and a client of its API.
 
 All four components run (API server, scheduler, DAG processor, triggerer), on loopback, with the
-login on. The home directory holds the database, the logs and the generated password.
+login enabled. The home directory contains the database, the logs and the generated password.
 """
 
 import json
@@ -30,7 +30,7 @@ FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "remove
 
 
 class AirflowDownError(RuntimeError):
-    """Airflow did not come up, or went away: the message names its log."""
+    """Airflow did not start, or stopped; the message names its log."""
 
 
 class RefusedFormError(ValueError):
@@ -39,7 +39,7 @@ class RefusedFormError(ValueError):
 
 @dataclass(frozen=True)
 class Airflow:
-    """One Airflow: its home, its port, the environment its tasks see, and its folder of DAGs."""
+    """One Airflow: its home, its port, the environment of its tasks, and its folder of DAGs."""
 
     home: Path
     port: int = 8080
@@ -58,7 +58,7 @@ class Airflow:
 
     @property
     def password(self) -> str:
-        """Return the password that Airflow made for the user `admin` at its first start."""
+        """Return the password that Airflow generated for the user `admin` at its first start."""
         path = self.home / "passwords.json"
         return str(json.loads(path.read_text())[USER])
 
@@ -74,10 +74,10 @@ class Airflow:
             AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__PARALLELISM="4",
-            # Tasks fork from a process that has imported what they need; docs/configuration.md.
+            # Tasks fork from a process that has imported what they need; see docs/configuration.md.
             AIRFLOW__SCHEDULER__MP_START_METHOD="forkserver",
             AIRFLOW__CORE__MP_FORKSERVER_PRELOAD=PRELOAD,
-            # The files do not change while it runs; parsing them again takes the streams' cores.
+            # The files do not change while it runs; parsing them again would slow the streams.
             AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL="600",
             AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES="1",
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=f"{USER}:admin",
@@ -89,7 +89,7 @@ class Airflow:
             AIRFLOW__API__WORKERS="1",
             AIRFLOW__API_AUTH__JWT_SECRET=self._secret(),
             AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK="False",
-            # The workers' log servers of two Airflows on one machine must not meet.
+            # Two Airflows on one machine need different ports for the log servers of their workers.
             AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT=str(self.port + 700),
             AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT=str(self.port + 701),
             AIRFLOW_CONN_KUBERNETES_DEFAULT=_kubernetes_connection(env.get("KUBECONFIG_AIRFLOW")),
@@ -97,16 +97,16 @@ class Airflow:
             AIRFLOW_CONN_FINK_STORE=_store_connection(env),
             AIRFLOW_CONN_DOCKER_DEFAULT=_docker_connection(env),
         )
-        # A proxy for the outside world must not stand between the components.
+        # The components must not use a proxy for the outside world between them.
         env["NO_PROXY"] = env["no_proxy"] = ",".join(
             filter(None, [env.get("NO_PROXY", ""), "localhost,127.0.0.1,10.200.0.1,.local"])
         )
-        # The connections say it; the provider's trigger takes one of the two only.
+        # The connections name the kubeconfig; the provider's trigger accepts only one of the two.
         env.pop("KUBECONFIG", None)
         return env
 
     def start(self, wait_seconds: float = 240) -> None:
-        """Start all components unless they run already, and wait until all are healthy.
+        """Start all components unless they are running, and wait until all are healthy.
 
         Raises:
             AirflowDownError: a component is not healthy in time, or the process ended.
@@ -138,11 +138,11 @@ class Airflow:
         raise AirflowDownError(f"Airflow is not healthy after {wait_seconds:.0f} s; see {self.log}")
 
     def stop(self, wait_seconds: float = 30) -> None:
-        """End all components; nothing happens where none runs."""
+        """Stop all components; do nothing if none runs."""
         if not self._pid_file.exists():
             return
         group, started = recorded_in(self._pid_file)
-        # The group may outlive its leader, so its members are asked for, not the leader alone.
+        # The group can outlive its leader, so look for all members, not only for the leader.
         members = group_members(group) if _is_group(group, started) else []
         for sig, patience in ((signal.SIGTERM, wait_seconds), (signal.SIGKILL, 5.0)):
             if not members:
@@ -154,7 +154,7 @@ class Airflow:
         self._pid_file.unlink()
 
     def is_healthy(self) -> bool:
-        """Tell whether every component says that it is healthy."""
+        """Tell whether every component reports that it is healthy."""
         try:
             answer = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (httpx.HTTPError, ValueError):
@@ -167,7 +167,7 @@ class Airflow:
         return self.home / "standalone.pid"
 
     def _secret(self) -> str:
-        """Return one signing key for all components, made at the first start."""
+        """Return one signing key for all components, generated at the first start."""
         path = self.home / "jwt_secret"
         if not path.exists():
             path.touch(mode=0o600)
@@ -203,7 +203,7 @@ class AirflowClient:
         )
 
     def import_errors(self) -> list[str]:
-        """Return what the DAG processor could not import, a text each."""
+        """Return the import errors of the DAG processor, one text for each file."""
         errors = self._get("/api/v2/importErrors")["import_errors"]
         return [f"{error['filename']}: {error['stack_trace']}" for error in errors]
 
@@ -223,7 +223,7 @@ class AirflowClient:
         return str(answer.json()["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[str]:
-        """Return the ids of a DAG's newest runs, the newest first."""
+        """Return the ids of a DAG's latest runs, the newest first."""
         path = f"/api/v2/dags/{dag_id}/dagRuns"
         runs = self._get(path, order_by="-run_after", limit="50")["dag_runs"]
         return [str(run["dag_run_id"]) for run in runs]
@@ -262,7 +262,7 @@ class AirflowClient:
         return list(self._get(path)["task_instances"])
 
     def follow(self, dag_id: str, run_id: str, wait_seconds: float) -> Iterator[dict[str, Any]]:
-        """Yield each task instance whenever its state has changed, until the run ends.
+        """Yield each task instance when its state changes, until the run ends.
 
         Raises:
             AirflowDownError: the run has not ended in time.
@@ -281,7 +281,7 @@ class AirflowClient:
         raise AirflowDownError(f"{dag_id} {run_id} has not ended after {wait_seconds:.0f} s")
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return a task's log as plain lines; empty where that try wrote none."""
+        """Return a task's log as plain lines; empty if that try wrote none."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         answer = self._http.get(path, params={"full_content": "true"})
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -291,7 +291,7 @@ class AirflowClient:
         return "\n".join(_log_line(entry) for entry in content)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """Return what a task passed on, or None where it passed nothing."""
+        """Return an XCom of a task, or None if there is none."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         answer = self._http.get(path, params={"deserialize": "true"})
         if answer.status_code == 404:
@@ -300,7 +300,7 @@ class AirflowClient:
         return answer.json()["value"]
 
     def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
-        """Return the addresses behind a task's buttons, by their names."""
+        """Return the addresses of a task's buttons, by name."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
         return dict(self._get(path)["extra_links"])
 
@@ -318,7 +318,7 @@ def _log_line(entry: Any) -> str:
     if isinstance(entry, str):
         return entry
     words = [str(entry.get(key, "")) for key in ("timestamp", "level", "event")]
-    # Airflow keeps what was raised, and its causes, apart from the line that speaks of it.
+    # Airflow keeps the exception and its causes separate from the log line that mentions it.
     words += [f"{one['exc_type']}: {one['exc_value']}" for one in entry.get("error_detail") or ()]
     return " ".join(words).strip()
 
@@ -344,7 +344,7 @@ def _docker_connection(env: Mapping[str, str]) -> str:
 
 
 def _is_group(group: int, started: int) -> bool:
-    """Tell whether the group is the one recorded: its leader's start time, or a leader gone."""
+    """Tell whether the group is the recorded one: by its leader's start time, if it still runs."""
     try:
         return start_time(group) == started
     except psutil.NoSuchProcess:

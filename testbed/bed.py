@@ -1,4 +1,4 @@
-"""The testbed as a whole: up, down, what it is made of, and how to reach it."""
+"""The testbed as a whole: start and stop it, list its parts, and reach it."""
 
 import shutil
 import time
@@ -22,12 +22,12 @@ from testbed.process import TestbedError, last_lines, recorded, running, stop
 if TYPE_CHECKING:
     from fink_k8s.core.config.releases import Release
 
-# What a cluster remembers ends with it; images that were built and pushed stay.
+# The state of a cluster is deleted with it; images that were built and pushed stay.
 FORGOTTEN = ("etcd", "kubelet", "kafka", "s3", "containerd", "pod-logs")
 
 
 def up(say: Callable[[str], None]) -> None:
-    """Bring up every part that is not up; a second call changes nothing.
+    """Start every part that does not run; a second call changes nothing.
 
     Raises:
         TestbedError: a part cannot be built or does not get healthy; names it and its log.
@@ -47,7 +47,7 @@ def up(say: Callable[[str], None]) -> None:
     ]
     for name, step in steps:
         _timed(name, step, say)
-    # dockerd, even told to leave the firewall alone, may find FORWARD closed by another engine.
+    # Another Docker engine may have closed FORWARD, and this one is set not to change the firewall.
     image = own_images.ensure(paths, say)
     _timed("node", lambda: node.up(paths["kubernetes"], paths["pause"]), say)
     _timed("spark-operator", lambda: spark_operator.up(paths["helm"], paths["chart"], image), say)
@@ -55,7 +55,7 @@ def up(say: Callable[[str], None]) -> None:
 
 
 def down(say: Callable[[str], None]) -> None:
-    """Stop everything and take away what it made, also after a crash half-way.
+    """Stop everything and remove what it created, also after a crash.
 
     Raises:
         TestbedError: something is left; the message names it.
@@ -67,14 +67,14 @@ def down(say: Callable[[str], None]) -> None:
         stop(name)
     network.down()
     if left := leftovers():
-        raise TestbedError(f"still there after down: {', '.join(left)}")
+        raise TestbedError(f"still there after `down`: {', '.join(left)}")
     shutil.rmtree(STATE, ignore_errors=True)
     _forget()
     say("testbed: down, nothing left")
 
 
 def leftovers() -> list[str]:
-    """Return every process, mount, interface, address and firewall rule that is still there."""
+    """Return every process, mount, interface, address and firewall rule that still exists."""
     return [*recorded(), *node.leftovers(), *network.leftovers()]
 
 
@@ -91,7 +91,7 @@ def status() -> dict[str, str]:
 
 
 def died() -> dict[str, str]:
-    """Return the last lines of each part that was started, not stopped, and runs no more."""
+    """Return the last log lines of each part that was started, not stopped, and no longer runs."""
     gone = [name for name in recorded() if not running(name)]
     return {name: last_lines(LOGS / f"{name}.log") for name in gone}
 
@@ -118,7 +118,7 @@ def environment() -> Mapping[str, str]:
 
 
 def prepare(release: "Release", say: Callable[[str], None]) -> None:
-    """Bring what the testbed lacks for a release other than the current one: base and archive.
+    """Add what the testbed lacks for a release other than the current one: base and archive.
 
     Raises:
         TestbedError: a part of it is not to be had.

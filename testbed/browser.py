@@ -1,4 +1,4 @@
-"""What a person does in Airflow's UI, with Debian's Chromium: read, fill in, trigger, follow."""
+"""Use Airflow's UI as a person does, with Debian's Chromium: read, fill in, trigger, follow."""
 
 import re
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ _QUIET = [
 
 
 class Person:
-    """Someone before a browser that shows one Airflow; waits as long as a person would."""
+    """A person at a browser that shows one Airflow; waits as long as a person would."""
 
     def __init__(self, page: Page, airflow: Airflow) -> None:
         self.page = page
         self.airflow = airflow
 
     def log_in(self) -> None:
-        """Log in by the login page."""
+        """Log in on the login page."""
         self.page.goto(f"{self.airflow.url}/auth/login")
         self.page.fill("input[name=username]", USER)
         self.page.fill("input[name=password]", self.airflow.password)
-        self.page.click("[type=submit]")  # a button, or an input, by the auth manager
+        self.page.click("[type=submit]")  # a button or an input, depending on the auth manager
         self.page.wait_for_url(lambda url: "/auth/login" not in url)
 
     def open_dag(self, dag_id: str) -> None:
@@ -41,7 +41,7 @@ class Person:
         expect(self.page.get_by_role("heading", name=dag_id)).to_be_visible(timeout=30_000)
 
     def documentation(self) -> str:
-        """Open the DAG's documentation, return what it says, and close it."""
+        """Open the DAG's documentation, return its text, and close it."""
         self.page.get_by_role("button", name="Dag Docs").first.click()
         dialog = self.page.get_by_role("dialog")
         dialog.wait_for()
@@ -58,26 +58,26 @@ class Person:
         return form
 
     def send(self, form: Locator, **texts: str) -> None:
-        """Fill in text fields by their parameters' names, and press the form's button."""
+        """Fill in text fields by the names of their parameters, and click the form's button."""
         for name, text in texts.items():
             form.locator(f"#element_{name}").fill(text)
-        # By the keyboard: the message of an earlier refusal may lie over the button.
+        # With the keyboard, because the message of an earlier refusal may cover the button.
         form.get_by_role("button", name="Trigger").press("Enter")
 
     def refusal(self, form: Locator) -> str:
-        """Return what the form answers to values that it refuses."""
+        """Return the form's message about values that it refuses."""
         answer = form.get_by_text(re.compile("Invalid input for param"))
         answer.wait_for(timeout=15_000)
         return answer.inner_text()
 
     def follow_run(self, dag_id: str, run_id: str, state: str, seconds: float) -> None:
-        """Look at a run until its page says `state`, e.g. `Success`."""
+        """Watch the page of a run until it shows `state`, e.g. `Success`."""
         self.page.goto(f"{self.airflow.url}/dags/{dag_id}/runs/{run_id}")
         header = self.page.get_by_text(state, exact=True).first
         header.wait_for(timeout=seconds * 1000)
 
     def follow_link(self, dag_id: str, run_id: str, task_id: str, link: str) -> None:
-        """Press a button of a task, and wait for the page that it leads to."""
+        """Click a button of a task, and wait for the page that it opens."""
         where = f"/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/details"
         self.page.goto(f"{self.airflow.url}{where}")
         self.page.get_by_role("link", name=link).click()
@@ -85,20 +85,20 @@ class Person:
         self.page.wait_for_load_state()
 
     def open_menu(self, menu: str, item: str) -> None:
-        """Choose an entry of one of the menus at the side."""
+        """Choose an entry of a menu in the sidebar."""
         self.page.goto(f"{self.airflow.url}/")
         self.page.get_by_role("button", name=menu).first.click()
         self.page.get_by_role("menuitem", name=item).click()
 
     def take_picture(self, path: Path, part: Locator | None = None) -> None:
-        """Save what is to be seen, or a part of it alone, once it has come to rest."""
+        """Save a picture of the page, or of a part of it, once it no longer changes."""
         self.page.wait_for_timeout(2500)
         (part or self.page).screenshot(path=path)
 
 
 @contextmanager
 def person_at(airflow: Airflow, width: int = 1400, height: int = 900) -> Iterator[Person]:
-    """Give a person who is logged in."""
+    """Yield a person who is logged in."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
         try:

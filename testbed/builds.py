@@ -1,6 +1,6 @@
-"""Build and fetch what the testbed runs; every result is cached by the hash of what made it.
+"""Build and fetch what the testbed runs; every result is cached by the hash of its inputs.
 
-A result appears in the cache by one rename, so an interrupted build leaves nothing half-made.
+A complete result is renamed into the cache, so an interrupted build leaves nothing there.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ GO = SOURCES / "go"
 
 @dataclass(frozen=True)
 class Build:
-    """One thing to make: its name, what its key is made from, and how it is made into a path."""
+    """One thing to build: its name, the inputs of its key, and a function that builds it."""
 
     name: str
     inputs: tuple[Path | str, ...]
@@ -43,14 +43,14 @@ class Build:
 
     @property
     def path(self) -> Path:
-        """Return where the result stands once it is made."""
+        """Return the path of the result, which need not exist yet."""
         return cache() / "testbed" / f"{self.name}-{key_of(self.inputs)}"
 
     def ensure(self, say: Callable[[str], None]) -> Path:
-        """Return the result, made now if the cache has none."""
+        """Return the path of the result; build it if it is not in the cache."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with (self.path.parent / f".{self.name}.lock").open("w") as lock:
-            # Two checkouts share the cache; the second one waits for the first one's result.
+            # Two checkouts share the cache: the second one waits for the result of the first one.
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.path.exists():
                 say(f"{self.name}: in the cache")
@@ -74,14 +74,14 @@ class Build:
         return self.path
 
     def _tell(self, say: Callable[[str], None], begun: float, ended: threading.Event) -> None:
-        """Say now and then that it is still being built."""
+        """Report every half minute that it is still being built."""
         while not ended.wait(30):
             usual = f" of about {self.minutes * 60:.0f} s" if self.minutes else ""
             say(f"{self.name}: still building, {time.monotonic() - begun:.0f} s{usual}")
 
 
 def key_of(inputs: Iterable[Path | str]) -> str:
-    """Return the key of a build: 12 hex digits over the inputs, files by content."""
+    """Return the key of a build: 12 hex digits of the hash of its inputs, files by content."""
     digest = hashlib.sha256()
     for item in inputs:
         content = item.read_bytes() if isinstance(item, Path) else item.encode()
@@ -131,7 +131,7 @@ def base_build(java: int) -> Build:
     """
     if java not in pins.BASE_SUITES:
         known = ", ".join(map(str, sorted(pins.BASE_SUITES)))
-        raise TestbedError(f"there are no Debian packages of Java {java} to be had, only {known}")
+        raise TestbedError(f"there are no Debian packages of Java {java}, only of Java {known}")
     suite = pins.BASE_SUITES[java]
     packages = [package.format(java=java) for package in pins.BASE_PACKAGES]
     name = "base" if java == pins.JAVA else f"base-{suite}"
@@ -140,7 +140,7 @@ def base_build(java: int) -> Build:
 
 
 def ensure_all(say: Callable[[str], None]) -> dict[str, Path]:
-    """Make all builds: Go's one after the other (each uses every core), the rest beside them."""
+    """Build everything: Go builds one by one (each uses all cores), the rest in parallel."""
     builds = all_builds()
     beside = [builds[name] for name in ("kafka", "base", "spark")]
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -150,7 +150,7 @@ def ensure_all(say: Callable[[str], None]) -> dict[str, Path]:
                 build.ensure(say)
         for future in waiting:
             future.result()
-    # The unpacked one may be older than the archive's place.
+    # The distribution may have been unpacked before the archive got its present path.
     ensure_archive(pins.SPARK, pins.SPARK_SDIST_SHA512, say)
     return {name: build.path for name, build in builds.items()}
 
@@ -174,17 +174,17 @@ def install_packages(say: Callable[[str], None]) -> None:
 
 
 def package_index() -> str:
-    """Return the address of the Python package index that this machine is set up with."""
+    """Return the address of the Python package index that this machine is configured with."""
     if chosen := os.environ.get("PIP_INDEX_URL"):
         return chosen.rstrip("/")
-    # pip knows its own default; asking it keeps that address out of this project.
+    # Ask pip for its default, so that the address is not part of this project.
     code = (
         "from pip._internal.configuration import Configuration as C\n"
         "from pip._internal.models.index import PyPI\n"
         "c = C(isolated=False); c.load()\n"
         "print(dict(c.items()).get('global.index-url', PyPI.simple_url))"
     )
-    # The virtual environment is uv's and has no pip; the Python that it was made of has one.
+    # The virtual environment was created by uv and has no pip, but its base Python has one.
     return run(Path(sys.base_prefix) / "bin/python3", "-c", code).split()[-1].rstrip("/")
 
 
@@ -245,7 +245,7 @@ def _make_kafka(target: Path) -> None:
 
 
 def _make_base(suite: str, packages: Iterable[str], target: Path) -> None:
-    """Make a base image's root file system with debootstrap, from the machine's own mirror."""
+    """Build a base image's root file system with debootstrap, from the machine's own mirror."""
     root = target.parent / "root"
     include = ",".join(packages)
     run("debootstrap", "--variant=minbase", f"--include={include}", suite, root, mirror())
@@ -286,7 +286,7 @@ def mirror() -> str:
 
 
 def spark_archive(version: str) -> Path:
-    """Return where the source archive of a pyspark stands once it is fetched."""
+    """Return the path of the source archive of a pyspark, which need not be fetched yet."""
     return cache() / "testbed/archives" / f"pyspark-{version}.tar.gz"
 
 
@@ -328,7 +328,7 @@ def _fetch_archive(target: Path, sha512: str) -> None:
 
 
 def _unpack_spark(target: Path) -> None:
-    """Unpack the current Spark, whose distribution the operator's image is made of."""
+    """Unpack the current Spark distribution, from which the operator's image is built."""
     archive = ensure_archive(pins.SPARK, pins.SPARK_SDIST_SHA512, lambda line: None)
     with tarfile.open(archive) as tar:
         tar.extractall(target / "unpacked", filter="data")

@@ -15,7 +15,7 @@ LIFETIME = timedelta(days=365)
 
 
 class Authority:
-    """Signs certificates; its own key and certificate live in `folder`."""
+    """Signs certificates; its own key and certificate are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,7 +34,7 @@ class Authority:
             self.certificate_file.write_bytes(_pem(certificate))
         loaded = serialization.load_pem_private_key(key_file.read_bytes(), None)
         if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-            raise TypeError(f"{key_file} is no elliptic-curve key; delete {folder}")
+            raise TypeError(f"{key_file} is not an elliptic-curve key; delete {folder}")
         self._key = loaded
         self._certificate = x509.load_pem_x509_certificate(self.certificate_file.read_bytes())
 
@@ -59,7 +59,7 @@ class Authority:
         return crt, key_file
 
     def kubeconfig(self, path: Path, server: str, user: str, groups: tuple[str, ...] = ()) -> Path:
-        """Write a kubeconfig for `user`, readable by its owner alone, and return its path."""
+        """Write a kubeconfig for `user`, readable only by its owner, and return its path."""
         crt, key = self.issue(user.replace(":", "-"), user, groups)
         config = {
             "apiVersion": "v1",

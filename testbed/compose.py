@@ -1,4 +1,4 @@
-"""A team's Airflow on the testbed's Docker engine: `python -m testbed.compose COMMAND ...`.
+"""Airflow for a team on the testbed's Docker engine: `python -m testbed.compose COMMAND ...`.
 
 Prepares what `docker-compose.yaml` needs where nothing can be pulled and no Docker Compose is
 installed, then runs the command with the variables for it, e.g. `make up`.
@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 
 def main() -> int:
-    """Prepare, then replace this process by the command."""
+    """Prepare everything, then replace this process with the command."""
     begun = time.monotonic()
 
     def say(line: str) -> None:
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def prepare(say: Say) -> Mapping[str, str]:
-    """Make Docker Compose, the images and the files that are missing; return the variables.
+    """Build Docker Compose and the images, write the missing files, and return the variables.
 
     Raises:
         TestbedError: something cannot be made, or the testbed is not up.
@@ -87,13 +87,13 @@ def prepare(say: Say) -> Mapping[str, str]:
 
 
 def settings() -> dict[str, str]:
-    """Return what the testbed's `.env` says."""
+    """Return the variables of the testbed's `.env`."""
     lines = ENV_FILE.read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def _settings(images: Mapping[str, str]) -> str:
-    """Fill `.env.example`: what it leaves empty or to choose, and the testbed's own values."""
+    """Fill in `.env.example`: its empty and optional values, and the testbed's own values."""
     known = settings() if ENV_FILE.stat().st_size else {}
     access, secret = keys()
     store = f'{{"conn_type": "aws", "login": "{access}", "password": "{secret}"}}'
@@ -131,7 +131,7 @@ def _fernet_key() -> str:
 
 
 def _write_index() -> None:
-    """Tell the build's pip the machine's package index, and whom it trusts."""
+    """Write the machine's package index and certificate authorities for the build's pip."""
     index = builds.package_index()
     (FOLDER / "pip.conf").write_text(
         f"[global]\nindex-url = {index}\ncert = /run/secrets/ca.pem\ntimeout = 180\n"
@@ -141,7 +141,7 @@ def _write_index() -> None:
 
 
 def _write_files_of_airflow(say: Say) -> None:
-    """Give Airflow's user kubeconfigs, and a cache with the archive and the jars in it."""
+    """Write kubeconfigs for Airflow's user, and a cache with the archive and the jars."""
     for source, name in ((KUBECONFIG_AIRFLOW, "kubeconfig"), (KUBECONFIG, "kubeconfig-admin")):
         target = FOLDER / name
         target.touch(mode=0o600)
@@ -153,7 +153,7 @@ def _write_files_of_airflow(say: Say) -> None:
         address = bed.environment()["FINK_SPARK_URL"].replace("{version}", _release().spark)
         archive = Path(address.removeprefix("file://"))
         shutil.copy(archive, folder / archive.name)
-        # Containers have no way to Maven's repository here.
+        # Containers cannot reach Maven's repository here.
         jars = ensure_jars(Settings(cache_dir=cache()), _release(), say)
         shutil.copytree(jars, folder / "jars" / jars.name)
         for path in (folder, *folder.rglob("*")):
@@ -179,7 +179,7 @@ def _ensure_image(name: str, add: Callable[[Path], None], say: Say) -> str:
     image = f"fink-testbed/{name}:{key_of([*sources, *more, _base()])}"
     if docker("images", "--quiet", image):
         return image
-    say(f"image {image}: making")
+    say(f"image {image}: building")
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
         for source in sources:
@@ -191,12 +191,12 @@ def _ensure_image(name: str, add: Callable[[Path], None], say: Say) -> str:
 
 
 def _add_airflow(context: Path) -> None:
-    """Install Airflow alone, as the official slim image has it, into the build's context."""
+    """Install only Airflow, as in the official slim image, into the build's context."""
     home = context / "local"
     site = home / f"lib/python{PYTHON}/site-packages"
     wanted = ["apache-airflow", "pip", f"--constraint={ROOT / 'requirements.txt'}"]
     run("uv", "pip", "install", "--quiet", "--python", PYTHON, "--target", site, *wanted)
-    # A virtual environment at the place where it will stand, of the base image's own Python.
+    # A virtual environment at its final path, with the Python of the base image.
     shutil.move(site / "bin", home / "bin")
     (home / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     for script in (home / "bin").iterdir():

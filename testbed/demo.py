@@ -1,8 +1,8 @@
-"""The main job, shown: `python -m testbed.demo`, or `make demo`.
+"""Demonstrate a deployment: `python -m testbed.demo`, or `make demo`.
 
-Brings up the testbed and an Airflow, lets alerts flow, triggers `fink_deploy` through Airflow's
-API, follows it, and counts: the exit code is 0 only if each whole alert that was sent is stored
-and each damaged one set aside.
+Starts the testbed and an Airflow, sends alerts, triggers `fink_deploy` through Airflow's API,
+follows the run, and counts. The exit code is 0 only if each valid alert that was sent is stored and
+each damaged one is set aside.
 """
 
 import argparse
@@ -77,18 +77,18 @@ def main() -> int:
 
 
 def hint_at_own_cluster(console: Console) -> None:
-    """Say how to use a cluster of the user's own where there seems to be one."""
+    """Explain how to use the user's own cluster, if there seems to be one."""
     own = os.environ.get("KUBECONFIG")
     if own and own != str(KUBECONFIG):
         console.print(
-            f"KUBECONFIG is {own}; the demo starts a cluster of its own and leaves that one alone. "
-            "To use yours, see 'Your own cluster' in README.md.",
+            f"KUBECONFIG is {own}; the demo starts another cluster and does not touch this one. "
+            "To use your cluster, see 'Run it on your own cluster' in README.md.",
             highlight=False,
         )
 
 
 def demonstrate(console: Console, count: int, rate: float, tag: str = "") -> Report:
-    """Run every step; a run that failed is a report, too."""
+    """Run every step and return the report, also of a run that failed."""
     begun = time.monotonic()
 
     def say(line: str) -> None:
@@ -102,13 +102,13 @@ def demonstrate(console: Console, count: int, rate: float, tag: str = "") -> Rep
     say("airflow: starting its four components")
     airflow.start()
     say(f"airflow: up at {airflow.url}")
-    # A night for each release: no release goes on with what another one wrote.
+    # A different night for each release, so that no release continues from the output of another.
     night = f"{datetime.now(UTC) - timedelta(days=matrix.releases.index(release)):%Y%m%d}"
     topic = f"ztf_public_{night}"
     servers = bed.environment()["FINK_KAFKA_SERVERS"]
     make_topic(servers, topic, partitions=4)
     with alerts_flowing(topic, count, rate, seed=messages_in(servers, topic) + 1) as producer:
-        say(f"alerts: {count} on their way to topic {topic}, {rate:.0f} a second")
+        say(f"alerts: sending {count} to topic {topic}, {rate:.0f} per second")
         report = follow_deploy(AirflowClient(airflow), night, release.tag, say)
         if report.facts.pop("state") == "success":
             count_alerts(report, night, servers, topic, producer, say)
@@ -123,7 +123,7 @@ def demonstrate(console: Console, count: int, rate: float, tag: str = "") -> Rep
 def alerts_flowing(
     topic: str, count: int, rate: float, seed: int
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Send alerts in the background; end that at the latest when the block ends."""
+    """Send alerts in the background; stop at the latest when the block ends."""
     command = [sys.executable, "-m", "testbed.alerts", "--topic", topic, "--seed", str(seed)]
     command += ["--count", str(count), "--rate", str(rate), "--visit", "25"]
     command += ["--corrupt", str(count // CORRUPT_SHARE)]
@@ -169,7 +169,7 @@ def count_alerts(
     producer: "subprocess.Popen[bytes]",
     say: Any,
 ) -> None:
-    """Wait until all that was sent has been read, and compare the counts."""
+    """Wait until all sent alerts have been read, and compare the counts."""
     from fink_k8s.adapters.store.raw_store import open_store
     from fink_k8s.core.config.settings import Settings
 
@@ -206,7 +206,7 @@ def count_alerts(
 
 @dataclass(frozen=True)
 class Sent:
-    """What a topic was given: all messages, and those of them that are damaged."""
+    """What was sent to a topic: the number of messages, and how many of them are damaged."""
 
     produced: int
     damaged: int
@@ -214,15 +214,15 @@ class Sent:
 
 @retry(retry=retry_if_exception_type(KafkaException), wait=wait_fixed(1), stop=stop_after_delay(20))
 def messages_in(servers: str, topic: str) -> int:
-    """Return how many messages the topic has been given; a new topic has no leader at first."""
+    """Return the number of messages in the topic; retry while a new topic has no leader."""
     with closing(Consumer({"bootstrap.servers": servers, "group.id": GROUP})) as consumer:
         return sum(_ends_of(consumer, topic).values())
 
 
 def sent_to(servers: str, topic: str) -> Sent:
-    """Read the whole topic, independently of the stream, and look at each message.
+    """Read the whole topic, independently of the stream, and check each message.
 
-    An alert is whole when it is an Avro container file whose last sync marker is its first.
+    An alert is valid if it is an Avro container file whose last sync marker is its first.
     """
     options = {"bootstrap.servers": servers, "group.id": GROUP, "enable.auto.commit": False}
     with closing(Consumer(options)) as consumer:
@@ -233,7 +233,9 @@ def sent_to(servers: str, topic: str) -> Sent:
         while seen < due:
             messages = consumer.consume(500, timeout=20)
             if not messages:
-                raise TestbedError(f"topic {topic} gave {seen} of {due} messages, then no more")
+                raise TestbedError(
+                    f"topic {topic} returned only {seen} of {due} messages within 20 s"
+                )
             seen += len(messages)
             whole += sum(_is_whole(message.value()) for message in messages)
     return Sent(seen, seen - whole)
@@ -249,7 +251,7 @@ def _is_whole(value: bytes | None) -> bool:
 
 
 def show(console: Console, report: Report) -> None:
-    """Print the table, and the one sentence that matters."""
+    """Print the table, and the conclusion in one sentence."""
     table = Table("what", title=f"{DAG} on the testbed, Kubernetes {pins.KUBERNETES}")
     table.add_column("result", overflow="fold")
     for task, (state, seconds) in report.stages.items():
@@ -260,13 +262,11 @@ def show(console: Console, report: Report) -> None:
     console.print(table)
     if report.is_complete:
         console.print(
-            "Complete: each whole alert is stored, each damaged one is set aside.", style="green"
+            "Complete: each valid alert is stored, each damaged one is set aside.", style="green"
         )
-        console.print("All of it goes on running; `make down` ends it.")
+        console.print("Everything keeps running; run `make down` to stop it.")
     else:
-        console.print(
-            "NOT complete; see the lines above, and docs/troubleshooting.md.", style="red"
-        )
+        console.print("NOT complete: see the lines above and docs/troubleshooting.md.", style="red")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Forward localhost:5000 of a container to the testbed's registry, by a socket that is mounted.
+"""Forward localhost:5000 of a container to the testbed's registry, through a mounted socket.
 
 Runs in the containers of `testbed/compose.yaml`, with what Python itself has.
 """
@@ -30,7 +30,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def main() -> None:
-    """Serve for ever."""
+    """Serve forever."""
     server = await asyncio.start_server(_serve, "127.0.0.1", PORT)
     await server.serve_forever()
 

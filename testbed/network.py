@@ -11,9 +11,9 @@ NAMESPACES = {"fink-kafka": pins.KAFKA_ADDRESS, "fink-s3": pins.STORE_ADDRESS}
 
 
 def up() -> None:
-    """Make what is not there yet; twice is safe."""
+    """Create what does not exist yet; safe to repeat."""
     if pins.NODE_ADDRESS not in _addresses("lo"):
-        # No dummy interfaces in every kernel: the node's address sits on the loopback device.
+        # Not every kernel has dummy interfaces, so the node's address is on the loopback device.
         run("ip", "addr", "add", f"{pins.NODE_ADDRESS}/32", "dev", "lo")
     if not _has_link(pins.BRIDGE):
         run("ip", "link", "add", pins.BRIDGE, "type", "bridge")
@@ -25,10 +25,10 @@ def up() -> None:
 
 
 def down() -> None:
-    """Take away all that `up` made, and the firewall rules of kube-proxy and CNI."""
+    """Remove all that `up` created, and the firewall rules of kube-proxy and CNI."""
     for name in NAMESPACES:
         if _has_link(name):
-            # With its namespace it would go as well, but some time after this.
+            # It would be deleted with its namespace as well, but only some time later.
             run("ip", "link", "delete", name)
         if name in _namespaces():
             run("ip", "netns", "delete", name)
@@ -39,7 +39,7 @@ def down() -> None:
     for bridge in (
         pins.BRIDGE,
         pins.COMPOSE_BRIDGE,
-    ):  # the second is left by an engine that crashed
+    ):  # an engine that crashed leaves the second one behind
         if _has_link(bridge):
             run("ip", "link", "delete", bridge)
     if pins.NODE_ADDRESS in _addresses("lo"):
@@ -49,7 +49,7 @@ def down() -> None:
 
 
 def leftovers() -> list[str]:
-    """Return what of the network is still there, one name each."""
+    """Return the names of the parts of the network that still exist."""
     found = [name for name in NAMESPACES if name in _namespaces()]
     found += [bridge for bridge in (pins.BRIDGE, pins.COMPOSE_BRIDGE) if _has_link(bridge)]
     if pins.NODE_ADDRESS in _addresses("lo"):
@@ -62,7 +62,7 @@ def leftovers() -> list[str]:
 def _make_namespace(name: str, address: str) -> None:
     if name in _namespaces():
         return
-    # Without a resolver of its own, reverse look-ups inside would hang on the host's.
+    # Without its own resolver, reverse lookups inside would hang on the host's resolver.
     folder = Path("/etc/netns") / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "resolv.conf").write_text("options timeout:1 attempts:1\n")

@@ -16,7 +16,7 @@ from testbed.process import processes_with, run, start, stop, wait_for
 CONTAINERD_SOCKET = STATE / "containerd/containerd.sock"
 KUBELET = DATA / "kubelet"
 PKI = STATE / "pki"
-# In the order of their start; `down` goes backwards.
+# In the order in which they start; `down` goes backwards.
 PARTS = (
     "etcd",
     "kube-apiserver",
@@ -53,20 +53,20 @@ def down() -> None:
         stop(name)
     _kill_pods()
     for name in reversed(PARTS):
-        # The API server lets requests run out for up to a minute; nobody waits for them here.
+        # The API server waits up to a minute for open requests; nobody needs them here.
         stop(name, patience=5 if name == "kube-apiserver" else 20)
     _unmount(STATE, DATA)
     _remove_cgroups()
 
 
 def leftovers() -> list[str]:
-    """Return mounts and processes that are still there."""
+    """Return mounts and processes that still exist."""
     mounts = [path for path in _mounts() if path.startswith((str(STATE), str(DATA)))]
     return mounts + [f"shim {shim.pid}" for shim in processes_with(str(CONTAINERD_SOCKET))]
 
 
 def _links_to(program: Path) -> Path:
-    """Return a folder with a link for each name that the one program answers to."""
+    """Return a folder with a link to the one program for each of its names."""
     folder = STATE / "bin"
     folder.mkdir(parents=True, exist_ok=True)
     for name in PARTS:
@@ -137,7 +137,7 @@ def _start_control_plane(binaries: Path, authority: Authority) -> None:
 
 
 def _start_containerd() -> None:
-    """Start a containerd of the node's own, beside the Docker engine's."""
+    """Start the node's own containerd, separate from that of the Docker engine."""
     etc = STATE / "containerd"
     hosts = etc / "certs.d" / pins.REGISTRY
     hosts.mkdir(parents=True, exist_ok=True)
@@ -204,7 +204,7 @@ def _start_agents(binaries: Path, authority: Authority) -> None:
         PKI / "kubelet.kubeconfig", pins.API_SERVER, user, ("system:nodes",)
     )
     resolver = STATE / "resolv.conf"
-    resolver.write_text("")  # pods ask CoreDNS alone: there is no other resolver here
+    resolver.write_text("")  # pods use only CoreDNS: there is no other resolver here
     config = STATE / "kubelet.yaml"
     config.write_text(yaml.safe_dump({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -241,7 +241,7 @@ def _start_agents(binaries: Path, authority: Authority) -> None:
     start("kube-proxy", [
         binaries / "kube-proxy", f"--kubeconfig={proxy}", "--proxy-mode=iptables",
         f"--hostname-override={pins.NODE_NAME}", f"--cluster-cidr={pins.POD_SUBNET}",
-        # Two pods on one bridge: without it, answers of a service would come back undisguised.
+        # For two pods on one bridge: without it, replies do not come from the service's address.
         "--masquerade-all", "--conntrack-max-per-core=0", "--healthz-bind-address=127.0.0.1",
         "--metrics-bind-address=127.0.0.1:10249",
     ])  # fmt: skip
@@ -270,7 +270,7 @@ def _is_ready() -> bool:
 
 
 def _kill_pods() -> None:
-    """End what runs in containers: the children of our own containerd's shims, then the shims."""
+    """Stop what runs in containers: the children of our own containerd's shims, then the shims."""
     for shim in processes_with(str(CONTAINERD_SOCKET)):
         with suppress(psutil.NoSuchProcess):
             for container in shim.children():
@@ -300,5 +300,5 @@ def _remove_cgroups() -> None:
 def _remove_cgroup(folder: Path) -> None:
     try:
         folder.rmdir()
-    except OSError:  # a process is still on its way out: the kernel takes the group with it
+    except OSError:  # a process is still exiting; the kernel removes the group with it
         return

@@ -20,7 +20,7 @@ OPERATOR = f"{pins.REGISTRY}/fink/spark-operator"
 
 
 def ensure(paths: Mapping[str, Path], say: Callable[[str], None]) -> str:
-    """Push what the registry does not hold yet; return the operator's image, tagged by its key."""
+    """Push what the registry lacks; return the operator's image, tagged with its key."""
     dockerfile = SOURCES / "images/operator/Dockerfile"
     tag = key_of(
         [dockerfile, paths["spark-operator"].name, paths["base"].name, paths["spark"].name]
@@ -33,7 +33,7 @@ def ensure(paths: Mapping[str, Path], say: Callable[[str], None]) -> str:
 
 
 def ensure_base(java: int, archive: Path, say: Callable[[str], None]) -> str:
-    """Push the base image of a Java unless the registry holds it; return its name."""
+    """Push the base image of a Java version unless the registry has it; return its name."""
     image = BASE.format(java=java)
     _once(image, archive.name, lambda: _import_base(archive, image), say)
     return image
@@ -45,13 +45,13 @@ def distribution(spark: Path) -> Path:
 
 
 def _once(image: str, key: str, make: Callable[[], None], say: Callable[[str], None]) -> None:
-    """Make and push an image unless the registry holds the one of this key."""
+    """Build and push an image unless the registry has one with this key."""
     name = image.split(":")[-1]
     marker = f"{image.removesuffix(f':{name}')}:key-{key.rsplit('-', 1)[-1]}"
     if _in_registry(marker) and _in_registry(image):
         say(f"image {image}: in the registry")
         return
-    say(f"image {image}: making and pushing")
+    say(f"image {image}: building and pushing")
     make()
     docker("tag", image, marker)
     docker("push", "--quiet", image)
@@ -86,7 +86,7 @@ def _build_operator(image: str, dockerfile: Path, paths: Mapping[str, Path]) -> 
         context = Path(folder)
         shutil.copy(dockerfile, context / "Dockerfile")
         shutil.copy(paths["spark-operator"], context / "spark-operator")
-        # Hard links: the distribution is large, and the context is read once.
+        # Hard links, because the distribution is large and the context is read only once.
         wanted = ("bin", "jars")
         for part in wanted:
             source = distribution(paths["spark"]) / part

@@ -1,4 +1,4 @@
-"""Every version of the testbed that no go.mod or pom.xml holds, and its fixed addresses."""
+"""The testbed's versions that are in no go.mod or pom.xml, and its fixed addresses."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ SPARK_SDIST_SHA512: Final = (
 )
 PAUSE: Final = "1"
 
-# The Debian packages that bring up a node; `up` installs them when it may.
+# The Debian packages that a node needs; `up` installs them if it runs as root.
 DEBIAN_PACKAGES: Final = (
     "containerd",
     "containernetworking-plugins",
@@ -46,7 +46,7 @@ BRIDGE: Final = "cni0"
 BRIDGE_ADDRESS: Final = "10.244.0.1"
 POD_SUBNET: Final = "10.244.0.0/24"
 POD_RANGE: Final = ("10.244.0.10", "10.244.0.199")
-# A team's Airflow by Docker Compose.
+# Airflow for a team, with Docker Compose.
 COMPOSE_BRIDGE: Final = "fink-compose"
 COMPOSE_SUBNET: Final = "10.201.0.0/24"
 COMPOSE_PORT: Final = 8090

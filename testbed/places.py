@@ -1,4 +1,4 @@
-"""Where the testbed keeps its things: the cache (for good), the data, and the running state."""
+"""The testbed's folders: the cache (permanent), the data, and the running state."""
 
 import os
 from pathlib import Path
@@ -10,9 +10,9 @@ STATE = Path("/run/fink-testbed")
 DATA = Path("/var/lib/fink-testbed")
 LOGS = STATE / "logs"
 KUBECONFIG = STATE / "kubeconfig"
-# Of the account that runs streams; include/kubernetes/airflow-account.yaml has its rights.
+# For the account that runs streams; its rights: include/kubernetes/airflow-account.yaml.
 KUBECONFIG_AIRFLOW = STATE / "kubeconfig-airflow"
-# Where a form's `fink_source` may lie: a test or a person puts code there.
+# Allowed folder for a form's `fink_source`: a test or a person puts code there.
 FINK_CODE = STATE / "code"
 DOCKER_SOCKET = STATE / "docker.sock"
 

@@ -1,4 +1,4 @@
-"""Start and stop long-running programs by the process ids that were recorded, never by name."""
+"""Start and stop long-running programs by recorded process ids, never by name."""
 
 import os
 import signal
@@ -17,9 +17,9 @@ PIDS = STATE / "pids"
 
 
 class TestbedError(RuntimeError):
-    """A part of the testbed cannot be made or does not come up: says which, and where to look."""
+    """A part of the testbed cannot be built or started; the message names it and its log."""
 
-    __test__ = False  # its name begins like a test's
+    __test__ = False  # pytest takes classes named Test* for tests
 
 
 def run(
@@ -51,7 +51,7 @@ def run(
 
 
 def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-    """Start `name` in a session of its own, unless it runs; its output goes to its log."""
+    """Start `name` in its own session, unless it runs; its output goes to its log."""
     if running(name):
         return
     PIDS.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ def start(name: str, command: Sequence[str | Path], env: Mapping[str, str] | Non
 
 
 def running(name: str) -> int | None:
-    """Return the process id of `name` if it is the very process that was started."""
+    """Return the process id of `name` if it is still the process that was started."""
     try:
         pid, started = recorded_in(PIDS / name)
         is_alive = psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -80,7 +80,7 @@ def running(name: str) -> int | None:
 
 
 def stop(name: str, patience: float = 20) -> None:
-    """End `name`: politely, then by force; wait until it is gone."""
+    """Stop `name`, first with SIGTERM, then with SIGKILL; wait until it is gone."""
     if pid := running(name):
         for sig, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 10.0)):
             os.kill(pid, sig)
@@ -90,12 +90,12 @@ def stop(name: str, patience: float = 20) -> None:
 
 
 def record(file: Path, pid: int) -> None:
-    """Write down a process: its id, and when it began, for ids are used again."""
+    """Record a process: its id, and its start time, because ids are reused."""
     file.write_text(f"{pid} {start_time(pid)}")
 
 
 def recorded_in(file: Path) -> tuple[int, int]:
-    """Return the id and the start time that `record` wrote down."""
+    """Return the recorded id and start time."""
     pid, started = map(int, file.read_text().split())
     return pid, started
 
@@ -129,7 +129,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float, name: str = "
 
 
 def last_lines(log: Path) -> str:
-    """Return what a log ends with, or the words before a Go program's dump; "" without a log."""
+    """Return the end of a log, or what precedes a Go program's stack dump; "" without a log."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     crash = ("panic:", "fatal error:", "runtime:", "SIG")
     begin = next((at for at, line in enumerate(lines) if line.startswith(crash)), -15)
@@ -137,7 +137,7 @@ def last_lines(log: Path) -> str:
 
 
 def start_time(pid: int) -> int:
-    """Return when a process began, in hundredths of a second since boot, which no clock moves.
+    """Return when a process started, in hundredths of a second since boot, which no clock changes.
 
     Raises:
         psutil.NoSuchProcess: it is gone.
@@ -153,7 +153,7 @@ def processes_with(argument: str) -> list[psutil.Process]:
 
 
 def group_members(group: int) -> list[psutil.Process]:
-    """Return the processes of a process group; one that ended and waits for its parent is none."""
+    """Return the processes of a process group, without zombies."""
     found = []
     for process in psutil.process_iter(["status"]):
         with suppress(ProcessLookupError):

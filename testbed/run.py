@@ -7,7 +7,7 @@ from testbed import bed
 
 
 def main() -> None:
-    """Replace this process by the command."""
+    """Replace this process with the command."""
     os.environ.update(bed.environment())
     os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - the user's own command
 

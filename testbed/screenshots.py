@@ -1,4 +1,4 @@
-"""Take the pictures of README.md and docs from the running demo: `python -m testbed.screenshots`.
+"""Take the pictures for README.md and docs from the running demo: `python -m testbed.screenshots`.
 
 Needs Debian's chromium and a finished run of `fink_deploy`, as `make demo` leaves it. For the
 report it runs a night of some minutes, whose driver it takes away.
@@ -27,7 +27,7 @@ DAG, NIGHT_DAG = "fink_deploy", "fink_night_ztf"
 NIGHT_SECONDS, HEALTHY_SECONDS, WAIT_SECONDS = 240, 40, 600
 FORMS = ("fink_deploy", "fink_night_ztf", "fink_stop")
 FORM_VIEW: ViewportSize = {"width": 1400, "height": 3000}
-"""So high, in pixels, that no form has to be scrolled."""
+"""In pixels, high enough to show every form without scrolling."""
 
 
 def main() -> int:
@@ -57,7 +57,7 @@ def take_forms(person: Person) -> None:
 
 def run_night(client: AirflowClient) -> str:
     """Run a night of some minutes, whose driver is taken away; return its stream."""
-    # One that no earlier call has run.
+    # A night that no earlier call has run.
     night = f"{date(2026, 1, 1) + timedelta(days=time.time() // 60 % 300):%Y%m%d}"
     stream, topic = stream_name("ztf", night), survey_of("ztf").topic_of(night)
     ends = datetime.now(UTC) + timedelta(seconds=NIGHT_SECONDS)

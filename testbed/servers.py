@@ -1,4 +1,4 @@
-"""The servers beside the cluster: image registry, Docker engine, Kafka broker and S3 store."""
+"""The servers outside the cluster: image registry, Docker engine, Kafka broker and S3 store."""
 
 import secrets
 import socket
@@ -16,7 +16,7 @@ KEYS = STATE / "s3-keys"
 
 
 def start_registry() -> None:
-    """Start the image registry on loopback; what was pushed stays from one `up` to the next."""
+    """Start the image registry on loopback; pushed images stay from one `up` to the next."""
     config = STATE / "registry.yaml"
     config.write_text(yaml.safe_dump({
         "version": 0.1,
@@ -32,7 +32,7 @@ def start_registry() -> None:
 
 
 def start_docker() -> None:
-    """Start a Docker engine of the testbed's own: builds only, hence no bridge and no firewall."""
+    """Start the testbed's own Docker engine, only for builds: without bridge and firewall."""
     start("docker", [
         "dockerd", f"--host=unix://{DOCKER_SOCKET}", f"--data-root={DATA}/docker",
         f"--exec-root={STATE}/docker", f"--pidfile={STATE}/docker.pid", "--iptables=false",
@@ -47,11 +47,11 @@ def docker(*arguments: str | Path) -> str:
 
 
 def remove_containers() -> None:
-    """End every container of the testbed's engine, with their networks and their data."""
+    """Delete every container of the testbed's engine, with its networks and its data."""
     if containers := docker("ps", "--all", "--quiet").split():
         docker("rm", "--force", "--volumes", *containers)
     docker("network", "prune", "--force")
-    # Engines differ in what `volume prune` takes for unused.
+    # Engines differ in which volumes `volume prune` considers unused.
     if volumes := docker("volume", "ls", "--quiet").split():
         docker("volume", "rm", *volumes)
 
@@ -95,7 +95,7 @@ message.max.bytes=4194304
 
 
 def start_s3(program: Path) -> None:
-    """Start the S3 store in a network namespace, with keys of this `up` alone."""
+    """Start the S3 store in a network namespace, with keys only for this `up`."""
     access, secret = keys()
     # Each folder below the gateway's root is a bucket.
     (DATA / "s3" / pins.BUCKET).mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def start_s3(program: Path) -> None:
 
 
 def keys() -> tuple[str, str]:
-    """Return (access key, secret key) of the S3 store, made once for each state folder."""
+    """Return (access key, secret key) of the S3 store, generated once for each state folder."""
     if not KEYS.exists():
         KEYS.parent.mkdir(parents=True, exist_ok=True)
         KEYS.touch(mode=0o600)

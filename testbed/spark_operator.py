@@ -16,7 +16,7 @@ RELEASE = "spark-operator"
 
 
 def up(helm: Path, chart: Path, image: str) -> None:
-    """Make the job namespace with the store's keys, and install the operator; twice is safe."""
+    """Create the job namespace with the store's keys, and install the operator; safe to repeat."""
     kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(_job_namespace()))
     for part in ("account", "spark-submit"):
         file = ROOT / f"include/kubernetes/airflow-{part}.yaml"
@@ -35,7 +35,7 @@ def up(helm: Path, chart: Path, image: str) -> None:
 
 
 def write_airflow_kubeconfig() -> None:
-    """Write the kubeconfig of Airflow's account, with a token as its users make it.
+    """Write the kubeconfig of Airflow's account, with a token created as users would.
 
     A client certificate of the testbed's own would not do: its key is an elliptic-curve one, which
     spark-submit's Kubernetes client cannot read.
@@ -67,7 +67,7 @@ def _is_installed(image: str) -> bool:
 def _values(image: str) -> dict[str, object]:
     registry, _, rest = image.partition("/")
     repository, _, tag = rest.partition(":")
-    # Small requests: the node has two cores, and the streams are what it is for.
+    # Small requests: the node has two cores, which the streams need.
     resources = {"requests": {"cpu": "20m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
     return {
         "image": {"registry": registry, "repository": repository, "tag": tag},
@@ -80,7 +80,7 @@ def _values(image: str) -> dict[str, object]:
         "webhook": {"enable": True, "leaderElection": {"enable": False}, "resources": resources},
         "spark": {
             "jobNamespaces": [pins.JOB_NAMESPACE],
-            # The drivers' account and rights are what the project's own DAG grants.
+            # The project's own DAG grants the account and rights of the drivers.
             "serviceAccount": {"create": False},
             "rbac": {"create": False},
         },

@@ -1,7 +1,7 @@
-"""The shared watch of this project against the Kubernetes provider's: cost, and time to know.
+"""Compare this project's shared watch with the Kubernetes provider's: cost and time to detection.
 
-Run by `make bench-watch`, on the testbed. The peer is SparkKubernetesOperator of the provider
-cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
+Run it with `make bench-watch`, on the testbed. It is compared with SparkKubernetesOperator of the
+provider cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
 
     python -m benchmarks.watch load --applications 10,100 --runs 3 --window 30
     python -m benchmarks.watch detect --runs 3
@@ -38,7 +38,7 @@ from benchmarks.watch import detect, load
 
 
 def main() -> int:
-    """Run what is asked for and print the figures."""
+    """Run the requested parts and print the figures."""
     given = _arguments()
     figures: dict[str, Any] = {}
     if given.part != "load":
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def show_detect(seconds: dict[str, float]) -> None:
-    """Show the seconds of all three beside each other."""
+    """Print the seconds of all three in one table."""
     table = Table("known by", "seconds", "/ ours")
     for side, value in seconds.items():
         table.add_row(side, f"{value:.2f}", f"{value / seconds['ours']:.1f}")
@@ -64,7 +64,7 @@ def show_detect(seconds: dict[str, float]) -> None:
 
 
 def show_load(found: dict[int, load.Figures]) -> None:
-    """Show both sides beside each other."""
+    """Print both sides in one table."""
     table = Table("applications", "figure", "ours", "provider", "provider / ours")
     for size, figures in found.items():
         for name, row in figures.items():

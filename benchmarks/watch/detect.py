@@ -1,4 +1,4 @@
-"""How soon Airflow knows of a driver's death: ours, and the provider's operator in both modes."""
+"""Measure how soon Airflow knows of a driver's death: ours, and the provider's two modes."""
 
 import os
 import random
@@ -38,9 +38,9 @@ WATCHING = {"ours": "deferred", "provider_sync": "running", "provider_deferred":
 
 _POLL_SECONDS = 0.05
 _START_SECONDS = 300
-# By then the query lives, and the operator that asks each 10 s has noticed that the driver runs.
+# By then the query lives, and the operator, which polls every 10 s, has seen that the driver runs.
 _RUN_SECONDS = 40
-# The polls' phases must not be those of the benchmark.
+# Random, so that the kill is not in step with the polls.
 _SPREAD_SECONDS = 10
 _KNOWN_SECONDS = 600
 
@@ -63,7 +63,7 @@ class Bench:
 
 
 def measure(runs: int) -> dict[str, float]:
-    """Return the seconds from a driver's death to Airflow's knowing: medians over the runs."""
+    """Return the seconds from a driver's death until Airflow knows: medians of the runs."""
     os.environ.update(bed.environment())
     settings = load_settings()
     release = releases_from(RELEASES.read_text()).get()
@@ -84,12 +84,12 @@ def measure(runs: int) -> dict[str, float]:
                 seconds[side].append(_seconds_to_know(bench, side, next(nights)))
     finally:
         airflow.stop()
-    shutil.rmtree(home)  # where a run failed it stays, for its logs
+    shutil.rmtree(home)  # kept after a failed run, for its logs
     return {side: round(statistics.median(found), 2) for side, found in seconds.items()}
 
 
 def _seconds_to_know(bench: Bench, side: str, night: str) -> float:
-    """Run one stream, kill its driver, and return how long the task went on as if it lived."""
+    """Run one stream, kill its driver, and return the seconds until the task notices."""
     application = _application(bench, night)
     name = application["metadata"]["name"]
     pods, namespace = client.CoreV1Api(bench.api), bench.settings.namespace
@@ -133,7 +133,7 @@ def _seconds_to_know(bench: Bench, side: str, night: str) -> float:
 
 
 def _application(bench: Bench, night: str) -> dict[str, Any]:
-    """Return a light stream that nobody starts again: a driver that is dead is its end."""
+    """Return a small stream that nobody restarts: it ends with its driver."""
     topic = f"bench_watch_{night}"
     make_topic(bench.settings.kafka_servers, topic, 1)
     request = StreamRequest(night=night, topic=topic, driver_memory="600m", executor_memory="600m")
@@ -144,7 +144,7 @@ def _application(bench: Bench, night: str) -> dict[str, Any]:
 
 
 def _image(settings: Settings, release: Release) -> str:
-    """Return the release's image, which is built where the registry has none."""
+    """Return the release's image; build it if the registry lacks it."""
     try:
         return resolve(settings.image_repository, release.tag)
     except InvalidRequest:
@@ -161,7 +161,7 @@ def _image(settings: Settings, release: Release) -> str:
 
 
 def _nights() -> Any:
-    """Yield nights that no run of these days has had, so that none has a checkpoint."""
+    """Yield nights that no recent run has used, so that none has a checkpoint."""
     first = date(2000, 1, 1) + timedelta(days=int(time.time() / 60) % 9000)
     while True:
         yield f"{first:%Y%m%d}"
@@ -196,5 +196,5 @@ def _wait(
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:
-            raise TestbedError(f"{what} was waited for in vain, for {seconds:.0f} s")
+            raise TestbedError(f"{what} did not happen within {seconds:.0f} s")
         time.sleep(poll_seconds)

@@ -1,4 +1,4 @@
-"""What one process costs that watches many streams: ours and the provider's, in turn."""
+"""Measure the cost of one process that watches many streams: ours and the provider's, in turn."""
 
 import json
 import os
@@ -27,7 +27,7 @@ Figures = dict[str, dict[str, float]]
 
 
 def measure(sizes: list[int], runs: int, window: float, warm_up: float) -> dict[int, Figures]:
-    """Return, for each number of applications, each figure of both sides: medians over the runs."""
+    """Return each figure of both sides by number of applications: medians of the runs."""
     api = config.new_client_from_config(str(KUBECONFIG))
     name = f"bench-watch-{time.time():.0f}"
     found, made = {}, 0
@@ -60,7 +60,7 @@ def _medians(rows: Mapping[str, list[Any]]) -> Figures:
 
 
 def _check(before: StandIn, after: StandIn, size: int) -> None:
-    """Refuse figures of a watch that has seen no running drivers: it would be too cheap."""
+    """Refuse the figures of a watch that saw no running drivers, because it did too little."""
     pages, logs = after.pages - before.pages, after.logs - before.logs
     if pages < size or logs < size:
         raise TestbedError(
@@ -93,13 +93,13 @@ def _watched(options: list[str], seconds: float, environment: Mapping[str, str])
 
 @contextmanager
 def _environment() -> Iterator[dict[str, str]]:
-    """Yield what a watcher needs: the streams' account as a connection, no Airflow of its own."""
+    """Yield the environment of a watcher: the streams' account as a connection, no Airflow."""
     connection = {
         "conn_type": "kubernetes",
         "extra": {"kube_config_path": str(KUBECONFIG_AIRFLOW)},
     }
     with tempfile.TemporaryDirectory(prefix="bench-watch-") as home:
-        # A kubeconfig beside a connection is one too many for the provider's trigger.
+        # The provider's trigger does not accept a kubeconfig in addition to a connection.
         inherited = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         yield {
             **inherited,

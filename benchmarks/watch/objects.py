@@ -1,4 +1,4 @@
-"""Streams that only look as if they ran: SparkApplications RUNNING, driver pods Running.
+"""Streams that only seem to run: SparkApplications RUNNING, driver pods Running.
 
 They are in a namespace of their own, which the Spark Operator does not watch; no scheduler takes
 the pods, so no kubelet changes the status that they are given.
@@ -29,13 +29,13 @@ _GONE_SECONDS = 300
 
 
 def stream_of(number: int) -> str:
-    """Return the name of the stream of that number: one a night."""
+    """Return the name of the stream with that number: one for each night."""
     return stream_name("ztf", _night_of(number))
 
 
 @contextmanager
 def namespace(api: client.ApiClient, name: str) -> Iterator[None]:
-    """Make a namespace in which Airflow's account may watch; delete it with all that is in it."""
+    """Create a namespace in which Airflow's account may watch; delete it with all its objects."""
     cluster = Cluster(api)
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
@@ -53,7 +53,7 @@ def namespace(api: client.ApiClient, name: str) -> Iterator[None]:
 
 
 def make_streams(api: client.ApiClient, namespace: str, numbers: range) -> None:
-    """Make the streams of these numbers, running."""
+    """Create the streams with these numbers, as running ones."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for _ in pool.map(lambda number: _make_stream(api, namespace, number), numbers):
             pass

@@ -1,4 +1,4 @@
-"""What the API server and a watcher find where a driver would be: its metrics and its log."""
+"""A stand-in for a driver: its metrics and its log, for the API server and a watcher."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from testbed import pins
 from testbed.certificates import Authority
 
 LOG_LINE_SECONDS = 10
-# About as many metrics as a driver gives, 20 kB, and the gauges of one live query among them.
+# About as many metrics as a driver has (20 kB), including the gauges of one live query.
 _GAUGES, _OTHERS = 120, 60
 _LOCAL = "127.0.0.1"
 _LINE = b"26/01/01 00:00:00 INFO stream2raw: batch committed, 0 alerts\n"
@@ -25,7 +25,7 @@ _LINE = b"26/01/01 00:00:00 INFO stream2raw: batch committed, 0 alerts\n"
 
 @dataclass
 class StandIn:
-    """Where the log is, and how often the metrics were read and a log was followed."""
+    """The path of the log, and how often the metrics were read and a log was followed."""
 
     log_url: str = ""
     pages: int = 0
@@ -34,7 +34,7 @@ class StandIn:
 
 @contextmanager
 def serving() -> Iterator[StandIn]:
-    """Serve the metrics at the drivers' address, and a log without end."""
+    """Serve the metrics at the drivers' address, and an endless log."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -22,7 +22,7 @@ CONNECTION = "kubernetes_default"
 
 
 class Requests:
-    """How often the API server has been asked: both sides ask it through aiohttp.
+    """Counts the requests to the API server: both sides send them through aiohttp.
 
     Drivers that run nowhere have no log: whoever follows one is sent to `log_server`, by a TLS
     connection of its own, as the API server would need. It counts as a request like any other.
@@ -94,7 +94,7 @@ async def watch(triggers: list[Any], requests: Requests, warm_up: float, window:
 
 
 async def first_event_of(trigger: Any) -> Any:
-    """Return why a trigger fired; none is to fire here."""
+    """Return why a trigger fired; none should fire here."""
     async for event in trigger.run():
         return event.payload
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, required=True)
     parser.add_argument("--window", type=float, required=True)
     given = parser.parse_args()
-    # Each stream whose log is followed has a connection of its own.
+    # Each followed log has its own connection.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     streams = [stream_of(number) for number in range(given.applications)]

@@ -22,18 +22,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed.alerts", description=__doc__)
     add = parser.add_argument
     add("--servers", default=f"{pins.KAFKA_ADDRESS}:{pins.KAFKA_PORT}", help="brokers")
-    add("--topic", required=True, help="made when it is missing")
-    add("--count", type=int, default=1000, help="alerts to send, the corrupt ones among them")
-    add("--rate", type=float, default=0, help="alerts a second; 0: as fast as it goes")
+    add("--topic", required=True, help="created if it does not exist")
+    add("--count", type=int, default=1000, help="alerts to send, including corrupt ones")
+    add("--rate", type=float, default=0, help="alerts per second; 0 for as fast as possible")
     add(
         "--visit",
         type=int,
         default=1,
-        help="alerts sent at once, as a telescope's visit gives them",
+        help="alerts sent in one burst, as from one visit of a telescope",
     )
     add("--seed", type=int, default=1, help="the same seed gives the same bytes")
-    add("--partitions", type=int, default=4, help="of a topic that is made")
-    add("--corrupt", type=int, default=0, help="how many of them are damaged, of each kind in turn")
+    add("--partitions", type=int, default=4, help="number of partitions if the topic is created")
+    add(
+        "--corrupt",
+        type=int,
+        default=0,
+        help="number of damaged alerts among them; the kinds alternate",
+    )
     given = parser.parse_args()
     if (
         given.count < 1
@@ -41,7 +46,9 @@ def main() -> int:
         or not 0 <= given.corrupt <= given.count
         or given.visit < 1
     ):
-        parser.error("--count and --visit from 1, --rate from 0, --corrupt from 0 to --count")
+        parser.error(
+            "--count and --visit must be at least 1, --rate at least 0, --corrupt 0 to --count"
+        )
     make_topic(given.servers, given.topic, given.partitions)
     produced = send(given)
     print(json.dumps(produced), flush=True)

@@ -39,14 +39,14 @@ def alerts(seed: int, count: int, first_jd: float = 2_461_041.5) -> Iterator[byt
 
 
 def corrupted(alert: bytes, kind: str) -> bytes | None:
-    """Return an alert as it comes when something went wrong on its way.
+    """Return an alert as it arrives after damage in transit.
 
     Raises:
         ValueError: `kind` is none of CORRUPTIONS.
     """
     match kind:
         case "flipped":
-            # In the closing sync marker: damage that decoding alone would not see.
+            # In the closing sync marker: damage that decoding alone would not detect.
             return alert[:-8] + bytes([alert[-8] ^ 0xFF]) + alert[-7:]
         case "truncated":
             return alert[: len(alert) // 2]
@@ -55,7 +55,9 @@ def corrupted(alert: bytes, kind: str) -> bytes | None:
         case "tombstone":
             return None
         case _:
-            raise ValueError(f"{kind!r} is no corruption; use one of {', '.join(CORRUPTIONS)}")
+            raise ValueError(
+                f"{kind!r} is not a kind of corruption; use one of {', '.join(CORRUPTIONS)}"
+            )
 
 
 def _template(seed: int, number: int) -> bytes:

@@ -1,7 +1,7 @@
 """
 ### Watch one stream in three ways
 
-For `make bench-watch` alone: the same SparkApplication is submitted and watched by this project's
+Only for `make bench-watch`: the same SparkApplication is submitted and watched by this project's
 `WatchNightOperator`, and by the provider's `SparkKubernetesOperator`, blocking and deferrable.
 """
 
@@ -23,14 +23,14 @@ COMMON: dict[str, Any] = {
 
 
 def make_provider_operator(*, deferrable: bool) -> None:
-    """Add the provider's task, as it comes, but for the name that the manifest has."""
+    """Add the provider's task with its defaults, except that it keeps the manifest's name."""
     SparkKubernetesOperator(
         task_id="watch",
         application_file="{{ params.manifest }}",
         namespace="{{ params.namespace }}",
         random_name_suffix=False,
         deferrable=deferrable,
-        # Its own needs are not this project's: the rights of the streams' account do not bind it.
+        # It needs more rights than the account that runs this project's streams has.
         kubernetes_conn_id=ADMIN_CONNECTION,
     )
 
@@ -38,7 +38,7 @@ def make_provider_operator(*, deferrable: bool) -> None:
 @dag(schedule=None, **COMMON)
 def bench_ours() -> None:
     """Watch by the trigger that all nights share."""
-    # The provider's operators take it as text only, so that the form has it as text.
+    # The provider's operators accept it only as text, so it is text in the form too.
     manifest = RunValue("manifest", lambda context: json.loads(context["params"]["manifest"]))
     WatchNightOperator(task_id="watch", manifest=manifest, until=form_value("until"), restarts=0)
 

@@ -36,7 +36,7 @@ def test_each_java_has_a_base_of_its_own_and_the_current_one_is_built_by_up():
 
 
 def test_a_java_that_no_debian_has_is_named_with_those_there_are():
-    with pytest.raises(TestbedError, match="Java 8 to be had, only 11, 17"):
+    with pytest.raises(TestbedError, match="packages of Java 8, only of Java 11, 17"):
         builds.base_build(8)
 
 
