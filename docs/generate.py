@@ -96,8 +96,8 @@ _CONNECTIONS = """\
 |---|---|---|
 | `kubernetes_default` | submit, adopt, watch and stop streams | the rights in include/kubernetes/\
 airflow-account.yaml; with `submit_with: spark-submit`, also those in airflow-spark-submit.yaml |
-| `kubernetes_admin` | run the stages `preflight`, `rbac`, `store` | rights to grant roles, read nodes, \
-create claims and the pull secret |
+| `kubernetes_admin` | run the stages `preflight`, `rbac`, `store` | rights to grant roles, read \
+nodes, create claims and the pull secret |
 | `fink_store` (type aws) | read a store `s3a://`: counts, commits | the store's keys as login and \
 password |
 | the connection that a survey names in surveys.yaml (type kafka) | reach the survey's brokers | \
@@ -138,9 +138,9 @@ A form names sources, Dockerfiles and jars. Only those that the settings allow a
   The worker needs git.
 - `FINK_DOCKERFILES=/opt/fink/dockerfiles`: `mine` in the form is the folder `mine` there, with its
   `Dockerfile` and the files beside it. The build context also contains `stream2raw/` and, with
-  Fink's own code, `fink/`. The Dockerfile begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`. Start
-  from `include/image/stream2raw/Dockerfile`, which compiles the decoder that this project's job
-  needs, or from `include/image/fink/Dockerfile`.
+  Fink's own code, `fink/`. The Dockerfile begins with `ARG SPARK_IMAGE` and `FROM ${SPARK_IMAGE}`.
+  Start from `include/image/stream2raw/Dockerfile`, which compiles the decoder that this project's
+  job needs, or from `include/image/fink/Dockerfile`.
 - `FINK_EXTRA_JARS=group:artifact:version@sha256:...`: Maven downloads them.
 - `FINK_WHEELS=/opt/fink/wheels`: Python packages are installed only from wheels, because a source
   archive would run its own code on the worker. If Fink's requirements name an address

@@ -21,10 +21,10 @@ PAGE = ROOT / "docs/long-tests.md"
 HEAD = """\
 <!-- Written by `make test-long`; do not edit. -->
 
-# What the long tests did
+# Results of the long tests
 
-`make test-long` runs what `make test` has no time for. Each section is a whole module of tests, as
-it ran last.
+`make test-long` runs the tests that take too long for `make test`. Each section shows the last run
+of a whole test module.
 """
 RAN_ON = "Ran on "
 UNKNOWN = "a commit that was not recorded"
@@ -41,15 +41,15 @@ class LongTestsPage:
         self.is_whole = True
 
     def pytest_collection_finish(self) -> None:
-        """Note what is tested: the checkout may be another one when the session ends."""
+        """Record the tested commit: the checkout may have changed when the session ends."""
         self.begun_on = self.revision()
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """A module of which only some tests run says nothing of the others."""
+        """Note that only some tests of a module run: its section would lack the others."""
         self.is_whole = self.is_whole and not items
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test's phases say: set-up, the test itself, tear-down."""
+        """Keep the reports of a test's phases: setup, the test itself, teardown."""
         path, _, test = report.nodeid.partition("::")
         if path.startswith("tests/long/"):
             self.rows.setdefault(Path(path).stem, {}).setdefault(test, []).append(report)
@@ -79,7 +79,7 @@ def merged(page: str, sections: dict[str, str]) -> str:
 
 
 def commits_of(sections: dict[str, str]) -> str:
-    """Return in words which commit the modules ran on, by what their sections say."""
+    """Return a sentence or list with the commit of each module, from their sections."""
     modules = defaultdict(list)
     for name, text in sorted(sections.items()):
         said = re.match(rf"{RAN_ON}(.+?);", text)
@@ -91,7 +91,7 @@ def commits_of(sections: dict[str, str]) -> str:
 
 
 def revision_of(root: Path = ROOT) -> str:
-    """Return the commit that a checkout is of, and whether anything in it differs from that.
+    """Return the commit of a checkout, and whether the files differ from it.
 
     The page itself does not count: each run writes it.
     """
