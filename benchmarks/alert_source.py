@@ -35,7 +35,7 @@ def encoded_each(count: int) -> Iterator[bytes]:
 
 
 def rate_of(topic: str, values: Iterable[bytes]) -> float:
-    """Return alerts a second, from the first alert asked for to the last one acknowledged."""
+    """Return alerts per second, from the first one requested to the last one acknowledged."""
     producer = make_producer(SERVERS)
     begun, count = time.monotonic(), 0
     for value in values:

@@ -121,7 +121,7 @@ def prepare(release: "Release", say: Callable[[str], None]) -> None:
     """Add what the testbed lacks for a release other than the current one: base and archive.
 
     Raises:
-        TestbedError: a part of it is not to be had.
+        TestbedError: a part of it is not available.
     """
     archive = builds.base_build(release.java).ensure(say)
     own_images.ensure_base(release.java, archive, say)

@@ -127,7 +127,7 @@ def base_build(java: int) -> Build:
     """Return the build of the base image's root file system with that Java.
 
     Raises:
-        TestbedError: no Debian suite to be had holds it.
+        TestbedError: no Debian suite has it.
     """
     if java not in pins.BASE_SUITES:
         known = ", ".join(map(str, sorted(pins.BASE_SUITES)))

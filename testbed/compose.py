@@ -1,7 +1,7 @@
 """Airflow for a team on the testbed's Docker engine: `python -m testbed.compose COMMAND ...`.
 
-Prepares what `docker-compose.yaml` needs where nothing can be pulled and no Docker Compose is
-installed, then runs the command with the variables for it, e.g. `make up`.
+Prepares what `docker-compose.yaml` needs on a machine that cannot pull images and has no Docker
+Compose, then runs the command, e.g. `make up`, with the variables that it needs.
 """
 
 import os

@@ -39,7 +39,7 @@ RUN_SECONDS, CATCH_UP_SECONDS = 1200.0, 180.0
 
 @dataclass
 class Report:
-    """What the demo found, in the order in which it is shown."""
+    """The results of the demo, in the order of the table."""
 
     stages: dict[str, tuple[str, float]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -47,13 +47,13 @@ class Report:
 
 
 def main() -> int:
-    """Run the demo, or end what it left running; return the exit code."""
+    """Run the demo, or stop what it left running; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m testbed.demo", description=__doc__)
-    parser.add_argument("--down", action="store_true", help="end Airflow")
+    parser.add_argument("--down", action="store_true", help="stop Airflow")
     parser.add_argument("--count", type=int, default=5000, help="alerts to send")
-    parser.add_argument("--rate", type=float, default=50, help="alerts a second")
+    parser.add_argument("--rate", type=float, default=50, help="alerts per second")
     parser.add_argument(
-        "--release", default="", help="<fink>_<spark>; the current one if not given"
+        "--release", default="", help="<fink>_<spark>; default: the current release"
     )
     given = parser.parse_args()
     console = Console()

@@ -1,7 +1,7 @@
 """Take the pictures for README.md and docs from the running demo: `python -m testbed.screenshots`.
 
-Needs Debian's chromium and a finished run of `fink_deploy`, as `make demo` leaves it. For the
-report it runs a night of some minutes, whose driver it takes away.
+It needs Debian's chromium and a finished run of `fink_deploy`, as after `make demo`. For the report,
+it runs a night of some minutes and deletes its driver.
 """
 
 import sys
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def take_forms(person: Person) -> None:
-    """Take the picture of each form alone, from its title to its button."""
+    """Take a picture of only the form, from its title to its button, for each DAG."""
     person.page.set_viewport_size(FORM_VIEW)
     for dag_id in FORMS:
         person.open_dag(dag_id)
@@ -56,7 +56,7 @@ def take_forms(person: Person) -> None:
 
 
 def run_night(client: AirflowClient) -> str:
-    """Run a night of some minutes, whose driver is taken away; return its stream."""
+    """Run a night of some minutes, and delete its driver; return its stream."""
     # A night that no earlier call has run.
     night = f"{date(2026, 1, 1) + timedelta(days=time.time() // 60 % 300):%Y%m%d}"
     stream, topic = stream_name("ztf", night), survey_of("ztf").topic_of(night)

@@ -8,22 +8,21 @@ provider cncf-kubernetes, and the KubernetesPodTrigger that it defers to.
     python -m benchmarks.watch         both
 
 **load**: processor time, memory and API requests of one process that watches N running streams on a
-real API server. Each side runs in a process of its own, its triggers as plain asyncio tasks of one
-loop, as the triggerer runs them. Applications and driver pods are real objects that something else
-than a kubelet says to be Running; the drivers' metrics are served at their address, through the API
-server's proxy, and their logs by the benchmark, a line each 10 s: this project asks for the
-metrics, each 5 s, and follows the logs; the provider does neither. Requests are counted in the
-client, which is aiohttp on both sides, where they begin; a watch is one. Where a trigger gives up
-watching there are no figures.
-`rss_growth_mb` is the memory that watching took, the rest is what is imported.
+real API server. Each side runs in its own process, with its triggers as plain asyncio tasks of one
+loop, as in the triggerer. Applications and driver pods are real objects, but the benchmark sets
+their state to Running instead of a kubelet. It also serves the drivers' metrics, through the API
+server's proxy, and their logs, one line every 10 s. This project reads the metrics every 5 s and
+follows the logs; the provider does neither. Requests are counted when the client sends them
+(aiohttp on both sides); a watch counts as one. If a trigger stops watching, there are no figures.
+`rss_growth_mb` is the memory used by watching; the rest of the memory is used by imports.
 
-**detect**: the seconds from a driver's death to Airflow's knowing of it, on a real Airflow and a
-real stream that nobody starts again. The driver's pod is deleted by force; the clock starts when
-that call returns, and stops when the event stands in Airflow's database: the task leaves `deferred`
-because its trigger's event is stored, or, where it blocks a worker, leaves `running`. The database
-is read each 50 ms.
+**detect**: the seconds from a driver's death until Airflow knows of it, with a real Airflow and a
+real stream that nobody restarts. The driver's pod is deleted by force. The time starts when that
+call returns, and ends when the event is in Airflow's database: the task leaves `deferred` because
+its trigger's event is stored or, if it blocks a worker, leaves `running`. The database is read
+every 50 ms.
 
-The last line is JSON: medians over the runs, those of load for the largest N.
+The last line is JSON: medians of the runs; for load, those of the largest N.
 """
 
 import argparse

@@ -33,7 +33,7 @@ from testbed.places import RELEASES, ROOT
 from testbed.process import TestbedError
 
 PORT = 8083
-# How the task stands in the database while it watches, by what is measured.
+# The state of the task in the database while it watches, by what is measured.
 WATCHING = {"ours": "deferred", "provider_sync": "running", "provider_deferred": "deferred"}
 
 _POLL_SECONDS = 0.05

@@ -1,7 +1,7 @@
 """Streams that only seem to run: SparkApplications RUNNING, driver pods Running.
 
-They are in a namespace of their own, which the Spark Operator does not watch; no scheduler takes
-the pods, so no kubelet changes the status that they are given.
+They are in their own namespace, which the Spark Operator does not watch. No scheduler assigns the
+pods to a node, so no kubelet changes their status.
 """
 
 import time
@@ -134,7 +134,7 @@ def _pod(namespace: str, number: int) -> Object:
 
 
 def _pod_status() -> Object:
-    """Return the status of a running driver, whose UI is `stand_in.serving`'s."""
+    """Return the status of a running driver, with `stand_in.serving` as its UI."""
     running = {
         "name": _CONTAINER,
         "image": "none",

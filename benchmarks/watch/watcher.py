@@ -24,8 +24,8 @@ CONNECTION = "kubernetes_default"
 class Requests:
     """Counts the requests to the API server: both sides send them through aiohttp.
 
-    Drivers that run nowhere have no log: whoever follows one is sent to `log_server`, by a TLS
-    connection of its own, as the API server would need. It counts as a request like any other.
+    These drivers do not run and have no log. A request that follows one is redirected to `log_server`,
+    with its own TLS connection, as to the API server. It is counted like any other request.
     """
 
     def __init__(self, log_server: str) -> None:

@@ -69,7 +69,7 @@ def make_topic(servers: str, topic: str, partitions: int) -> None:
 
 
 def make_producer(servers: str) -> Producer:
-    """Return a producer for large messages, each of which arrives once."""
+    """Return a producer for large messages that delivers each of them once."""
     return Producer({
         "bootstrap.servers": servers,
         "enable.idempotence": True,
