@@ -1,7 +1,7 @@
 """Take the pictures for README.md and docs from the running demo: `python -m testbed.screenshots`.
 
-It needs Debian's chromium and a finished run of `fink_deploy`, as after `make demo`. For the report,
-it runs a night of some minutes and deletes its driver.
+It needs Debian's chromium and a finished run of `fink_deploy`, as after `make demo`. For the
+report, it runs a night of some minutes and deletes its driver.
 """
 
 import sys

@@ -24,8 +24,8 @@ CONNECTION = "kubernetes_default"
 class Requests:
     """Counts the requests to the API server: both sides send them through aiohttp.
 
-    These drivers do not run and have no log. A request that follows one is redirected to `log_server`,
-    with its own TLS connection, as to the API server. It is counted like any other request.
+    These drivers do not run and have no log. A request that follows one is redirected to
+    `log_server`, with its own TLS connection, as to the API server. It is counted as well.
     """
 
     def __init__(self, log_server: str) -> None:
