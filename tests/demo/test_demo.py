@@ -15,7 +15,7 @@ def test_the_demo_ends_with_every_alert_accounted_for_and_runs_until_it_is_ended
     done = demo("--count", "1000", "--rate", "100")
     print(done.stdout, done.stderr)  # noqa: T201 - shown where the test fails
     assert done.returncode == 0
-    assert "Complete: each whole alert is stored, each damaged one is set aside." in done.stdout
+    assert "Complete: each valid alert is stored, each damaged one is set aside." in done.stdout
     for word in ("wait_for_first_batch", "sha256:", "alerts set aside", "http://localhost:8080"):
         assert word in done.stdout
     airflow = Airflow(ROOT / ".airflow")
