@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from fink_k8s.core.base.errors import InvalidRequest
 
@@ -18,12 +19,35 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def checked(rule: Callable[[str], str], value: str) -> str:
-    """Return what `rule` makes of a value; its refusal becomes one that names the field."""
-    try:
-        return rule(value)
-    except InvalidRequest as error:
-        raise ValueError(str(error)) from None
+class _EmptyAllowed:
+    """Let an empty text pass every rule of a type, in the check and in the form."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[..., Any]) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, rules: value if value == "" else rules(value), handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Callable[..., Any]) -> Any:
+        schema = handler(core)
+        if pattern := schema.get("pattern"):
+            schema["pattern"] = f"^({pattern.removeprefix('^').removesuffix('$')})?$"
+        return schema
+
+
+Text = TypeVar("Text", bound=str)
+
+OrEmpty = Annotated[Text, _EmptyAllowed()]
+"""A field that may be left empty; otherwise the rules of its type apply: `OrEmpty[NightName]`."""
+
+
+def checked_by(check: Callable[[str], object]) -> AfterValidator:
+    """Return the validator that raises what `check` raises, and keeps the text as it is."""
+
+    def keep(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(keep)
 
 
 def moment_from(text: Any) -> datetime:
@@ -42,6 +66,12 @@ def moment_from(text: Any) -> datetime:
     if moment.tzinfo is None:
         raise InvalidRequest(f"has no time zone; {rule}")
     return moment
+
+
+MomentText = Annotated[
+    str, Field(pattern=r"^[0-9TZ:.+-]+$", max_length=40), checked_by(moment_from)
+]
+"""A moment as ISO 8601 text with its time zone."""
 
 
 def refusal_of(error: ValidationError) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
 
@@ -70,6 +72,10 @@ def night_from(text: str, *, today: date | None = None) -> str:
     return text
 
 
+NightName = Annotated[str, Field(pattern=r"^[0-9]{8}$", max_length=8), AfterValidator(night_from)]
+"""A night, `YYYYMMDD`, that does not lie in the future."""
+
+
 def labels_of(survey: str, night: str) -> dict[str, str]:
     """Return the labels that every object of one night's stream carries."""
     return {
@@ -104,3 +110,7 @@ def kubernetes_name(text: str, *, field: str) -> str:
             f"{field} {shown(text)} has {len(text)} characters; use at most {_DNS_LABEL_MAX}"
         )
     return text
+
+
+KubernetesName = Annotated[str, AfterValidator(lambda text: kubernetes_name(text, field="name"))]
+"""The name of a namespace, an account or a Secret: a DNS label."""

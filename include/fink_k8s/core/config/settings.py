@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.image_references import is_image_reference, is_image_repository
-from fink_k8s.core.base.names import kubernetes_name
-from fink_k8s.core.config.sources import folder_from, places_from
+from fink_k8s.core.base.fields import OrEmpty
+from fink_k8s.core.base.image_references import ImageRepository, is_image_reference
+from fink_k8s.core.base.names import KubernetesName
+from fink_k8s.core.config.sources import FolderPath, SourcePlaces
 from fink_k8s.core.config.surveys import Survey, load_surveys
-from fink_k8s.core.kafka.servers import kafka_servers_from
+from fink_k8s.core.kafka.servers import KafkaServers
 from fink_k8s.core.store.store_kind import StoreKind
 from fink_k8s.core.store.stores import StoreSettings, prefix_below, store_of
 
@@ -28,6 +30,38 @@ ENV_PREFIX = "FINK_"
 _JAR = r"[\w.-]+:[\w.-]+:[\w.-]+@sha256:[0-9a-f]{64}"
 _JARS = re.compile(rf"{_JAR}( *, *{_JAR})*", re.ASCII)
 
+
+def _filled_in(text: str, placeholder: str, value: str) -> str:
+    return text.replace("{" + placeholder + "}", value)
+
+
+def _image_base_from(text: str) -> str:
+    if not is_image_reference(_filled_in(text, "java", "17")):
+        raise ValueError(
+            "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
+            "where the Java of the release belongs"
+        )
+    return text
+
+
+def _spark_url_from(text: str) -> str:
+    if set("{}") & set(_filled_in(text, "version", "3.5.7")):
+        raise ValueError("holds a brace that is not {version}, the Spark of the release")
+    return text
+
+
+def _pinned_jars_from(text: str) -> str:
+    if _JARS.fullmatch(text) is None:
+        raise ValueError("has an entry that is not group:artifact:version@sha256:<64 hex digits>")
+    return text
+
+
+ImageBase = Annotated[str, AfterValidator(_image_base_from)]
+"""An image with tag or digest, in which `{java}` may stand for a version."""
+SparkUrl = Annotated[str, AfterValidator(_spark_url_from)]
+"""An address in which `{version}` may stand for that of Spark."""
+PinnedJars = Annotated[str, AfterValidator(_pinned_jars_from)]
+"""Jars with their checksums, commas between."""
 
 _REPLACED = {
     "FINK_NIGHTS": "`night` of the survey",
@@ -51,61 +85,61 @@ class Settings(StoreSettings, BaseSettings):
         env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    namespace: str = Field("spark", description="Namespace in which the streams run.")
-    operator_namespace: str = Field(
+    namespace: KubernetesName = Field("spark", description="Namespace in which the streams run.")
+    operator_namespace: KubernetesName = Field(
         "spark-operator", description="Namespace of the Spark Operator's controller and webhook."
     )
-    service_account: str = Field("spark", description="Service account of the drivers.")
-    kafka_servers: str = Field(
+    service_account: KubernetesName = Field("spark", description="Service account of the drivers.")
+    kafka_servers: OrEmpty[KafkaServers] = Field(
         "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
     )
-    image_repository: str = Field(
+    image_repository: OrEmpty[ImageRepository] = Field(
         "",
         description="Repository of the stream's image, without tag.",
         examples=["localhost:5000/fink/stream2raw"],
     )
-    image_base: str = Field(
+    image_base: OrEmpty[ImageBase] = Field(
         "",
         description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
         "for the Java of the release.",
         examples=["localhost:5000/fink/base:java{java}"],
     )
-    image_pull_secret: str = Field(
+    image_pull_secret: OrEmpty[KubernetesName] = Field(
         "",
         description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
         "stage `rbac` makes it of the connection `docker_default`.",
         examples=["fink-registry"],
     )
-    image_requirements: str = Field(
+    image_requirements: OrEmpty[FolderPath] = Field(
         "",
         description="File on the worker: the Python packages that every image gets, as pip's "
         "requirements.",
         examples=["/opt/fink/requirements.txt"],
     )
-    sources: str = Field(
+    sources: SourcePlaces = Field(
         "",
         description="Where Fink's code may come from: folders of the worker (of folders and "
         "tarballs) and git addresses, with commas between; what lies below them is allowed.",
         examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
     )
-    dockerfiles: str = Field(
+    dockerfiles: OrEmpty[FolderPath] = Field(
         "",
         description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
         "what that copies.",
         examples=["/opt/fink/dockerfiles"],
     )
-    extra_jars: str = Field(
+    extra_jars: OrEmpty[PinnedJars] = Field(
         "",
         description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
         "between.",
     )
-    wheels: str = Field(
+    wheels: OrEmpty[FolderPath] = Field(
         "",
         description="Folder of the worker with wheels of Python packages that the package index "
         "has no wheel of.",
         examples=["/opt/fink/wheels"],
     )
-    spark_url: str = Field(
+    spark_url: OrEmpty[SparkUrl] = Field(
         "",
         description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
         "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
@@ -135,40 +169,6 @@ class Settings(StoreSettings, BaseSettings):
         examples=["/opt/fink/surveys.yaml"],
     )
 
-    @field_validator("namespace", "operator_namespace", "service_account")
-    @classmethod
-    def _check_kubernetes_name(cls, value: str) -> str:
-        return kubernetes_name(value, field="name")
-
-    @field_validator("kafka_servers")
-    @classmethod
-    def _check_servers(cls, value: str) -> str:
-        return value if value == "" else kafka_servers_from(value)
-
-    @field_validator("image_repository")
-    @classmethod
-    def _check_repository(cls, value: str) -> str:
-        if value and not is_image_repository(value):
-            raise ValueError("is no image repository; give host[:port]/path in lower case, no tag")
-        return value
-
-    @field_validator("image_base")
-    @classmethod
-    def _check_base(cls, value: str) -> str:
-        if value and not is_image_reference(_filled_in(value, "java", "17")):
-            raise ValueError(
-                "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
-                "where the Java of the release belongs"
-            )
-        return value
-
-    @field_validator("spark_url")
-    @classmethod
-    def _check_spark_url(cls, value: str) -> str:
-        if set("{}") & set(_filled_in(value, "version", "3.5.7")):
-            raise ValueError("holds a brace that is not {version}, the Spark of the release")
-        return value
-
     def image_base_of(self, java: int) -> str:
         """Return the base image for a Java."""
         return _filled_in(self.image_base, "java", str(java))
@@ -194,31 +194,6 @@ class Settings(StoreSettings, BaseSettings):
         """
         is_mine = bool(self.store_prefix) and url == self.store.url
         return self if is_mine or not url else self.model_copy(update={"store_prefix": url})
-
-    @field_validator("image_pull_secret")
-    @classmethod
-    def _check_pull_secret(cls, value: str) -> str:
-        return value if value == "" else kubernetes_name(value, field="name")
-
-    @field_validator("image_requirements", "dockerfiles", "wheels")
-    @classmethod
-    def _check_path(cls, value: str) -> str:
-        return value if value == "" else str(folder_from(value))
-
-    @field_validator("sources")
-    @classmethod
-    def _check_sources(cls, value: str) -> str:
-        places_from(value)
-        return value
-
-    @field_validator("extra_jars")
-    @classmethod
-    def _check_extra_jars(cls, value: str) -> str:
-        if value and _JARS.fullmatch(value) is None:
-            raise ValueError(
-                "has an entry that is not group:artifact:version@sha256:<64 hex digits>"
-            )
-        return value
 
     def for_survey(self, survey: Survey) -> Settings:
         """Return the settings of one survey: its own brokers, and its own folder of the store.
@@ -267,7 +242,3 @@ def load_settings() -> Settings:
         name = f"{ENV_PREFIX}{'_'.join(str(part) for part in first['loc'])}".upper()
         rule = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{name} {rule}") from None
-
-
-def _filled_in(text: str, placeholder: str, value: str) -> str:
-    return text.replace("{" + placeholder + "}", value)

@@ -9,8 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from fink_k8s.core.base.errors import InvalidRequest, Refused
+from fink_k8s.core.base.fields import checked_by
 
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._+-]*"
 _RELATIVE = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
@@ -106,6 +110,34 @@ def revision_from(text: str) -> str:
     if _REVISION.fullmatch(text) is None or ".." in text or text.endswith("HEAD"):
         raise InvalidRequest("is no branch, tag or commit; give e.g. v4.0 or a full commit id")
     return text
+
+
+SourceText = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9@:/._+-]+$", max_length=300), AfterValidator(source_from)
+]
+"""A git address, or a path relative to an allowed folder."""
+GitRevision = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_./+-]+$", max_length=200), AfterValidator(revision_from)
+]
+RelativePath = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_./+-]+$", max_length=200), AfterValidator(relative_path_from)
+]
+ProgramPath = Annotated[
+    str,
+    Field(pattern=r"^/?[A-Za-z0-9_./+-]+\.py$", max_length=200),
+    AfterValidator(image_path_from),
+]
+"""A Python file in an image, absolute or below Fink's code."""
+SchemaPath = Annotated[
+    str,
+    Field(pattern=r"^/?[A-Za-z0-9_./+-]+\.(avsc|avro)$", max_length=200),
+    AfterValidator(image_path_from),
+]
+"""An Avro schema in an image, absolute or below Fink's code."""
+FolderPath = Annotated[str, AfterValidator(lambda text: str(folder_from(text)))]
+"""An absolute path of the worker."""
+SourcePlaces = Annotated[str, checked_by(places_from)]
+"""Folders and git addresses, commas between, as `places_from` reads them."""
 
 
 def check_address(source: str, places: Places) -> None:

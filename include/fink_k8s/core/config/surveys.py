@@ -19,14 +19,13 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
-from fink_k8s.core.base.fields import refusal_of
+from fink_k8s.core.base.fields import OrEmpty, refusal_of
 from fink_k8s.core.config.night_windows import NightWindow, window_from
-from fink_k8s.core.kafka.servers import kafka_servers_from
+from fink_k8s.core.kafka.servers import KafkaServers
 from fink_k8s.core.kafka.topics import topic_from
 from fink_k8s.core.store.stores import prefix_below
 
@@ -37,6 +36,24 @@ READERS = SHIPPED.parent / "stream2raw/surveys"
 
 _NAME = r"^[a-z][a-z0-9]{0,19}$"
 _COLUMN = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$"
+
+
+def _topic_template_from(text: str) -> str:
+    if text.count("{night}") != 1:
+        raise ValueError("is the same for each night; put {night} where its date belongs")
+    topic_from(text.replace("{night}", "20260101"))
+    return text
+
+
+def _folder_of_store_from(text: str) -> str:
+    prefix_below("s3a://bucket", text)
+    return text.rstrip("/")
+
+
+TopicTemplate = Annotated[str, AfterValidator(_topic_template_from)]
+"""A topic with `{night}` in it."""
+FolderOfStore = Annotated[str, AfterValidator(_folder_of_store_from)]
+"""A folder below FINK_STORE_PREFIX, or a store's whole address; empty for FINK_STORE_PREFIX."""
 
 
 class _Row(BaseModel):
@@ -72,12 +89,9 @@ class Brokers(_Row):
         description="Airflow connection of type `kafka`, whose extra names `bootstrap.servers`.",
         pattern=r"^[A-Za-z0-9_.-]*$",
     )
-    servers: str = Field("", description="Kafka brokers, `host:port` with commas between.")
-
-    @field_validator("servers")
-    @classmethod
-    def _check_servers(cls, value: str) -> str:
-        return value if value == "" else kafka_servers_from(value)
+    servers: OrEmpty[KafkaServers] = Field(
+        "", description="Kafka brokers, `host:port` with commas between."
+    )
 
     @model_validator(mode="after")
     def _check_one(self) -> "Brokers":
@@ -98,7 +112,7 @@ class Survey(_Row):
         pattern=r"^([a-z][a-z0-9]{0,19})?$",
     )
     night: NightHours = Field(description="When the survey's nights open and close.")
-    topic: str = Field(
+    topic: OrEmpty[TopicTemplate] = Field(
         "",
         description="Kafka topic of a night, with `{night}` in place of its date; empty where "
         "each run names its own.",
@@ -113,7 +127,7 @@ class Survey(_Row):
         "alerts; empty where only Fink's own code reads them.",
         pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*\.avsc)?$",
     )
-    store_prefix: str = Field(
+    store_prefix: FolderOfStore = Field(
         "",
         description="Folder below FINK_STORE_PREFIX, or a store's whole address; each survey has "
         "one of its own.",
@@ -124,22 +138,6 @@ class Survey(_Row):
         default_factory=dict,
         description="Values that replace the defaults of the form of the survey's night DAG.",
     )
-
-    @field_validator("topic")
-    @classmethod
-    def _check_topic(cls, value: str) -> str:
-        if value == "":
-            return value
-        if value.count("{night}") != 1:
-            raise ValueError("is the same for each night; put {night} where its date belongs")
-        topic_from(value.replace("{night}", "20260101"))
-        return value
-
-    @field_validator("store_prefix")
-    @classmethod
-    def _check_prefix(cls, value: str) -> str:
-        prefix_below("s3a://bucket", value)
-        return value.rstrip("/")
 
     @property
     def window(self) -> NightWindow:

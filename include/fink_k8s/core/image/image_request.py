@@ -1,24 +1,26 @@
 """What a person may ask of the stage `image`; the settings say what of it is allowed."""
 
-import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from fink_k8s.core.base.fields import PLATFORM, Request, checked
-from fink_k8s.core.base.image_references import is_image_tag
+from fink_k8s.core.base.fields import PLATFORM, OrEmpty, Request
+from fink_k8s.core.base.image_references import ImageTag
 from fink_k8s.core.config.sources import (
-    image_path_from,
+    SourceText,
+    GitRevision,
+    ProgramPath,
+    RelativePath,
     is_git_address,
-    relative_path_from,
-    revision_from,
-    source_from,
 )
 
 Coordinates = Annotated[
     str, Field(pattern=r"^[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+:[a-zA-Z0-9_.-]+$", max_length=200)
 ]
+
+ReleaseTag = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*$", max_length=40)]
+"""`<fink>_<spark>`, e.g. `4.0_3.5.7`."""
 
 _CONTENT: dict[str, JsonValue] = {"section": "What the image is made of"}
 
@@ -43,46 +45,26 @@ class Requirements(StrEnum):
 class ImageChoice(Request):
     """Which image runs, and which program in it."""
 
-    release: str = Field(
+    release: OrEmpty[ReleaseTag] = Field(
         "",
         title="Release",
         description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
-        pattern=r"^([0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*)?$",
-        max_length=40,
         json_schema_extra=PLATFORM,
     )
-    image_tag: str = Field(
+    image_tag: OrEmpty[ImageTag] = Field(
         "",
         title="Image tag",
         description="Empty for the release's, `<fink>_<spark>`. Where the stage `image` is "
         "skipped, this tag, or `sha256:...`, is what runs.",
-        pattern=r"^[A-Za-z0-9_:.-]*$",
-        max_length=128,
         json_schema_extra=PLATFORM,
     )
-    main_file: str = Field(
+    main_file: OrEmpty[ProgramPath] = Field(
         "",
         title="Program",
         description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
         "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
-        pattern=r"^(/?[A-Za-z0-9_./+-]+\.py)?$",
-        max_length=200,
         json_schema_extra=_CONTENT,
     )
-
-    @field_validator("image_tag")
-    @classmethod
-    def _check_tag(cls, value: str) -> str:
-        if value and not value.startswith("sha256:") and not is_image_tag(value):
-            raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
-        if value.startswith("sha256:") and not re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-            raise ValueError("is no digest; give sha256: and 64 hex digits")
-        return value
-
-    @field_validator("main_file")
-    @classmethod
-    def _check_main_file(cls, value: str) -> str:
-        return value if value == "" else checked(image_path_from, value)
 
     @property
     def builds_image(self) -> bool:
@@ -106,21 +88,17 @@ class ImageRequest(ImageChoice):
         "and the stream runs the image by its tag.",
         json_schema_extra=PLATFORM,
     )
-    fink_source: str = Field(
+    fink_source: OrEmpty[SourceText] = Field(
         "",
         title="Fink's own code",
         description="Empty for this project's job. Else a git address, or a folder or tarball, "
         "that FINK_SOURCES allows; e.g. `https://github.com/astrolabsoftware/fink-broker`.",
-        pattern=r"^[A-Za-z0-9@:/._+-]*$",
-        max_length=300,
         json_schema_extra=_CONTENT,
     )
-    fink_revision: str = Field(
+    fink_revision: OrEmpty[GitRevision] = Field(
         "",
         title="Revision",
         description="Of a git address: branch, tag or commit.",
-        pattern=r"^[A-Za-z0-9_./+-]*$",
-        max_length=200,
         json_schema_extra=_CONTENT,
     )
     fink_requirements: Requirements = Field(
@@ -130,21 +108,17 @@ class ImageRequest(ImageChoice):
         "`noscience`: requirements.txt; `science`: requirements-science*.txt too.",
         json_schema_extra=_CONTENT,
     )
-    fink_requirements_folder: str = Field(
+    fink_requirements_folder: RelativePath = Field(
         "deps",
         title="Folder of the requirements",
         description="In Fink's code; e.g. `deps/ztf` in that of today.",
-        pattern=r"^[A-Za-z0-9_./+-]+$",
-        max_length=200,
         json_schema_extra=_CONTENT,
     )
-    dockerfile: str = Field(
+    dockerfile: OrEmpty[RelativePath] = Field(
         "",
         title="Dockerfile of your own",
         description="Name of a folder below FINK_DOCKERFILES; its Dockerfile makes the last "
         "stage, from `${SPARK_IMAGE}`.",
-        pattern=r"^[A-Za-z0-9_./+-]*$",
-        max_length=100,
         json_schema_extra=_CONTENT,
     )
     extra_jars: list[Coordinates] = Field(
@@ -164,21 +138,6 @@ class ImageRequest(ImageChoice):
     def is_in_minikube(self) -> bool:
         """Tell whether the image is in minikube's Docker, and in no registry."""
         return self.image_action is ImageAction.MINIKUBE
-
-    @field_validator("fink_source")
-    @classmethod
-    def _check_source(cls, value: str) -> str:
-        return value if value == "" else checked(source_from, value)
-
-    @field_validator("fink_revision")
-    @classmethod
-    def _check_revision(cls, value: str) -> str:
-        return value if value == "" else checked(revision_from, value)
-
-    @field_validator("fink_requirements_folder", "dockerfile")
-    @classmethod
-    def _check_path(cls, value: str) -> str:
-        return value if value == "" else checked(relative_path_from, value)
 
     @model_validator(mode="after")
     def _check_image(self) -> Self:

@@ -1,6 +1,9 @@
 """Lists of Kafka brokers."""
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 _SERVER = re.compile(r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?):(?P<port>[0-9]{1,5})")
 
@@ -15,3 +18,6 @@ def kafka_servers_from(text: str) -> str:
                 "give e.g. kafka-0:9092,kafka-1:9092"
             )
     return text
+
+
+KafkaServers = Annotated[str, AfterValidator(kafka_servers_from)]

@@ -1,13 +1,14 @@
 """Names of Kafka topics, and the patterns by which a stream subscribes to them."""
 
 import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
 
 # kafka.common: org.apache.kafka.common.internals.Topic (legal characters, length)
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]+")
-
-
 _TOPIC_MAX = 249
 
 
@@ -21,6 +22,12 @@ def topic_from(text: str) -> str:
     if len(text) > _TOPIC_MAX:
         raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
     return text
+
+
+TopicName = Annotated[
+    str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=_TOPIC_MAX), AfterValidator(topic_from)
+]
+"""One Kafka topic."""
 
 
 def topic_pattern(topic: str) -> str:

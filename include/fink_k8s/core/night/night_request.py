@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from pydantic import Field, JsonValue, ValidationError, field_validator
+from pydantic import Field, JsonValue, ValidationError
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.fields import PLATFORM, moment_from, refusal_of
+from fink_k8s.core.base.fields import PLATFORM, MomentText, OrEmpty, refusal_of
 from fink_k8s.core.config.surveys import Survey
 from fink_k8s.core.image.image_request import ImageChoice
 from fink_k8s.core.stream.stream_request import IfDiffers, StreamRequest
@@ -25,13 +25,11 @@ class WhenKilled(StrEnum):
 class NightRequest(ImageChoice, StreamRequest):
     """One night of one survey, and what is to be done with it."""
 
-    ends_at: str = Field(
+    ends_at: OrEmpty[MomentText] = Field(
         "",
         title="Ends at",
         description="Empty for the end of the survey's night. Else a moment with its zone, e.g. "
         "`2026-01-01T20:00:00+01:00`.",
-        pattern=r"^[0-9TZ:.+-]*$",
-        max_length=40,
         json_schema_extra=_END,
     )
     drain_quiet_s: int = Field(
@@ -98,13 +96,6 @@ class NightRequest(ImageChoice, StreamRequest):
         "there with `build-in-minikube`.",
         json_schema_extra=PLATFORM,
     )
-
-    @field_validator("ends_at")
-    @classmethod
-    def _check_moment(cls, value: str) -> str:
-        if value:
-            moment_from(value)
-        return value
 
     @property
     def is_in_minikube(self) -> bool:

@@ -3,17 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.fields import Request
-from fink_k8s.core.base.names import night_from
+from fink_k8s.core.base.fields import OrEmpty, Request
+from fink_k8s.core.base.names import NightName
 from fink_k8s.core.config.surveys import SurveyName, load_surveys
-from fink_k8s.core.stream.stream_names import parse_stream_name
+from fink_k8s.core.stream.stream_names import StreamName, parse_stream_name
 
 _HOW: dict[str, JsonValue] = {"section": "How"}
 
-StreamName = Annotated[str, Field(max_length=63)]
+StreamNames = Annotated[list[StreamName], AfterValidator(lambda names: sorted(set(names)))]
 
 
 class StopHow(StrEnum):
@@ -60,18 +59,16 @@ class StopManner(Request):
 class StreamChoice(Request):
     """Which streams are meant: exactly one of streams, night and all_streams."""
 
-    streams: list[StreamName] = Field(
+    streams: StreamNames = Field(
         default_factory=list,
         title="Streams",
         description="Names, one a line, e.g. `stream2raw-ztf-20260101`.",
         max_length=100,
     )
-    night: str = Field(
+    night: OrEmpty[NightName] = Field(
         "",
         title="Night",
         description="`YYYYMMDD`: the streams of this night.",
-        pattern=r"^([0-9]{8})?$",
-        max_length=8,
     )
     surveys: list[SurveyName] = Field(
         default_factory=list,
@@ -84,25 +81,6 @@ class StreamChoice(Request):
         title="All streams",
         description="Every stream of the configured namespace.",
     )
-
-    @field_validator("streams")
-    @classmethod
-    def _check_streams(cls, value: list[str]) -> list[str]:
-        for name in value:
-            try:
-                _, night = parse_stream_name(name)
-                night_from(night)
-            except InvalidRequest as error:
-                raise ValueError(str(error)) from None
-        return sorted(set(value))
-
-    @field_validator("night")
-    @classmethod
-    def _check_night(cls, value: str) -> str:
-        try:
-            return value and night_from(value)
-        except InvalidRequest as error:
-            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
     def _check_which(self) -> Self:

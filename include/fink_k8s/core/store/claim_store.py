@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
+from fink_k8s.core.base.fields import OrEmpty
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.base.names import kubernetes_name
 from fink_k8s.core.store.store_kind import KeySettings, StoreKind
@@ -18,6 +20,25 @@ _VOLUME = "store"
 _MOUNT = re.compile(r"(/[A-Za-z0-9._=-]+)*/?")
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+def mount_from(text: str) -> str:
+    """Check the absolute path of a folder and return it without its last slash."""
+    if not text.startswith("/") or _MOUNT.fullmatch(text) is None or ".." in text.split("/"):
+        raise ValueError(
+            "must be an absolute path of letters, digits and . _ = -, no '..', e.g. /mnt/fink"
+        )
+    return text.rstrip("/") or "/"
+
+
+def _storage_class_from(text: str) -> str:
+    if _SUBDOMAIN.fullmatch(text) is None:
+        raise ValueError("is not a valid name of a storage class; see kubectl get storageclass")
+    return text
+
+
+MountPath = Annotated[str, AfterValidator(mount_from)]
+StorageClassName = Annotated[str, AfterValidator(_storage_class_from)]
 
 
 class AccessMode(StrEnum):
@@ -33,13 +54,13 @@ class AccessMode(StrEnum):
 class ClaimSettings(KeySettings):
     """Where Airflow sees the claim, and how one is made."""
 
-    store_mount: str = Field(
+    store_mount: OrEmpty[MountPath] = Field(
         "",
         description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
         "empty where they do not: then counts come from the driver's log.",
         examples=["/mnt/fink"],
     )
-    claim_class: str = Field(
+    claim_class: OrEmpty[StorageClassName] = Field(
         "", description="Storage class of a claim that is made; empty for the cluster's default."
     )
     claim_access_mode: AccessMode = Field(
@@ -47,18 +68,6 @@ class ClaimSettings(KeySettings):
         description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
         "where all pods of a stream run on one node.",
     )
-
-    @field_validator("store_mount")
-    @classmethod
-    def _check_mount(cls, value: str) -> str:
-        return value if value == "" else mount_from(value)
-
-    @field_validator("claim_class")
-    @classmethod
-    def _check_class(cls, value: str) -> str:
-        if value and _SUBDOMAIN.fullmatch(value) is None:
-            raise ValueError("is not a valid name of a storage class; see kubectl get storageclass")
-        return value
 
 
 class ClaimStore(StoreKind):
@@ -123,12 +132,3 @@ def claim_spec(settings: ClaimSettings, size: str) -> Manifest:
     if settings.claim_class:
         spec["storageClassName"] = settings.claim_class
     return spec
-
-
-def mount_from(text: str) -> str:
-    """Check the absolute path of a folder and return it without its last slash."""
-    if not text.startswith("/") or _MOUNT.fullmatch(text) is None or ".." in text.split("/"):
-        raise ValueError(
-            "must be an absolute path of letters, digits and . _ = -, no '..', e.g. /mnt/fink"
-        )
-    return text.rstrip("/") or "/"

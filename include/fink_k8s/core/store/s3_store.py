@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
+from fink_k8s.core.base.fields import OrEmpty
 from fink_k8s.core.base.versions import version_of
 from fink_k8s.core.store.store_kind import KeySettings, StoreKind
 
@@ -14,20 +15,27 @@ _HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])"
 _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].*)?")
 
 
+def _endpoint_from(text: str) -> str:
+    match = _HTTP.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) < 65536:
+        raise ValueError("must be http://host[:port] or https://host[:port], without user")
+    if (match["rest"] or "/") != "/":
+        raise ValueError("must be an address without path; the bucket belongs to the prefix")
+    return text.rstrip("/")
+
+
+S3Endpoint = Annotated[str, AfterValidator(_endpoint_from)]
+
+
 class S3Settings(KeySettings):
     """Where the S3 server is."""
 
-    store_endpoint: str = Field(
+    store_endpoint: OrEmpty[S3Endpoint] = Field(
         "",
         description="Address of the S3 server; empty for that of AWS.",
         examples=["http://s3:7070"],
     )
     store_region: str = Field("us-east-1", description="Region of the S3 server.")
-
-    @field_validator("store_endpoint")
-    @classmethod
-    def _check_endpoint(cls, value: str) -> str:
-        return value if value == "" else _endpoint_from(value)
 
 
 class S3Store(StoreKind):
@@ -92,12 +100,3 @@ class S3Store(StoreKind):
     def missing_top(self) -> str:
         """Return that the bucket is not there."""
         return f"bucket {self.host}; make it"
-
-
-def _endpoint_from(text: str) -> str:
-    match = _HTTP.fullmatch(text)
-    if match is None or not 0 < int(match["port"] or 80) < 65536:
-        raise ValueError("must be http://host[:port] or https://host[:port], without user")
-    if (match["rest"] or "/") != "/":
-        raise ValueError("must be an address without path; the bucket belongs to the prefix")
-    return text.rstrip("/")

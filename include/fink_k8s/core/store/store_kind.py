@@ -11,23 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 from fink_k8s.core.base.kubernetes import Manifest
-from fink_k8s.core.base.names import kubernetes_name
+from fink_k8s.core.base.names import KubernetesName
 
 
 class KeySettings(BaseModel):
     """The settings that a store of any kind may use."""
 
-    store_secret: str = Field(
+    store_secret: KubernetesName = Field(
         "fink-store", description="Kubernetes Secret with the keys `access-key` and `secret-key`."
     )
-
-    @field_validator("store_secret")
-    @classmethod
-    def _check_secret(cls, value: str) -> str:
-        return kubernetes_name(value, field="name")
 
 
 @dataclass(frozen=True)

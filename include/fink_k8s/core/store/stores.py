@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
+from fink_k8s.core.base.fields import OrEmpty
 from fink_k8s.core.store.claim_store import ClaimSettings, ClaimStore
 from fink_k8s.core.store.hdfs_store import HdfsStore
 from fink_k8s.core.store.s3_store import S3Settings, S3Store
@@ -28,32 +30,6 @@ def _forms(quote: str = "") -> str:
     return _choice_of([f"{quote}{kind.form}{quote}" for kind in STORE_KINDS.values()])
 
 
-class StoreSettings(S3Settings, ClaimSettings):
-    """Which store an installation uses; each kind has its own settings beside it."""
-
-    store_prefix: str = Field(
-        "",
-        description=f"Where raw alerts and checkpoints go: {_forms(quote='`')}; see docs/stores.md "
-        "for what each of them needs.",
-        examples=["s3a://fink"],
-    )
-
-    @field_validator("store_prefix")
-    @classmethod
-    def _check_prefix(cls, value: str) -> str:
-        return value if value == "" else store_address_from(value)
-
-
-def store_of(settings: StoreSettings) -> StoreKind:
-    """Return the store that `store_prefix` names.
-
-    Raises:
-        ValueError: it breaks a rule; the message says which.
-    """
-    kind, host, path = _parts_of(settings.store_prefix)
-    return kind(host, path, settings)
-
-
 def store_address_from(text: str) -> str:
     """Check the address of a store and return it without its last slash.
 
@@ -62,19 +38,6 @@ def store_address_from(text: str) -> str:
     """
     kind, host, path = _parts_of(text)
     return f"{kind.scheme}://{host}{path}"
-
-
-def prefix_below(prefix: str, part: str) -> str:
-    """Return the address of `part`: a whole address itself, or a folder below `prefix`.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if not part or "://" in part:
-        return store_address_from(part or prefix)
-    if part.startswith("/"):
-        raise ValueError("begins with a slash; name a folder below FINK_STORE_PREFIX, e.g. lsst")
-    return store_address_from(f"{prefix.rstrip('/')}/{part}")
 
 
 def _parts_of(text: str) -> tuple[type[StoreKind], str, str]:
@@ -94,3 +57,40 @@ def _parts_of(text: str) -> tuple[type[StoreKind], str, str]:
     kind = STORE_KINDS[scheme]
     kind.check_host(host)
     return kind, host, (slash + path).rstrip("/")
+
+
+StoreAddress = Annotated[str, AfterValidator(store_address_from)]
+
+
+class StoreSettings(S3Settings, ClaimSettings):
+    """Which store an installation uses; each kind has its own settings beside it."""
+
+    store_prefix: OrEmpty[StoreAddress] = Field(
+        "",
+        description=f"Where raw alerts and checkpoints go: {_forms(quote='`')}; see docs/stores.md "
+        "for what each of them needs.",
+        examples=["s3a://fink"],
+    )
+
+
+def store_of(settings: StoreSettings) -> StoreKind:
+    """Return the store that `store_prefix` names.
+
+    Raises:
+        ValueError: it breaks a rule; the message says which.
+    """
+    kind, host, path = _parts_of(settings.store_prefix)
+    return kind(host, path, settings)
+
+
+def prefix_below(prefix: str, part: str) -> str:
+    """Return the address of `part`: a whole address itself, or a folder below `prefix`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not part or "://" in part:
+        return store_address_from(part or prefix)
+    if part.startswith("/"):
+        raise ValueError("begins with a slash; name a folder below FINK_STORE_PREFIX, e.g. lsst")
+    return store_address_from(f"{prefix.rstrip('/')}/{part}")

@@ -1,14 +1,16 @@
 """The name of a stream, which is the lock of its night, and the names that follow from it."""
 
 import re
+from typing import Annotated
+
+from pydantic import Field
 
 from fink_k8s.core.base.errors import InvalidRequest, shown
-from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, kubernetes_name
+from fink_k8s.core.base.fields import checked_by
+from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, kubernetes_name, night_from
 from fink_k8s.core.config.surveys import load_surveys, survey_of
 
 _STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
-
-
 _DRIVER_SUFFIX = "-driver"
 
 
@@ -30,6 +32,14 @@ def parse_stream_name(stream: str) -> tuple[str, str]:
             "give e.g. stream2raw-ztf-20260101"
         )
     return match[1], match[2]
+
+
+StreamName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9-]+$", max_length=63),
+    checked_by(lambda stream: night_from(parse_stream_name(stream)[1])),
+]
+"""The name of a stream of a known survey and of a night that has begun."""
 
 
 def pod_selector(stream: str) -> str:

@@ -4,25 +4,23 @@ The trigger form, the check at run time and the documentation all come from thes
 Identities (image repository, account, secrets) are not here: they are settings.
 """
 
-import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from fink_k8s.core.base.fields import PLATFORM, Request, checked
-from fink_k8s.core.base.names import night_from
-from fink_k8s.core.config.sources import image_path_from
+from fink_k8s.core.base.fields import PLATFORM, OrEmpty, Request
+from fink_k8s.core.base.names import NightName
+from fink_k8s.core.config.sources import SchemaPath
 from fink_k8s.core.config.surveys import SurveyName, default_survey, survey_of
 from fink_k8s.core.image.image_request import ImageAction, ImageRequest
-from fink_k8s.core.kafka.topics import topic_from
-from fink_k8s.core.stream.stream_names import parse_stream_name, stream_name
-
-_CLAIM_SIZE = re.compile(r"[1-9][0-9]{0,5}[MGT]i")
-_MEMORY = re.compile(r"[1-9][0-9]{0,5}[mg]")
+from fink_k8s.core.kafka.topics import TopicName
+from fink_k8s.core.stream.stream_names import StreamName, stream_name
 
 Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[mg]$", max_length=7)]
-
+"""A memory size as Spark reads it, e.g. `2g`."""
+ClaimSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[MGT]i$", max_length=8)]
+"""A quantity of storage as Kubernetes reads it, e.g. `100Gi`."""
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
@@ -96,20 +94,16 @@ class StreamRequest(Request):
     survey: SurveyName = Field(
         default_factory=default_survey, title="Survey", description="Survey to read alerts from."
     )
-    night: str = Field(
+    night: OrEmpty[NightName] = Field(
         "",
         title="Night",
         description="`YYYYMMDD`; empty for the night of the run's own time, in the survey's time "
         "zone.",
-        pattern=r"^([0-9]{8})?$",
-        max_length=8,
     )
-    topic: str = Field(
+    topic: OrEmpty[TopicName] = Field(
         "",
         title="Kafka topic",
         description="One topic, no pattern; empty for the survey's, e.g. `ztf_public_20260101`.",
-        pattern=r"^[a-zA-Z0-9._-]*$",
-        max_length=249,
     )
     starting_offsets: StartingOffsets = Field(
         StartingOffsets.EARLIEST,
@@ -147,14 +141,12 @@ class StreamRequest(Request):
         le=64,
         json_schema_extra=_SIZE,
     )
-    schema_file: str = Field(
+    schema_file: OrEmpty[SchemaPath] = Field(
         "",
         title="Schema of the alerts",
         description="`-schema` of the program: an Avro schema's path in Fink's own code, or its "
         "absolute path in the image. Empty for this project's job, which has that of ztf. Fink's "
         "own code needs one.",
-        pattern=r"^(/?[A-Za-z0-9_./+-]+\.(avsc|avro))?$",
-        max_length=200,
         json_schema_extra=_PROGRAM,
     )
     log_level: LogLevel = Field(
@@ -177,29 +169,6 @@ class StreamRequest(Request):
         "dies is started again by fink_night alone.",
         json_schema_extra=PLATFORM,
     )
-
-    @field_validator("night")
-    @classmethod
-    def _check_night(cls, value: str) -> str:
-        return value if value == "" else checked(night_from, value)
-
-    @field_validator("topic")
-    @classmethod
-    def _check_topic(cls, value: str) -> str:
-        return value if value == "" else checked(topic_from, value)
-
-    @field_validator("schema_file")
-    @classmethod
-    def _check_schema_file(cls, value: str) -> str:
-        return value if value == "" else checked(image_path_from, value)
-
-    @field_validator("driver_memory", "executor_memory")
-    @classmethod
-    def _check_memory(cls, value: str) -> str:
-        # `pattern` alone would let a last newline pass in some engines.
-        if _MEMORY.fullmatch(value) is None:
-            raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
-        return value
 
     def filled_in(self, night: str) -> Self:
         """Return the request with an empty night, and the survey's topic of it, filled in."""
@@ -238,55 +207,30 @@ class StoreRequest(Request):
         "unless it is there. It is never changed or deleted.",
         json_schema_extra=PLATFORM,
     )
-    claim_size: str = Field(
+    claim_size: ClaimSize = Field(
         "100Gi",
         title="Size of the claim",
         description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
-        pattern=r"^[1-9][0-9]{0,5}[MGT]i$",
-        max_length=8,
         json_schema_extra=PLATFORM,
     )
-
-    @field_validator("claim_size")
-    @classmethod
-    def _check_size(cls, value: str) -> str:
-        if _CLAIM_SIZE.fullmatch(value) is None:
-            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
-        return value
 
 
 class DiagnoseRequest(Request):
     """Which stream `fink_diagnose` looks at; none named means each one that is not well."""
 
-    stream: str = Field(
+    stream: OrEmpty[StreamName] = Field(
         "",
         title="Stream",
         description="Its name, e.g. `stream2raw-ztf-20260101`; or give survey and night.",
-        pattern=r"^[a-z0-9-]*$",
-        max_length=63,
     )
     survey: SurveyName = Field(
         default_factory=default_survey, title="Survey", description="Survey to read alerts from."
     )
-    night: str = Field(
+    night: OrEmpty[NightName] = Field(
         "",
         title="Night",
         description="YYYYMMDD; with no stream and no night, all streams that are not well.",
-        pattern=r"^([0-9]{8})?$",
-        max_length=8,
     )
-
-    @field_validator("stream")
-    @classmethod
-    def _check_stream(cls, value: str) -> str:
-        if value:
-            checked(lambda text: night_from(parse_stream_name(text)[1]), value)
-        return value
-
-    @field_validator("night")
-    @classmethod
-    def _check_night(cls, value: str) -> str:
-        return value if value == "" else checked(night_from, value)
 
     @model_validator(mode="after")
     def _check_one(self) -> Self:
