@@ -8,10 +8,10 @@ from pydantic import Field, JsonValue, model_validator
 from fink_k8s.core.base.fields import PLATFORM, OrEmpty, Request
 from fink_k8s.core.base.image_references import ImageTag
 from fink_k8s.core.config.sources import (
-    SourceText,
     GitRevision,
     ProgramPath,
     RelativePath,
+    SourceText,
     is_git_address,
 )
 

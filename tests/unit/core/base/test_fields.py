@@ -36,7 +36,9 @@ def test_a_field_may_be_empty_only_where_its_type_says_so():
     assert refusal_of(caught.value).startswith("night: String should match pattern")
 
 
-@pytest.mark.parametrize("night", ["2026", "20260230", "20991231", " ", "\n", "20260101\n", None, 0])
+@pytest.mark.parametrize(
+    "night", ["2026", "20260230", "20991231", " ", "\n", "20260101\n", None, 0]
+)
 def test_what_is_not_empty_obeys_the_rules_of_its_type(night):
     for field in ("night", "other_night"):
         with pytest.raises(ValidationError) as caught:
