@@ -61,7 +61,7 @@ def run_night(client: AirflowClient) -> str:
     night = f"{date(2026, 1, 1) + timedelta(days=time.time() // 60 % 300):%Y%m%d}"
     stream, topic = stream_name("ztf", night), survey_of("ztf").topic_of(night)
     ends = datetime.now(UTC) + timedelta(seconds=NIGHT_SECONDS)
-    form = {"night": night, "ends_at": ends.isoformat(timespec="seconds"), "drain_quiet_s": 10,
+    form = {"night": night, "ends_at": ends.isoformat(timespec="seconds"), "quiet_minutes": 10 / 60,
             "trigger_interval_s": 3}  # fmt: skip
     make_topic(environment()["FINK_KAFKA_SERVERS"], topic, partitions=4)
     with alerts_flowing(topic, 800, 4, seed=1):

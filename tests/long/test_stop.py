@@ -108,7 +108,7 @@ def test_of_two_streams_one_that_hangs_is_named_and_killed_if_asked(fink, settin
     well, hangs = names
     freeze_pod(drivers(hangs)[0]["metadata"]["uid"])
 
-    run = fink.run("fink_stop", all_streams=True, limit_s=30)
+    run = fink.run("fink_stop", all_streams=True, limit_minutes=0.5)
     assert run.state == "failed"
     lines = {line.partition(":")[0]: line for line in run.xcom("stop.report")}
     assert "ended gracefully" in lines[well]

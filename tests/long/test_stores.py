@@ -194,7 +194,7 @@ class TestWhereTheWorkersDoNotSeeTheClaim:
     def test_a_night_that_nobody_can_count_is_red_unless_the_form_says_otherwise(
         self, fink, alerts
     ):
-        form = form_of(SECOND, TOPIC, seconds=60, drain_grace_s=15, if_differs="adopt")
+        form = form_of(SECOND, TOPIC, seconds=60, grace_minutes=0.25, if_differs="adopt")
         night = Night(fink, form)
         assert night.end() == "failed"
         assert "is NOT VERIFIED: nobody counted" in night.log("verify_night")

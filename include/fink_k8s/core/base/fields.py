@@ -16,7 +16,7 @@ PLATFORM: dict[str, JsonValue] = {"section": "Cluster, rights and image"}
 class Request(BaseModel):
     """Refuse fields that are not known, so that a misspelt one is not ignored in silence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _EmptyAllowed:

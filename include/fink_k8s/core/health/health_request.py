@@ -11,6 +11,6 @@ class HealthRequest(Request):
     send_test: bool = Field(
         False,
         title="Send a test message",
-        description="Send the lines to all targets of the connection `fink_notify`, whether "
-        "anything has changed or not. The log says who did not take it.",
+        description="Send the report to every target of the connection `fink_notify`, even if "
+        "nothing has changed. The log lists each target that did not accept it.",
     )

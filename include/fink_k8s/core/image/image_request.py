@@ -22,7 +22,7 @@ Coordinates = Annotated[
 ReleaseTag = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)*_[0-9]+(\.[0-9]+)*$", max_length=40)]
 """`<fink>_<spark>`, e.g. `4.0_3.5.7`."""
 
-_CONTENT: dict[str, JsonValue] = {"section": "What the image is made of"}
+_CONTENT: dict[str, JsonValue] = {"section": "Contents of the image"}
 
 
 class ImageAction(StrEnum):
@@ -48,21 +48,22 @@ class ImageChoice(Request):
     release: OrEmpty[ReleaseTag] = Field(
         "",
         title="Release",
-        description="`<fink>_<spark>` of releases.yaml; empty for the current one.",
+        description="`<fink>_<spark>` from releases.yaml. Leave empty for the current release.",
         json_schema_extra=PLATFORM,
     )
     image_tag: OrEmpty[ImageTag] = Field(
         "",
         title="Image tag",
-        description="Empty for the release's, `<fink>_<spark>`. Where the stage `image` is "
-        "skipped, this tag, or `sha256:...`, is what runs.",
+        description="Leave empty for the release's tag, `<fink>_<spark>`. If the stage `image` "
+        "is skipped, the stream runs this tag or digest (`sha256:...`).",
         json_schema_extra=PLATFORM,
     )
     main_file: OrEmpty[ProgramPath] = Field(
         "",
         title="Program",
-        description="With Fink's own code: its path there, empty for `bin/stream2raw.py`. With "
-        "an image made elsewhere or a Dockerfile of your own: its absolute path in the image.",
+        description="For Fink's code: a path in the code; leave empty for `bin/stream2raw.py`. "
+        "For an image built elsewhere, or your own Dockerfile: an absolute path in "
+        "the image.",
         json_schema_extra=_CONTENT,
     )
 
@@ -82,49 +83,50 @@ class ImageRequest(ImageChoice):
 
     image_action: ImageAction = Field(
         ImageAction.BUILD_AND_PUSH,
-        title="Build, push",
+        title="Build and push",
         description="`build` and `push` are the two halves, for two runs of fink_image. "
-        "`build-in-minikube`: in the Docker that `minikube docker-env` names; nothing is pushed, "
-        "and the stream runs the image by its tag.",
+        "`build-in-minikube` builds in the Docker engine that `minikube docker-env` "
+        "names and pushes nothing; the stream runs the image by its tag.",
         json_schema_extra=PLATFORM,
     )
     fink_source: OrEmpty[SourceText] = Field(
         "",
-        title="Fink's own code",
-        description="Empty for this project's job. Else a git address, or a folder or tarball, "
-        "that FINK_SOURCES allows; e.g. `https://github.com/astrolabsoftware/fink-broker`.",
+        title="Source of Fink's code",
+        description="Leave empty for this project's job. Otherwise, a git address, folder or "
+        "tarball that FINK_SOURCES allows, e.g. "
+        "`https://github.com/astrolabsoftware/fink-broker`.",
         json_schema_extra=_CONTENT,
     )
     fink_revision: OrEmpty[GitRevision] = Field(
         "",
-        title="Revision",
-        description="Of a git address: branch, tag or commit.",
+        title="Git revision",
+        description="Branch, tag or commit. Required for a git address.",
         json_schema_extra=_CONTENT,
     )
     fink_requirements: Requirements = Field(
         Requirements.NOSCIENCE,
         title="Fink's requirements",
-        description="Which Python packages of Fink's own requirements go with its code: "
-        "`noscience`: requirements.txt; `science`: requirements-science*.txt too.",
+        description="Python packages to install with Fink's code. `noscience`: "
+        "requirements.txt. `science`: requirements-science*.txt as well.",
         json_schema_extra=_CONTENT,
     )
     fink_requirements_folder: RelativePath = Field(
         "deps",
-        title="Folder of the requirements",
-        description="In Fink's code; e.g. `deps/ztf` in that of today.",
+        title="Requirements folder",
+        description="Folder in Fink's code, e.g. `deps/ztf` in the current code.",
         json_schema_extra=_CONTENT,
     )
     dockerfile: OrEmpty[RelativePath] = Field(
         "",
-        title="Dockerfile of your own",
-        description="Name of a folder below FINK_DOCKERFILES; its Dockerfile makes the last "
+        title="Your own Dockerfile",
+        description="Name of a folder in FINK_DOCKERFILES. The Dockerfile in it builds the last "
         "stage, from `${SPARK_IMAGE}`.",
         json_schema_extra=_CONTENT,
     )
     extra_jars: list[Coordinates] = Field(
         default_factory=list,
-        title="Extra jars",
-        description="`group:artifact:version` of jars that FINK_EXTRA_JARS pins.",
+        title="Extra JARs",
+        description="JARs that FINK_EXTRA_JARS pins, one `group:artifact:version` per line.",
         max_length=50,
         json_schema_extra=_CONTENT,
     )

@@ -11,8 +11,8 @@ from fink_k8s.core.config.surveys import Survey
 from fink_k8s.core.image.image_request import ImageChoice
 from fink_k8s.core.stream.stream_request import IfDiffers, StreamRequest
 
-_END: dict[str, JsonValue] = {"section": "How the night ends"}
-_TROUBLE: dict[str, JsonValue] = {"section": "When something happens"}
+_END: dict[str, JsonValue] = {"section": "End of the night"}
+_TROUBLE: dict[str, JsonValue] = {"section": "If something goes wrong"}
 
 
 class WhenKilled(StrEnum):
@@ -27,57 +27,59 @@ class NightRequest(ImageChoice, StreamRequest):
 
     ends_at: OrEmpty[MomentText] = Field(
         "",
-        title="Ends at",
-        description="Empty for the end of the survey's night. Else a moment with its zone, e.g. "
-        "`2026-01-01T20:00:00+01:00`.",
+        title="End time",
+        description="Leave empty for the end of the survey's night. Otherwise, a time with its "
+        "zone, e.g. `2026-01-01T20:00:00+01:00`.",
         json_schema_extra=_END,
     )
-    drain_quiet_s: int = Field(
-        300,
-        title="Quiet before the stop (s)",
-        description="After its end the night goes on until all alerts are stored, and none came "
-        "for so long.",
+    quiet_minutes: float = Field(
+        5,
+        title="Quiet time before the stop (minutes)",
+        description="After the night ends, the stream runs on until all alerts are stored and "
+        "no new alert has arrived for this long.",
         ge=0,
-        le=7200,
+        le=120,
         json_schema_extra=_END,
     )
-    drain_grace_s: int = Field(
-        1800,
-        title="Time of grace (s)",
-        description="How long the lag may go without falling: then it is stopped in any case, and "
-        "what is unread is told.",
+    grace_minutes: float = Field(
+        30,
+        title="Longest wait without progress (minutes)",
+        description="After the night ends, the stream is stopped if the lag has not decreased "
+        "for this long. The report lists the alerts that were not read.",
         ge=0,
-        le=21_600,
+        le=360,
         json_schema_extra=_END,
     )
-    stop_limit_s: int = Field(
-        300,
-        title="Time for the last batch (s)",
-        description="How long the batch in hand may take to end.",
-        ge=5,
-        le=1200,
+    last_batch_minutes: float = Field(
+        5,
+        title="Time limit for the last batch (minutes)",
+        description="How long the current batch may take to finish. After that, the driver is "
+        "killed.",
+        ge=0.1,
+        le=20,
         json_schema_extra=_END,
     )
     if_differs: IfDiffers = Field(
         IfDiffers.REFUSE,
-        title="If it runs otherwise",
-        description="Where the night's stream runs already, with another image or other "
-        "resources: `refuse`; `adopt` it as it is; `upgrade`: let its batch end, and start this "
-        "one on the same checkpoint.",
+        title="If the stream runs with other settings",
+        description="If the night's stream is already running with another image or other "
+        "resources: `refuse` fails, `adopt` keeps it as it is, `upgrade` lets its "
+        "batch finish and starts the new one from the same checkpoint.",
         json_schema_extra=_TROUBLE,
     )
     require_proof: bool = Field(
         True,
-        title="Fail unproved",
-        description="Whether a night fails whose rows nobody here can count: the store is out of "
-        "Airflow's sight.",
+        title="Fail without proof",
+        description="Fail the night if Airflow cannot read the store, and therefore cannot "
+        "count the rows.",
         json_schema_extra=_END,
     )
     restarts: int = Field(
         3,
-        title="Restarts in a row",
-        description="How often a stream is started anew for which the Spark Operator has given "
-        "up. One that ran for ten minutes has its whole budget again.",
+        title="Maximum restarts in a row",
+        description="How often this DAG restarts a stream that the Spark Operator has given up "
+        "on. After the stream has run for ten minutes, the count starts again at "
+        "zero.",
         ge=0,
         le=20,
         json_schema_extra=_TROUBLE,
@@ -85,15 +87,16 @@ class NightRequest(ImageChoice, StreamRequest):
     when_killed: WhenKilled = Field(
         WhenKilled.LEAVE,
         title="If the task is killed",
-        description="What becomes of the stream where somebody kills, clears or marks the task "
-        "that watches: `leave` it, so that the next try adopts it, or `stop` it.",
+        description="What happens to the stream if someone kills, clears or marks the task that "
+        "watches it: `leave` keeps it running, and the next try adopts it; `stop` "
+        "stops it.",
         json_schema_extra=_TROUBLE,
     )
     in_minikube: bool = Field(
         False,
         title="Image in minikube",
-        description="The image is in minikube's Docker and in no registry: `fink_image` built it "
-        "there with `build-in-minikube`.",
+        description="The image is in minikube's Docker engine and in no registry: `fink_image` "
+        "built it there with `build-in-minikube`.",
         json_schema_extra=PLATFORM,
     )
 

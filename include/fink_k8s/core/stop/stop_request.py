@@ -10,7 +10,7 @@ from fink_k8s.core.base.names import NightName
 from fink_k8s.core.config.surveys import SurveyName, load_surveys
 from fink_k8s.core.stream.stream_names import StreamName, parse_stream_name
 
-_HOW: dict[str, JsonValue] = {"section": "How"}
+_HOW: dict[str, JsonValue] = {"section": "How to stop"}
 
 StreamNames = Annotated[list[StreamName], AfterValidator(lambda names: sorted(set(names)))]
 
@@ -23,37 +23,15 @@ class StopHow(StrEnum):
 
 
 class StopManner(Request):
-    """How patiently a stream is stopped."""
+    """How patiently a stream is stopped, as operators and triggers take it."""
 
-    how: StopHow = Field(
-        StopHow.GRACEFULLY,
-        title="How",
-        description="`gracefully`: the batch in hand is written and committed first. `at-once`: "
-        "the driver is killed; its batch is run again at the next start, nothing is lost.",
-        json_schema_extra=_HOW,
-    )
-    limit_s: int = Field(
-        120,
-        title="Time limit (s)",
-        description="How long a graceful end may take. After it the run fails and says what still "
-        "lives, and when Kubernetes kills it, a minute later at the soonest.",
-        ge=5,
-        le=1200,
-        json_schema_extra=_HOW,
-    )
-    then_at_once: bool = Field(
-        False,
-        title="Then at once",
-        description="Have what has not ended gracefully killed at the time limit.",
-        json_schema_extra=_HOW,
-    )
-    force_lost: bool = Field(
-        False,
-        title="Force what a lost node holds",
-        description="Also strike out pods whose node gives no answer. Only when that node is "
-        "switched off for good: else its driver may still write, beside the next one.",
-        json_schema_extra=_HOW,
-    )
+    how: StopHow = StopHow.GRACEFULLY
+    limit_s: int = Field(120, ge=5, le=1200)
+    """How long a graceful stop may take."""
+    then_at_once: bool = False
+    """Whether a driver that has not stopped by then is killed."""
+    force_lost: bool = False
+    """Whether pods on nodes that do not respond are removed too."""
 
 
 class StreamChoice(Request):
@@ -62,24 +40,24 @@ class StreamChoice(Request):
     streams: StreamNames = Field(
         default_factory=list,
         title="Streams",
-        description="Names, one a line, e.g. `stream2raw-ztf-20260101`.",
+        description="Names of streams, one per line, e.g. `stream2raw-ztf-20260101`.",
         max_length=100,
     )
     night: OrEmpty[NightName] = Field(
         "",
         title="Night",
-        description="`YYYYMMDD`: the streams of this night.",
+        description="`YYYYMMDD`. Stop the streams of this night.",
     )
     surveys: list[SurveyName] = Field(
         default_factory=list,
         title="Surveys",
-        description="Of the night, only these surveys'; empty for every survey.",
+        description="Stop only these surveys' streams of the night. Leave empty for every survey.",
         max_length=50,
     )
     all_streams: bool = Field(
         False,
         title="All streams",
-        description="Every stream of the configured namespace.",
+        description="Stop every stream in the configured namespace.",
     )
 
     @model_validator(mode="after")
@@ -113,17 +91,50 @@ class StreamChoice(Request):
         )
 
 
-class StopRequest(StopManner, StreamChoice):
+class StopRequest(StreamChoice):
     """What `fink_stop` stops, and how."""
 
+    how: StopHow = Field(
+        StopHow.GRACEFULLY,
+        title="How to stop",
+        description="`gracefully` lets the current batch finish and commits it. `at-once` kills "
+        "the driver; the next start repeats its batch, and nothing is lost.",
+        json_schema_extra=_HOW,
+    )
+    limit_minutes: float = Field(
+        2,
+        title="Time limit (minutes)",
+        description="How long a graceful stop may take. After that, the run fails; its log says "
+        "what still runs, and when Kubernetes kills it (a minute later at the earliest).",
+        ge=0.1,
+        le=20,
+        json_schema_extra=_HOW,
+    )
+    then_at_once: bool = Field(
+        False,
+        title="Kill at the time limit",
+        description="Kill what has not stopped gracefully within the time limit.",
+        json_schema_extra=_HOW,
+    )
+    force_lost: bool = Field(
+        False,
+        title="Remove pods on lost nodes",
+        description="Also remove pods on nodes that do not respond. Use this only if the node is "
+        "switched off for good: a driver that still runs there can write alongside the next one.",
+        json_schema_extra=_HOW,
+    )
     dry_run: bool = Field(
         False,
-        title="Only look",
-        description="Say what would be stopped, and stop nothing.",
+        title="Dry run",
+        description="List the streams that would be stopped, and stop none.",
     )
 
     @property
     def manner(self) -> StopManner:
         """Return how the streams are stopped, without which."""
-        fields = StopManner.model_fields
-        return StopManner.model_validate({name: getattr(self, name) for name in fields})
+        return StopManner(
+            how=self.how,
+            limit_s=round(60 * self.limit_minutes),
+            then_at_once=self.then_at_once,
+            force_lost=self.force_lost,
+        )

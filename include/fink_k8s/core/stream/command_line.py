@@ -32,7 +32,7 @@ def arguments_of(
         "-schema": _schema_of(request, main_file),
         "-startingoffsets_stream": request.starting_offsets.value,
         "-tinterval": str(request.trigger_interval_s),
-        "-exit_after": str(request.exit_after_s),
+        "-exit_after": str(round(3600 * request.stop_after_hours)),
         "-log_level": request.log_level.value,
     }
     prefix = settings.store.url

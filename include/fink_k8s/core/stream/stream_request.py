@@ -24,7 +24,7 @@ ClaimSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[MGT]i$", max_length=
 
 # The form folds these away under their own titles.
 _SIZE: dict[str, JsonValue] = {"section": "Size of the stream"}
-_PROGRAM: dict[str, JsonValue] = {"section": "The program's schema and logs"}
+_PROGRAM: dict[str, JsonValue] = {"section": "Alert schema and logs"}
 
 
 class DeployStage(StrEnum):
@@ -81,9 +81,10 @@ class RbacRequest(Request):
 
     rbac_mode: RbacMode = Field(
         RbacMode.LEAST_PRIVILEGE,
-        title="Rights of the driver",
-        description="`least-privilege`: a Role in the streams' namespace. `cluster-edit`: the "
-        "ClusterRole `edit` in every namespace, secrets included, as Fink's document has it.",
+        title="Driver rights",
+        description="`least-privilege`: a Role in the namespace of the streams. `cluster-edit`: "
+        "the ClusterRole `edit` in every namespace, which includes access to "
+        "Secrets, as in Fink's documentation.",
         json_schema_extra=PLATFORM,
     )
 
@@ -97,76 +98,97 @@ class StreamRequest(Request):
     night: OrEmpty[NightName] = Field(
         "",
         title="Night",
-        description="`YYYYMMDD`; empty for the night of the run's own time, in the survey's time "
-        "zone.",
+        description="`YYYYMMDD`. Leave empty for the night at the time of the run, in the "
+        "survey's time zone.",
     )
     topic: OrEmpty[TopicName] = Field(
         "",
         title="Kafka topic",
-        description="One topic, no pattern; empty for the survey's, e.g. `ztf_public_20260101`.",
+        description="Name of one topic, not a pattern. Leave empty for the survey's topic, e.g. "
+        "`ztf_public_20260101`.",
     )
     starting_offsets: StartingOffsets = Field(
         StartingOffsets.EARLIEST,
         title="Starting offsets",
-        description="For a night without checkpoint; otherwise the checkpoint decides.",
+        description="Where to start reading a night that has no checkpoint. A night that has "
+        "one continues from it.",
     )
     trigger_interval_s: int = Field(
-        10, title="Trigger interval (s)", description="Seconds between two batches.", ge=1, le=3600
+        10,
+        title="Trigger interval (seconds)",
+        description="Time between two batches.",
+        ge=1,
+        le=3600,
     )
     max_offsets_per_trigger: int = Field(
-        5000, title="Alerts a batch", description="At most so many a batch.", ge=1, le=1_000_000
+        5000,
+        title="Maximum alerts per batch",
+        description="One batch reads no more alerts than this.",
+        ge=1,
+        le=1_000_000,
     )
-    exit_after_s: int = Field(
-        172_800,
-        title="Ends after (s)",
-        description="The stream stops by itself after so many seconds, at the end of a batch, "
-        "whatever becomes of Airflow.",
-        ge=60,
-        le=172_800,
+    stop_after_hours: float = Field(
+        48,
+        title="Stop after (hours)",
+        description="The stream stops by itself after this time, at the end of a batch, even if "
+        "Airflow is down.",
+        ge=0.02,
+        le=48,
     )
     executors: int = Field(
-        1, title="Executors", description="Executor pods.", ge=1, le=100, json_schema_extra=_SIZE
+        1,
+        title="Executors",
+        description="Number of executor pods.",
+        ge=1,
+        le=100,
+        json_schema_extra=_SIZE,
     )
     driver_memory: Memory = Field(
-        "1g", title="Driver memory", description="e.g. `900m` or `2g`.", json_schema_extra=_SIZE
+        "1g",
+        title="Driver memory",
+        description="For example `900m` or `2g`.",
+        json_schema_extra=_SIZE,
     )
     executor_memory: Memory = Field(
-        "1g", title="Executor memory", description="e.g. `900m` or `2g`.", json_schema_extra=_SIZE
+        "1g",
+        title="Executor memory",
+        description="For example `900m` or `2g`.",
+        json_schema_extra=_SIZE,
     )
     executor_cores: int = Field(
         1,
         title="Executor cores",
-        description="Tasks that an executor runs at once.",
+        description="Number of tasks that one executor runs at the same time.",
         ge=1,
         le=64,
         json_schema_extra=_SIZE,
     )
     schema_file: OrEmpty[SchemaPath] = Field(
         "",
-        title="Schema of the alerts",
-        description="`-schema` of the program: an Avro schema's path in Fink's own code, or its "
-        "absolute path in the image. Empty for this project's job, which has that of ztf. Fink's "
-        "own code needs one.",
+        title="Alert schema",
+        description="Avro schema (`-schema` of the program): its path in Fink's code, or its "
+        "absolute path in the image. Fink's code requires one. Leave empty for this "
+        "project's job, which includes the survey's schema.",
         json_schema_extra=_PROGRAM,
     )
     log_level: LogLevel = Field(
         LogLevel.INFO,
-        title="Log of the program",
-        description="How much the program itself says.",
+        title="Program log level",
+        description="Least severe messages that the program logs.",
         json_schema_extra=_PROGRAM,
     )
     spark_log_level: LogLevel = Field(
         LogLevel.WARN,
-        title="Log of Spark",
-        description="How much Spark itself says.",
+        title="Spark log level",
+        description="Least severe messages that Spark logs.",
         json_schema_extra=_PROGRAM,
     )
     submit_with: SubmitWith = Field(
         SubmitWith.SPARK_OPERATOR,
         title="Submit with",
-        description="`spark-operator` starts a dead driver again. `spark-submit`, as Fink's "
-        "document does it, needs no operator in the cluster, but Java on the worker; a driver that "
-        "dies is started again by fink_night alone.",
+        description="`spark-operator` restarts a failed driver. `spark-submit`, as in Fink's "
+        "documentation, needs no operator in the cluster but needs Java on the "
+        "worker; only fink_night restarts its failed drivers.",
         json_schema_extra=PLATFORM,
     )
 
@@ -202,15 +224,15 @@ class StoreRequest(Request):
 
     create_claim: bool = Field(
         False,
-        title="Make the claim",
-        description="Where FINK_STORE_PREFIX is `pvc://CLAIM`: make that persistent volume claim "
-        "unless it is there. It is never changed or deleted.",
+        title="Create the claim",
+        description="If FINK_STORE_PREFIX is `pvc://CLAIM`, create this persistent volume claim "
+        "unless it exists. An existing claim is never changed or deleted.",
         json_schema_extra=PLATFORM,
     )
     claim_size: ClaimSize = Field(
         "100Gi",
-        title="Size of the claim",
-        description="Of a claim that is made, e.g. `100Gi` or `2Ti`.",
+        title="Claim size",
+        description="Size of a claim that this run creates, e.g. `100Gi` or `2Ti`.",
         json_schema_extra=PLATFORM,
     )
 
@@ -221,15 +243,18 @@ class DiagnoseRequest(Request):
     stream: OrEmpty[StreamName] = Field(
         "",
         title="Stream",
-        description="Its name, e.g. `stream2raw-ztf-20260101`; or give survey and night.",
+        description="Name of the stream, e.g. `stream2raw-ztf-20260101`. Alternatively, enter "
+        "survey and night.",
     )
     survey: SurveyName = Field(
-        default_factory=default_survey, title="Survey", description="Survey to read alerts from."
+        default_factory=default_survey,
+        title="Survey",
+        description="Survey of the stream, if you enter a night.",
     )
     night: OrEmpty[NightName] = Field(
         "",
         title="Night",
-        description="YYYYMMDD; with no stream and no night, all streams that are not well.",
+        description="`YYYYMMDD`. Leave stream and night empty to diagnose every unhealthy stream.",
     )
 
     @model_validator(mode="after")
@@ -253,7 +278,8 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     skip: list[DeployStage] = Field(
         default_factory=list,
         title="Stages to skip",
-        description="What is there already: rights that someone else granted, an image, ...",
+        description="Stages for what is already in place, e.g. an existing image, or rights "
+        "that someone else granted.",
         max_length=len(DeployStage),
         json_schema_extra=PLATFORM,
     )

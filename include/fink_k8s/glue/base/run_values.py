@@ -38,6 +38,12 @@ def form_value(field: str, otherwise: Any = None) -> RunValue:
     return RunValue(f"form: {field}", find)
 
 
+def form_seconds(field: str, otherwise: float) -> RunValue:
+    """Return the form's value of a field in minutes, as seconds; `otherwise` is in minutes too."""
+    minutes = form_value(field, otherwise)
+    return RunValue(str(minutes), lambda context: round(60 * minutes.resolve(context)))
+
+
 def result_of(task_id: str, *path: str) -> RunValue:
     """Return what a task returned, or the part of it that `path` leads to."""
 

@@ -8,7 +8,7 @@ from fink_k8s.adapters.stream.streams import Way
 from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.night.night_request import NightRequest
 from fink_k8s.core.stream.stream_request import IfDiffers
-from fink_k8s.glue.base.run_values import RunValue, form_value
+from fink_k8s.glue.base.run_values import RunValue, form_seconds, form_value
 from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.config.run_request import night_of_run, stream_request
 from fink_k8s.glue.night.drain_operator import DrainNightOperator
@@ -24,7 +24,7 @@ from fink_k8s.glue.stream.submit_stage import (
     ways_to_submit,
 )
 
-_MANNER = {"limit_s": form_value("stop_limit_s", 300), "then_at_once": True}
+_MANNER = {"limit_s": form_seconds("last_batch_minutes", 5), "then_at_once": True}
 _IF_DIFFERS = form_value("if_differs", IfDiffers.REFUSE)
 
 
@@ -86,8 +86,8 @@ def drain_late_alerts() -> DrainNightOperator:
     return DrainNightOperator(
         task_id="drain_late_alerts",
         until=RunValue("when watch_until_end ended", _when_watch_ended),
-        quiet_s=form_value("drain_quiet_s"),
-        grace_s=form_value("drain_grace_s"),
+        quiet_s=form_seconds("quiet_minutes", 5),
+        grace_s=form_seconds("grace_minutes", 30),
         **_watched(),
     )
 

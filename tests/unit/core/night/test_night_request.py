@@ -84,11 +84,11 @@ def test_an_end_is_a_text(value):
 @pytest.mark.parametrize(
     ("field", "least", "most"),
     [
-        ("drain_quiet_s", 0, 7200),
-        ("drain_grace_s", 0, 21_600),
-        ("stop_limit_s", 5, 1200),
+        ("quiet_minutes", 0, 120),
+        ("grace_minutes", 0, 360),
+        ("last_batch_minutes", 0.1, 20),
         ("restarts", 0, 20),
-        ("exit_after_s", 60, 172_800),
+        ("stop_after_hours", 0.02, 48),
     ],
 )
 def test_a_number_has_its_bounds(field, least, most):
@@ -103,10 +103,10 @@ def test_a_number_has_its_bounds(field, least, most):
 
 def test_the_job_s_own_limit_outlasts_the_longest_night_with_its_grace():
     """A window is at most a day and the hour of the clocks; the drain comes after it."""
-    limits = NightRequest(drain_grace_s=21_600, stop_limit_s=1200)
-    night = 25 * 3600
-    assert NightRequest().exit_after_s == StreamRequest().exit_after_s, "else it adopts no other's"
-    assert NightRequest().exit_after_s > night + limits.drain_grace_s + limits.stop_limit_s
+    limits = NightRequest(grace_minutes=360, last_batch_minutes=20)
+    own = NightRequest().stop_after_hours
+    assert own == StreamRequest().stop_after_hours, "else it adopts no other's"
+    assert own > 25 + (limits.grace_minutes + limits.last_batch_minutes) / 60
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_the_streams_that_are_meant(fields, chosen):
         ({"night": "*"}, "should match pattern"),
         ({"night": "20060101", "surveys": ["atlas"]}, "is unknown; use one of ztf, lsst, elasticc"),
         ({"all_streams": True, "how": "now"}, "'gracefully' or 'at-once'"),
-        ({"all_streams": True, "limit_s": 4}, "greater than or equal to 5"),
-        ({"all_streams": True, "limit_s": 1201}, "less than or equal to 1200"),
+        ({"all_streams": True, "limit_minutes": 0.09}, "greater than or equal to 0.1"),
+        ({"all_streams": True, "limit_minutes": 20.1}, "less than or equal to 20"),
         ({"all": True}, "Extra inputs are not permitted"),
         ({"namespace": "kube-system", "all_streams": True}, "Extra inputs are not permitted"),
     ],
@@ -68,8 +68,20 @@ def test_nothing_is_killed_or_forced_unless_it_is_asked_for():
 
 
 def test_the_manner_is_the_requests_own():
-    fields = {"how": "at-once", "limit_s": 7, "then_at_once": True, "force_lost": True}
-    assert StopRequest(night="20060101", **fields).manner == StopManner(**fields)
+    fields = {"how": "at-once", "then_at_once": True, "force_lost": True}
+    request = StopRequest(night="20060101", limit_minutes=0.12, **fields)
+    assert request.manner == StopManner(limit_s=7, **fields)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0.1, 6), (2, 120), (20, 1200)])
+def test_the_manner_s_time_limit_is_in_seconds(minutes, seconds):
+    assert StopRequest(all_streams=True, limit_minutes=minutes).manner.limit_s == seconds
+
+
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf")])
+def test_a_time_limit_is_a_finite_number(minutes):
+    with pytest.raises(ValidationError, match="finite number"):
+        StopRequest(all_streams=True, limit_minutes=minutes)
 
 
 def test_every_field_of_the_form_has_title_and_description():

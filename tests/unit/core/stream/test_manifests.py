@@ -143,7 +143,7 @@ def test_the_job_is_told_what_the_form_says(settings):
         starting_offsets="latest",
         trigger_interval_s=7,
         max_offsets_per_trigger=123,
-        exit_after_s=600,
+        stop_after_hours=1 / 6,
     )
     assert flags(made) == {
         "-servers": "kafka:9092",
@@ -369,7 +369,7 @@ CHANGES = [
     ({"executor_cores": 2}, {}, "executor.cores"),
     ({"topic": "other"}, {}, "argument -topic"),
     ({"starting_offsets": "latest"}, {}, "argument -startingoffsets_stream"),
-    ({"exit_after_s": 61}, {}, "argument -exit_after"),
+    ({"stop_after_hours": 1}, {}, "argument -exit_after"),
     ({}, {"kafka_servers": "other:9092"}, "argument -servers"),
     ({}, {"store_prefix": "s3a://other"}, "argument -online_data_prefix"),
     ({}, {"store_endpoint": "http://o:1"}, "sparkConf.spark.hadoop.fs.s3a.endpoint"),

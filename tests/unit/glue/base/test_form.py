@@ -43,14 +43,14 @@ def test_a_number_keeps_its_bounds_and_words(form):
     schema = executors.schema
     assert (schema["type"], schema["minimum"], schema["maximum"]) == ("integer", 1, 100)
     assert schema["title"] == "Executors"
-    assert executors.description == "Executor pods."
+    assert executors.description == "Number of executor pods."
 
 
 def test_a_choice_is_written_out(form):
     schema = form["rbac_mode"].schema
     assert form["rbac_mode"].value == "least-privilege"
     assert schema["enum"] == ["least-privilege", "cluster-edit"]
-    assert schema["title"] == "Rights of the driver"
+    assert schema["title"] == "Driver rights"
 
 
 def test_stages_to_skip_are_a_choice_of_several(form):

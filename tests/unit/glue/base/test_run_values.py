@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import BaseOperator
 
-from fink_k8s.glue.base.run_values import RunValue, form_value, result_of
+from fink_k8s.glue.base.run_values import RunValue, form_seconds, form_value, result_of
 
 
 class Taker(BaseOperator):
@@ -34,6 +34,16 @@ def test_a_value_of_the_form_keeps_its_type(value):
 def test_an_empty_field_has_the_default(params):
     assert taken(form_value("field", "other"), params) == "other"
     assert taken(form_value("field"), params) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [({}, 300), ({"field": None}, 300), ({"field": 0}, 0), ({"field": 0.1}, 6)],
+)
+def test_minutes_of_the_form_are_taken_as_whole_seconds(given, seconds):
+    value = taken(form_seconds("field", 5), given)
+    assert (value, type(value)) == (seconds, int)
+    assert str(form_seconds("field", 5)) == "form: field"
 
 
 def test_a_value_may_stand_inside_of_a_field():
