@@ -1,31 +1,33 @@
 """
 ### Bring up stream2raw
 
-Checks the cluster, grants the driver's rights, makes the store's claim where asked, builds and
-pushes the image, submits the stream of one night, and waits until alerts are being stored.
+Checks the cluster, grants the driver's rights, creates the store's claim if you ask for it, builds
+and pushes the image, submits the stream of one night, and waits until alerts are being stored.
 
-**When to run it:** for a new cluster, a new release, or a night by hand. The form's defaults bring
-up tonight's ZTF stream.
+**When to run it:** for a new cluster, a new release, or a single night by hand. With the form's
+defaults it brings up tonight's ZTF stream.
 
-**Safe to repeat:** yes. What is already so is left alone, and a stream that runs is adopted: one
-night never has two drivers. Other values for a night that runs are refused.
+**Safe to repeat:** yes. It leaves unchanged what is already in place, and adopts a stream that is
+already running: one night never has two drivers. If a stream of that night is running with other
+values, it refuses to start another one.
 
-**Which code runs:** this project's job, or Fink's own code where the form names its source; see
-`fink_image`. Where the stage `image` is skipped, the image itself says which program is in it.
+**Which code runs:** this project's job, or Fink's code if the form names its source; see
+`fink_image`. If you skip the stage `image`, the image itself determines which program runs.
 
-**Success:** the query lives and its first batch of alerts is committed to the raw store. A topic
-without alerts is healthy, but has no first batch: skip the stage `first_batch` for a quiet one.
+**Success:** the query is running, and its first batch of alerts is committed to the raw store. A
+stream can be healthy on a topic without alerts, but it then has no first batch: for a quiet topic,
+skip the stage `first_batch`.
 
-**Two ways to submit:** with the Spark Operator, which starts a dead driver again; or by plain
-`spark-submit` from the worker (`submit_with`), for a cluster without the operator. The stream is
-the same one: whatever watches, adopts or stops it does not see a difference, and what runs in one
-way is refused in the other. Without the operator a driver that died stays dead until this DAG is
-triggered again, or its task `spark_submit` cleared: that starts it anew on the same checkpoint.
+**Two ways to submit:** with the Spark Operator, which restarts a failed driver; or with plain
+`spark-submit` from the worker (`submit_with`), for a cluster without the operator. Both run the
+same stream, and every DAG that watches, adopts or stops it works the same way. While a stream runs
+in one way, submitting it in the other way is refused. Without the operator, a failed driver stays
+down until you trigger this DAG again or clear its task `spark_submit`; the driver then restarts
+from the same checkpoint.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The task `diagnose_failure` then gathers all that can be known of the stream, as `fink_diagnose`
-does, and names the bundle's address. The stream itself is left as it is, whatever happens to
-this run.
+The task `diagnose_failure` then collects evidence, as `fink_diagnose` does, and logs the address of
+the bundle. A failed or killed run does not stop the stream.
 """
 
 from airflow.sdk import chain, dag

@@ -1,22 +1,22 @@
 """
 ### Find out what is wrong
 
-Gathers all that can be known of a stream: application, pods, events, logs of driver and executors,
-metrics, the checkpoint's position, the topic's offsets and the lag. It names one cause with its
-remedy, and keeps a bundle: below `diagnosis/` of the store, or in the folder `FINK_DIAGNOSIS_DIR`.
+Collects evidence about a stream: application, pods, events, logs of driver and executors, metrics,
+the checkpoint's position, the topic's offsets and the lag. It names one cause with its remedy, and
+saves a bundle: in `diagnosis/` of the store, or in the folder `FINK_DIAGNOSIS_DIR`.
 
-**When to run it:** when a stream does not do what it should. With nothing in the form it looks at
-each stream of the namespace, and tells of those that are not well. `fink_deploy`, `fink_night` and
-`fink_stop` do the same by themselves when they fail, `fink_health` when a stream turns bad;
-`fink_rbac` and `fink_image` have no stream, and their own log says what is wrong.
+**When to run it:** when a stream does not do what it should. With an empty form, it checks every
+stream in the namespace and reports the unhealthy ones. `fink_deploy`, `fink_night` and `fink_stop`
+run the same diagnosis when they fail, and `fink_health` does when a stream becomes unhealthy.
+`fink_rbac` and `fink_image` have no stream; see their own logs.
 
-**Safe to repeat:** yes; it reads only, and each bundle has a folder of its own.
+**Safe to repeat:** yes. It only reads, and each bundle has a folder of its own.
 
-**Success:** always: this DAG does not fail for what it finds. The log's last line is the cause, or
-that nothing is wrong; the result holds category, line and the bundle's address.
+**Success:** always, whatever it finds. The log's last line is the cause, or says that nothing is
+wrong. The result contains the category, the line and the bundle's address.
 
-**If it fails:** Airflow itself is not well. What it could not look at (a right, Kafka, the store)
-is a warning in its log and a line in the report, not a failure.
+**If it fails:** Airflow itself has a problem. If something cannot be checked (a missing right,
+Kafka, the store), the log has a warning and the report has a line, but the run does not fail.
 """
 
 from airflow.sdk import dag
@@ -28,7 +28,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
-    description="Find out why a stream is in trouble, and keep a bundle",
+    description="Find out why a stream is unhealthy, and save a bundle of evidence",
     schedule=None,
     doc_md=__doc__,
     params=form_of(DiagnoseRequest),

@@ -1,24 +1,26 @@
 """
 ### Watch all streams
 
-Looks at every stream of the namespace every few minutes (`FINK_HEALTH_MINUTES`), and says in one
-line each how it is: application, driver, the last batch, alerts a second, lag, and what is wrong.
-A change for the worse or for the better is told once, by the connection `fink_notify`, with the
-address of a bundle that shows the trouble; without that connection it is in the log only.
+Checks every stream in the namespace every few minutes (`FINK_HEALTH_MINUTES`), and logs one line
+per stream: application, driver, last batch, alerts per second, lag, and what is wrong. When a
+stream becomes unhealthy or recovers, it sends one message through the connection `fink_notify`,
+with the address of a bundle that shows the problem. Without that connection, the message is only
+in the log.
 
-**When to run it:** by its schedule, once it is unpaused. By hand for a look right now, or to try
-the targets: *Send a test message*.
+**When to run it:** it runs on its schedule once you unpause it. Trigger it by hand for a check
+right now, or to try the targets: *Send a test message*.
 
-**Safe to repeat:** yes; it only looks. What was told is not told again: a dead or stalled stream
-is told at once, other troubles when two looks in a row show them, and that it is well again after
-two looks that say so. A stream that ended by itself, or by `fink_stop`, is no alarm; one that
-vanished is.
+**Safe to repeat:** yes. It only reads, and does not repeat a message. It reports a dead or stalled
+stream at once; other problems, and a recovery, after two checks in a row agree. A stream that ended
+by itself, or that `fink_stop` ended, raises no alarm; a stream that disappeared does.
 
-**Success:** it could look, whatever it saw: a stream that is not well does not turn it red.
+**Success:** it could check the streams, whatever it found: an unhealthy stream does not make the
+run fail.
 
-**If it fails:** it could look at nothing: the API server is away, a right or the connection
-`kubernetes_default` is missing, as the log's last line says. That is told once as well. A message
-that nobody took is an error line in the log, and is sent again with the next run.
+**If it fails:** it could not check anything. The log's last line names the reason: the API server
+does not answer, or a right or the connection `kubernetes_default` is missing. This is reported once
+as well. If no target accepted a message, the log has an error line, and the next run sends the
+message again.
 """
 
 from airflow.sdk import dag

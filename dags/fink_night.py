@@ -6,32 +6,31 @@ or adopts the one that is running, watches it until the night ends, waits for la
 last batch finish, stops the stream, and proves by offsets and rows that every alert of the night is
 stored.
 
-**When to run it:** it runs on its schedule, every night from the moment the night opens. Each
-survey in surveys.yaml has a night DAG of its own; its schedule and the defaults of its form come
-from there. A survey without a topic for each night has no schedule. Trigger it by hand for another
-night.
+**When to run it:** it runs on its schedule, when each night opens. Each survey in surveys.yaml has
+its own night DAG; the survey's entry sets the schedule and the defaults of the form. A survey that
+has no topic for each night has no schedule. Trigger the DAG by hand for another night.
 
-**To end it early:** mark the task `watch_until_end` as success. Late alerts are then waited for,
-the stream is stopped, and the night is proved (where `when_killed` is `stop`, the stream is stopped
-at once, and late alerts are not waited for). `fink_stop` ends the stream alone: this run then
-fails, for it cannot know why, and nothing is proved.
+**To end it early:** mark the task `watch_until_end` as success. The run then waits for late alerts,
+stops the stream, and proves the night. (If `when_killed` is `stop`, the stream stops at once,
+without waiting for late alerts.) `fink_stop` only stops the stream: this run then fails, because it
+cannot know why the stream stopped, and nothing is proved.
 
-**While it runs** no worker is held, and whatever happens to Airflow, the stream goes on: the next
-try adopts it. A driver that dies is started again by the Spark Operator; where that gives up, or
-the query is dead under a running driver, this DAG starts it anew on the same checkpoint, and notes
-why. Nothing is lost or doubled by that. A stream that dies again and again ends as failed, with its
-reason.
+**While it runs,** it occupies no worker, and the stream does not depend on Airflow: if the task is
+interrupted, its next try adopts the stream. The Spark Operator restarts a failed driver. If it
+gives up, or if the query is dead although its driver is running, this DAG restarts the stream from
+the same checkpoint and records why. A restart loses and duplicates nothing. If a stream keeps
+failing, the run fails and names the reason.
 
 **Safe to repeat:** yes, also while it runs: a night has one driver, and another run of the same
 night adopts it.
 
 **Success:** the night is over, its stream is stopped, nothing of it is left in the cluster, and
-every alert that was read is counted in the store. The task `verify_night` says so.
+every alert that was read is counted in the store. The task `verify_night` reports this.
 
 **If it fails:** the log's last line names the cause and the remedy; see docs/troubleshooting.md.
-The task `diagnose_failure` then gathers all that can be known, as `fink_diagnose` does, and tells
-whom the connection `fink_notify` names. The stream is left as it is; trigger the night again, and
-it is adopted, or started where it ended.
+The task `diagnose_failure` then collects evidence, as `fink_diagnose` does, and notifies the
+targets of the connection `fink_notify`. The stream is left as it is. Trigger the night again to
+adopt the stream, or to continue where it ended.
 """
 
 from airflow.sdk import chain, dag
@@ -46,7 +45,7 @@ for survey in load_surveys().surveys:
 
     @dag(
         dag_id=night_dag_id(survey.name),
-        description=f"Run a night of {survey.name}: stream, watch, restart, stop and prove",
+        description=f"Run a night of {survey.name}: submit, watch, restart, stop and prove",
         schedule=night_schedule(survey),
         doc_md=__doc__,
         params=night_form(survey),

@@ -1,20 +1,20 @@
 """
 ### Grant the driver's rights
 
-Makes the streams' namespace, the service account, its role and binding, and asks the API server
-what they amount to: each right that the driver needs, and those it must not have. Where
-FINK_IMAGE_PULL_SECRET names one, it makes the Secret by which the cluster logs in to the registry,
-of the connection `docker_default`.
+Creates the namespace of the streams, the service account, its role and its binding. Then it asks
+the API server to confirm each right that the driver needs, and each one it must not have. If
+FINK_IMAGE_PULL_SECRET is set, it also creates that Secret from the connection `docker_default`, so
+that the cluster can log in to the registry.
 
-**When to run it:** once for a cluster, or to change the mode. `fink_deploy` does the same as its
+**When to run it:** once per cluster, or to change the mode. `fink_deploy` does the same in its
 stage `rbac`.
 
-**Safe to repeat:** yes; a second run changes nothing and says so.
+**Safe to repeat:** yes. A second run changes nothing and says so.
 
 **Success:** the API server confirms what is granted and what is denied.
 
 **If it fails:** the log's last line names the right and the account that lacks it. The stage needs
-the connection `kubernetes_admin`: whoever grants a right must hold it.
+the connection `kubernetes_admin`: an account can only grant rights that it has.
 """
 
 from airflow.sdk import dag
@@ -26,7 +26,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
-    description="Grant the rights of the stream's driver, and check them",
+    description="Grant the driver's rights, and check them",
     schedule=None,
     doc_md=__doc__,
     params=form_of(RbacRequest),

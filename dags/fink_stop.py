@@ -1,27 +1,27 @@
 """
 ### Stop streams
 
-Ends the streams that the form names, one task a stream: the driver is asked to end, lets its batch
-be committed, and is not started again. Then application, pods, services and config maps are seen
-to be gone. Streams of the Spark Operator and of plain spark-submit end in the same way.
+Stops the streams that you choose, one task per stream: it asks the driver to stop, lets the batch
+be committed, and prevents a restart. Then it waits until application, pods, services and config
+maps are gone. It works the same for streams of the Spark Operator and of plain spark-submit.
 
-**When to run it:** to end a stream that `fink_deploy` has started, or to clear up what is left of
-one, in whatever state it is. To end a night that `fink_night` runs, see its page. Name what to
-stop: streams by name, a night, or all. An empty form stops nothing. Set *Only look* to see what a
-form means.
+**When to run it:** to stop a stream that `fink_deploy` started, or to remove what is left of one,
+in whatever state it is. To end a night that `fink_night` runs, see that DAG's page. Choose streams
+by name, a night, or all streams. An empty form stops nothing. Set *Dry run* to see which streams
+your choice covers.
 
-**Safe to repeat:** yes, also twice at once. What is not there is already so. Nothing but streams of
-the configured namespace is touched; data and checkpoint stay, and the next start of the night goes
-on where it ended.
+**Safe to repeat:** yes, even twice at the same time. A stream that does not exist counts as
+stopped. The DAG only touches streams in the configured namespace. Data and checkpoint stay, and the
+next start of the night continues where this one ended.
 
-**Success:** nothing of the streams is left in the cluster. The task `report` has one line a stream:
-what it was, how it ended, what is gone, what was left on purpose.
+**Success:** nothing of the streams is left in the cluster. The task `report` logs one line per
+stream: what it was, how it ended, what was removed, what was kept.
 
-**If it fails:** the log's last line names what is still there, why, and what to do. A driver that
-does not obey is killed at the time limit if the form asks for it, else by Kubernetes a minute later
-at the soonest: it knows no request without an end. The task `diagnose_left` gathers all that can be
-known of each stream that did not end, as `fink_diagnose` does. A killed run undoes nothing: a
-driver that was asked goes on ending.
+**If it fails:** the log's last line names what is still there, why, and what to do. If a driver has
+not stopped at the time limit, it is killed if the form asks for it; otherwise Kubernetes kills it
+at the end of its grace period, at least a minute later. The task `diagnose_left` collects evidence
+about each stream that did not stop, as `fink_diagnose` does. If you kill this run, a driver that
+was asked to stop still stops.
 """
 
 from airflow.sdk import dag
@@ -33,7 +33,7 @@ from fink_k8s.glue.base.form import form_of
 
 
 @dag(
-    description="Stop streams without cutting a batch",
+    description="Stop streams without interrupting a batch",
     schedule=None,
     doc_md=__doc__,
     params=form_of(StopRequest),

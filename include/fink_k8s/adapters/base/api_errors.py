@@ -24,7 +24,7 @@ def error_of(status: int, text: str, what: str) -> FinkError:
     text = text[:600]
     match status:
         case 404:
-            return NotThere(f"{what}: there is no such object")
+            return NotThere(f"{what}: the object does not exist")
         case 401 | 403:
             return NotPermitted(
                 f"{what} is forbidden: {text}; grant the right, or use another connection"
@@ -32,8 +32,8 @@ def error_of(status: int, text: str, what: str) -> FinkError:
         case 409:
             return Conflict(f"{what}: {text}")
         case 410:
-            return Unavailable(f"{what}: what was asked for has expired; ask anew: {text}")
+            return Unavailable(f"{what}: the requested version has expired; list again: {text}")
         case status if status in BUSY:
             return Unavailable(f"{what}: the API server is busy ({status}): {text}")
         case _:
-            return InvalidRequest(f"{what} is refused: {text}")
+            return InvalidRequest(f"{what} was rejected: {text}")

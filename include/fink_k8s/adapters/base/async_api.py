@@ -28,7 +28,7 @@ _KEEP_ALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 class AsyncApi:
     """One account's API server; open it as a context, in the event loop that asks it.
 
-    Credentials are read anew, by `make_cluster` in a thread, when the server refuses them: tokens
+    Credentials are read again, by `make_cluster` in a thread, when the server refuses them: tokens
     end, and connections are edited.
     """
 
@@ -132,7 +132,7 @@ class AsyncApi:
         )
 
     async def _renew(self, used: "_Door") -> None:
-        """Read the credentials anew, unless someone has done so since `used` was used."""
+        """Read the credentials again, unless another task has done so since `used` was used."""
         async with self._renewing:
             if self._door is used:
                 try:
@@ -140,7 +140,7 @@ class AsyncApi:
                 except Exception as error:
                     # Whatever it is, a file that is being replaced or a connection that is being
                     # edited: it must not end the watch for all who follow.
-                    raise Unavailable(f"the credentials cannot be read anew: {error}") from error
+                    raise Unavailable(f"the credentials cannot be read again: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Cluster:
     def apply(self, manifest: Manifest) -> bool:
         """Make an object as `manifest` says (server-side apply); tell whether that changed it.
 
-        A binding whose role differs is deleted and made anew: `roleRef` cannot be changed.
+        A binding to another role is deleted and created again: `roleRef` cannot be changed.
         """
         metadata = manifest["metadata"]
         kind, name, namespace = manifest["kind"], metadata["name"], metadata.get("namespace", "")
@@ -251,7 +251,7 @@ class Cluster:
         return data.decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str) -> Any:
-        """Return a pod's log as an open answer, whose lines come as they are written; close it."""
+        """Return a pod's log as an open answer that yields lines as they are written; close it."""
         query = [("follow", "true"), ("tailLines", "100")]
         return self._raw(log_of(namespace, pod), query, {}, timeout=(5, None))
 

@@ -1,4 +1,4 @@
-"""Tell people: one message to every target, by Apprise (Slack, Telegram, e-mail, webhooks, ...).
+"""Send a message to every target through Apprise (Slack, Telegram, e-mail, webhooks, ...).
 
 A target's address holds its password or token, so none of it, and no word of Apprise's own log,
 leaves this module: a target is named by its number and scheme.
@@ -31,7 +31,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """What people are told: a title, and lines of plain text."""
+    """A message to people: a title, and lines of plain text."""
 
     title: str
     body: str
@@ -61,7 +61,7 @@ def send(message: Message, targets: Sequence[str], seconds: float = 20) -> Deliv
             body_format="text",
             timeout=seconds,
         )
-        # The results come in whatever order; whose each one is, its tag tells.
+        # The results come in any order; the tag says which target each belongs to.
         names = {f"{_TAG}{n}": _name_of(n, target) for n, target in enumerate(targets, start=1)}
         for one in result:
             name = next(names[tag] for tag in one.tag if tag in names)
@@ -76,7 +76,7 @@ def check_targets(targets: Sequence[str]) -> str:
     """Return what the targets are, in words; nothing is sent.
 
     Raises:
-        InvalidRequest: one is no address of Apprise's.
+        InvalidRequest: one is not an address that Apprise supports.
     """
     _, refused = _opened(targets)
     if refused:
@@ -93,7 +93,9 @@ def _opened(targets: Sequence[str]) -> tuple[Any, tuple[str, ...]]:
     for number, target in enumerate(targets, start=1):
         if not opened.add(target, tag=f"{_TAG}{number}"):
             name = _name_of(number, target)
-            refused.append(f"{name} is no address that Apprise knows; see appriseit.com/services")
+            refused.append(
+                f"{name} is not an address that Apprise supports; see appriseit.com/services"
+            )
     return opened, tuple(refused)
 
 

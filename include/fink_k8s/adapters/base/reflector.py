@@ -45,7 +45,7 @@ class Pace:
 class Reflector:
     """The objects at `path`, in groups: `group_of` names an object's group.
 
-    `changed` is called with a group of which something has changed, `turned` whenever the mirror
+    `changed` is called with a group that has changed, `turned` whenever the mirror
     begins or ceases to be up to date.
     """
 
@@ -155,7 +155,9 @@ class Reflector:
             kind, there = event["type"], event["object"]
             version = "" if kind == "ERROR" else there["metadata"]["resourceVersion"]
         except (ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"watching {self._path}: {line[:80]!r} is no event") from error
+            raise Unavailable(
+                f"watching {self._path}: {line[:80]!r} is not a valid event"
+            ) from error
         if kind == "ERROR":
             code, said = there.get("code", 500), str(there.get("message", ""))
             raise error_of(code, said, f"watching {self._path}")

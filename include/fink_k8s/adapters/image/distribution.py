@@ -42,11 +42,11 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
     settings.need("spark_url")
     if not release.pyspark_sha512:
         raise InvalidRequest(
-            f"release {release.tag} pins no sha512 of its Spark archive; add it to releases.yaml"
+            f"release {release.tag} has no sha512 of its Spark archive; add it to releases.yaml"
         )
     home = settings.cache_dir / "spark" / release.pyspark_sha512[:16]
     if home.exists():
-        say(f"already so: Spark {release.spark} is in the cache")
+        say(f"unchanged: Spark {release.spark} is in the cache")
         return home
     home.parent.mkdir(parents=True, exist_ok=True)
     address = settings.spark_url_of(release.spark)
@@ -57,7 +57,7 @@ def ensure_distribution(settings: Settings, release: Release, say: Say) -> Path:
         unpack(archive, Path(workshop) / "unpacked")
         arrange(Path(workshop) / "unpacked", Path(workshop) / "home")
         keep(Path(workshop) / "home", home)
-    say(f"Spark {release.spark}: fetched, checked, unpacked")
+    say(f"Spark {release.spark}: downloaded, verified, unpacked")
     return home
 
 
@@ -78,7 +78,7 @@ def ensure_jars_of(settings: Settings, wanted: Sequence[Jar], say: Say) -> Path:
     key = hashlib.sha256("".join(jar.sha256 for jar in wanted).encode()).hexdigest()[:16]
     folder = settings.cache_dir / "jars" / key
     if folder.exists():
-        say(f"already so: {len(wanted)} jars are in the cache")
+        say(f"unchanged: {len(wanted)} JARs are in the cache")
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as workshop:
@@ -87,7 +87,7 @@ def ensure_jars_of(settings: Settings, wanted: Sequence[Jar], say: Say) -> Path:
         _copy_jars(wanted, jars, Path(workshop) / "pom.xml")
         for jar in wanted:
             _check_jar(jar, jars)
-            say(f"jar {jar.file}: fetched, checked")
+            say(f"JAR {jar.file}: downloaded, verified")
         keep(jars, folder)
     return folder
 
@@ -102,7 +102,7 @@ def fetch(address: str, target: Path, say: Say) -> None:
     if parts.scheme == "file":
         source = Path(unquote(parts.path))
         if not source.is_file():
-            raise Unavailable(f"{source} is not there; set FINK_SPARK_URL", retryable=False)
+            raise Unavailable(f"{source} does not exist; correct FINK_SPARK_URL", retryable=False)
         shutil.copyfile(source, target)
         return
     if parts.scheme not in ("http", "https"):
@@ -114,9 +114,9 @@ def fetch(address: str, target: Path, say: Say) -> None:
             return
         except httpx.HTTPError as error:
             reason = str(error)
-            say(f"{parts.hostname}: {reason}; going on from {_size(target)} bytes")
+            say(f"{parts.hostname}: {reason}; resuming from {_size(target)} bytes")
     raise Unavailable(
-        f"Spark cannot be fetched from {parts.hostname}: {reason}; see FINK_SPARK_URL"
+        f"cannot download Spark from {parts.hostname}: {reason}; check FINK_SPARK_URL"
     )
 
 
@@ -126,9 +126,9 @@ def check_sha512(archive: Path, pinned: str, address: str) -> None:
         found = hashlib.file_digest(file, "sha512").hexdigest()
     if found != pinned:
         raise Refused(
-            f"what came from {address} has sha512 {found[:16]}..., the pinned one is "
-            f"{pinned[:16]}...; it is another file, a page of an error, or it was tampered with: "
-            "check FINK_SPARK_URL, where {version} stands for the release's Spark"
+            f"the file from {address} has sha512 {found[:16]}..., but the pinned one is "
+            f"{pinned[:16]}...; it is another file, an error page, or was tampered with: check "
+            "FINK_SPARK_URL, where {version} stands for the release's Spark version"
         )
 
 
@@ -136,28 +136,28 @@ def unpack(archive: Path, folder: Path, what: str = "the Spark archive") -> None
     """Unpack an archive, refusing members that would leave `folder` and devices.
 
     Raises:
-        Refused: it is no tar archive, is cut short, or a member is dangerous.
+        Refused: it is not a tar archive, is truncated, or has a dangerous member.
     """
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except tarfile.FilterError as error:
-        raise Refused(f"{what} holds a dangerous member: {error}") from error
+        raise Refused(f"{what} contains a dangerous member: {error}") from error
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise Refused(f"{what} cannot be unpacked: {error}; fetch it anew") from error
+        raise Refused(f"{what} cannot be unpacked: {error}; download it again") from error
 
 
 def arrange(unpacked: Path, home: Path) -> None:
     """Make a SPARK_HOME of either layout: the official archive's, or pyspark's source archive."""
     tops = [path for path in unpacked.iterdir() if path.is_dir()]
     if len(tops) != 1:
-        raise Refused("the Spark archive does not hold one folder; is it Spark?")
+        raise Refused("the Spark archive does not contain exactly one folder; check FINK_SPARK_URL")
     top = tops[0]
     is_pyspark = (top / "deps" / "jars").is_dir()
     source = top / "deps" if is_pyspark else top
     for part in _PARTS:
         if not (source / part).is_dir():
-            raise Refused(f"the Spark archive holds no {part}; is it Spark?")
+            raise Refused(f"the Spark archive has no folder {part}; check FINK_SPARK_URL")
     home.mkdir()
     for part in _PARTS:
         (source / part).rename(home / part)
@@ -211,13 +211,14 @@ def _copy_jars(wanted: Sequence[Jar], folder: Path, pom: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     except FileNotFoundError as error:
         raise Unavailable(
-            "Maven (mvn) is not installed; it fetches the jars", retryable=False
+            "Maven (mvn) is not installed; install it on the worker, it downloads the JARs",
+            retryable=False,
         ) from error
     missing = [jar.artifact for jar in wanted if not (folder / jar.file).is_file()]
     if done.returncode or missing:
         said = [line for line in done.stdout.splitlines() if "[ERROR]" in line]
         named = " ".join(missing if len(missing) < len(wanted) else missing[:1])
-        raise Unavailable(f"jar {named} cannot be fetched: {' '.join(said)[:500]}")
+        raise Unavailable(f"cannot download JAR {named}: {' '.join(said)[:500]}")
 
 
 def _dependency(jar: Jar) -> str:
@@ -234,7 +235,10 @@ def _check_jar(jar: Jar, folder: Path) -> None:
     with (folder / jar.file).open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != jar.sha256:
-        raise Refused(f"jar {jar.file} has sha256 {found}, not the pinned {jar.sha256}")
+        raise Refused(
+            f"JAR {jar.file} has sha256 {found}, but the pinned one is {jar.sha256}; "
+            "check the pin and Maven's repository"
+        )
 
 
 def _size(path: Path) -> int:

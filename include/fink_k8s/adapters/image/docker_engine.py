@@ -97,12 +97,12 @@ class Engine:
         last = f"{self.repository}:{stages[-1].tag}"
         if action in (ImageAction.BUILD, ImageAction.MINIKUBE):
             if self.has(last):
-                self.say(f"already so: {last} is in the Docker engine; nothing built")
+                self.say(f"unchanged: {last} is in the Docker engine; built nothing")
                 return
             for stage in stages:
                 self._ensure_built(stage)
         elif registry_digest(last, self.login):
-            self.say(f"already so: {last} is in the registry; nothing built, nothing pushed")
+            self.say(f"unchanged: {last} is in the registry; built and pushed nothing")
         elif action is ImageAction.BUILD_AND_PUSH:
             for stage in stages:
                 self._ensure_pushed(stage)
@@ -124,7 +124,7 @@ class Engine:
         return image
 
     def key_of(self, base: str, action: ImageAction) -> str:
-        """Return what tells one base image from the next under the same name: its digest.
+        """Return what distinguishes base images with the same name: the digest.
 
         Where nothing is pushed and no registry answers, it is the identity in the engine.
         """
@@ -175,7 +175,7 @@ class Engine:
     def _ensure_pushed(self, stage: ImageStage) -> None:
         image = f"{self.repository}:{stage.tag}"
         if registry_digest(image, self.login):
-            self.say(f"already so: {image}")
+            self.say(f"unchanged: {image}")
             self._pull_if_missing(image)
             return
         self._ensure_built(stage)
@@ -184,7 +184,7 @@ class Engine:
     def _ensure_built(self, stage: ImageStage) -> None:
         image = f"{self.repository}:{stage.tag}"
         if self.has(image):
-            self.say(f"already so: {image} is in the Docker engine")
+            self.say(f"unchanged: {image} is in the Docker engine")
             return
         self._pull_if_missing(stage.parent)
         self.say(f"building {image}")
@@ -242,7 +242,7 @@ def _engine_errors(what: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise BuildFailed(
-            f"{what}: the Docker engine refuses it: {error.explanation or error}",
+            f"{what}: the Docker engine rejected it: {error.explanation or error}",
             retryable=error.is_server_error() and "parse" not in str(error),
         ) from error
     except (DockerException, OSError) as error:
@@ -256,7 +256,7 @@ def _follow(events: Iterable[Mapping[str, Any]], say: Say) -> None:
     tail: list[str] = []
     for event in events:
         if error := event.get("error"):
-            raise BuildFailed(f"{error}; it said last: {' | '.join(tail[-5:])}")
+            raise BuildFailed(f"{error}; last output: {' | '.join(tail[-5:])}")
         # Progress bars come many times a second; whole lines are what people read.
         if event.get("progressDetail"):
             continue

@@ -100,7 +100,7 @@ def ensure_image(
         return ImageResult(final, tag, tuple(engine.built))
     digest = registry_digest(final, login)
     if digest is None:
-        raise Unavailable(f"{final} was pushed, but the registry does not show it; trigger again")
+        raise Unavailable(f"{final} was pushed, but the registry does not have it; trigger again")
     if registry_digest(f"{engine.repository}:{tag}", login) != digest:
         engine.tag(last, tag)
         engine.push(tag)
@@ -120,11 +120,11 @@ def own_dockerfile(settings: Settings, request: ImageRequest) -> Path:
     dockerfile = folder / "Dockerfile"
     if not dockerfile.is_file():
         raise InvalidRequest(
-            f"dockerfile {request.dockerfile} holds no file Dockerfile; put it there"
+            f"dockerfile {request.dockerfile} is a folder without a file Dockerfile; put it there"
         )
     if "${SPARK_IMAGE}" not in dockerfile.read_text():
         raise InvalidRequest(
-            f"dockerfile {folder.name} does not build on Spark's stage; begin it with the lines "
+            f"dockerfile {folder.name} does not build on Spark's stage; start it with the lines "
             "ARG SPARK_IMAGE and FROM ${SPARK_IMAGE}"
         )
     return dockerfile

@@ -44,7 +44,7 @@ def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> CodeSo
 
     Raises:
         Refused: the settings do not allow the source, or it holds a dangerous member.
-        InvalidRequest: there is no such revision, program or file of requirements.
+        InvalidRequest: the revision, program or requirements file does not exist.
         Unavailable: the git address does not answer.
     """
     settings.need("sources")
@@ -61,7 +61,7 @@ def ensure_source(settings: Settings, request: ImageRequest, say: Say) -> CodeSo
             source = _from_archive(settings.cache_dir, path, name, say)
         else:
             raise InvalidRequest(
-                f"fink_source {name} is neither a folder nor a tarball (.tar, .tar.gz, .tgz)"
+                f"fink_source {name} is not a folder or a tarball (.tar, .tar.gz, .tgz)"
             )
     _check_main_file(source, request.main_file or FINK_MAIN_FILE)
     requirements_of(source, request)
@@ -84,7 +84,8 @@ def requirements_of(source: CodeSource, request: ImageRequest) -> list[Path]:
         if not file.is_file():
             raise InvalidRequest(
                 f"fink_requirements {request.fink_requirements}: {source.origin} has no "
-                f"{file.relative_to(source.folder)}; set fink_requirements_folder, or none"
+                f"{file.relative_to(source.folder)}; set fink_requirements_folder, or set "
+                "fink_requirements to none"
             )
         _check_inside(source, file)
     alone = folder / "requirements-science-no-deps.txt"
@@ -99,13 +100,17 @@ def _check_main_file(source: CodeSource, name: str) -> None:
         known = sorted(
             str(path.relative_to(source.folder)) for path in source.folder.rglob("stream2raw*.py")
         )
-        hint = f"it has {', '.join(known[:5])}" if known else "it has no stream2raw*.py at all"
-        raise InvalidRequest(f"main_file {name} is not in {source.origin}; {hint}: set main_file")
+        hint = f"it has {', '.join(known[:5])}" if known else "it has no stream2raw*.py"
+        raise InvalidRequest(
+            f"main_file {name} is not in {source.origin}; {hint}; correct main_file"
+        )
 
 
 def _check_inside(source: CodeSource, file: Path) -> None:
     if not file.resolve().is_relative_to(source.folder.resolve()):
-        raise Refused(f"{file.name} of {source.origin} leads out of it by a link; put a file there")
+        raise Refused(
+            f"{file.name} of {source.origin} is a link that leads out of it; replace it by a file"
+        )
 
 
 def _from_archive(cache: Path, archive: Path, name: str, say: Say) -> CodeSource:
@@ -128,8 +133,8 @@ def _from_git(cache: Path, address: str, revision: str, say: Say) -> CodeSource:
                 keep(Path(workshop) / "bare", repository)
         commit = _commit_of(repository, revision) if _is_full(revision) else ""
         if not commit:
-            say(f"{address}: fetching branches and tags")
-            # As they are there: a branch that was pushed anew must not be refused here.
+            say(f"{address}: downloading branches and tags")
+            # Forced, so that a branch that was force-pushed is not refused here.
             _git(
                 f"--git-dir={repository}", "fetch", "--quiet", "--prune", "--force",
                 "--no-recurse-submodules", "--end-of-options", address,
@@ -139,7 +144,8 @@ def _from_git(cache: Path, address: str, revision: str, say: Say) -> CodeSource:
             commit = _commit_of(repository, revision)
     if not commit:
         raise InvalidRequest(
-            f"fink_revision {revision} is no branch, tag or commit of {address}; give one it has"
+            f"fink_revision {revision} is not a valid branch, tag or commit of {address}; enter "
+            "an existing one"
         )
     say(f"{address}: {revision} is commit {commit}")
 
@@ -155,7 +161,7 @@ def _cached(cache: Path, key: str, make: Callable[[Path], None], say: Say, name:
     """Return the folder of `key` in the cache, made where it is not there; its one top left out."""
     place = cache / "sources" / key
     if place.exists():
-        say(f"already so: {name} is in the cache")
+        say(f"unchanged: {name} is in the cache")
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as workshop:
@@ -202,7 +208,8 @@ def _git(*words: str, address: str = "") -> str:
         )  # fmt: skip
     except FileNotFoundError as error:
         raise Unavailable(
-            "git is not installed on this worker; it fetches Fink's code", retryable=False
+            "git is not installed on this worker; install it, it downloads Fink's code",
+            retryable=False,
         ) from error
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"{address} did not answer git in {_GIT_SECONDS} s") from error
@@ -210,7 +217,7 @@ def _git(*words: str, address: str = "") -> str:
         return done.stdout
     if address:
         raise Unavailable(
-            f"{address} cannot be fetched: {done.stderr[-300:]}; check the address and, for a "
+            f"cannot download {address}: {done.stderr[-300:]}; check the address and, for a "
             "private one, git's credentials on this worker"
         )
     raise _GitFailed(done.stderr)

@@ -65,8 +65,8 @@ def target_from(text: str) -> Target:
     match = re.fullmatch(r"(3\.[0-9]+) (2\.[0-9]+) (\w+)\s*", text)
     if match is None:
         raise InvalidRequest(
-            f"the base image's python3 says {text[:80]!r}, no Python 3 with glibc: packages need a "
-            "base of a Linux distribution like Debian; see FINK_IMAGE_BASE"
+            f"python3 of the base image reports {text[:80]!r}, which is not Python 3 with "
+            "glibc; set FINK_IMAGE_BASE to an image of a Linux distribution like Debian"
         )
     return Target(*match.groups())
 
@@ -79,20 +79,22 @@ def ensure_packages(
     What was brought once is kept: the same requirements for the same Python ask no index again.
 
     Raises:
-        InvalidRequest: a file is not there, a line is no requirement, or it names an address that
-            no wheel stands for.
+        InvalidRequest: a file does not exist, a line is not a requirement, or it names an
+            address for which there is no wheel.
         Unavailable: the index does not answer, or has no wheel of a package.
     """
     wheels = Path(settings.wheels) if settings.wheels else None
     for file in files:
         if not file.is_file():
-            raise InvalidRequest(f"requirements {file} are not there; see FINK_IMAGE_REQUIREMENTS")
+            raise InvalidRequest(
+                f"requirements file {file} does not exist; correct FINK_IMAGE_REQUIREMENTS"
+            )
     texts = [(file.name, requirements_from(file.read_text(), file.name, wheels, say))
              for file in files]  # fmt: skip
     aim = target()
     place = settings.cache_dir / "packages" / _key_of(texts, aim, wheels)
     if place.exists():
-        say(f"already so: the Python packages for Python {aim.python} are in the cache")
+        say(f"unchanged: the Python packages for Python {aim.python} are in the cache")
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as workshop:
@@ -121,19 +123,19 @@ def requirements_from(text: str, name: str, wheels: Path | None, say: Say) -> st
     lines = []
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), start=1):
         words = re.sub(r"(^|\s)#.*", "", line).strip()
-        # A fragment #egg=NAME is no comment: no space stands before it.
+        # A fragment #egg=NAME is not a comment: it has no space before it.
         if not words:
             continue
         if _OPTIONS_OF_INDEXES.match(words):
-            say(f"{name}: left out: {words}; packages come from this worker's own index")
+            say(f"{name}: ignored {words}; packages come from this worker's own index")
         elif "://" in words or " @ " in words:
             lines.append(str(_wheel_for(words, name, wheels)))
         elif _NAME.match(words):
             lines.append(words)
         else:
             raise InvalidRequest(
-                f"{name}: line {number}, {ascii(words)[:80]}, is no requirement of a package by "
-                "its name; other options, files and paths are not allowed"
+                f"{name}: line {number}, {ascii(words)[:80]}, is not a package name with an "
+                "optional version; options, files and paths are not allowed"
             )
     return "".join(f"{line}\n" for line in lines)
 
@@ -155,9 +157,9 @@ def _wheel_for(words: str, name: str, wheels: Path | None) -> Path:
     if len(found) != 1:
         have = "more than one wheel" if found else "no wheel"
         raise InvalidRequest(
-            f"{name}: {package} comes from an address, which is not fetched here, and FINK_WHEELS "
-            f"has {have} of it; build one (`pip wheel --no-deps`) into that folder, or choose "
-            "fuller or fewer requirements with fink_requirements"
+            f"{name}: {package} comes from an address, which is never downloaded, and "
+            f"FINK_WHEELS has {have} of it; build one (`pip wheel --no-deps`) into that folder, "
+            "or change fink_requirements"
         )
     return found[0]
 
@@ -185,18 +187,20 @@ def _install(
     ]  # fmt: skip
     if wheels:
         command.append(f"--find-links={wheels}")
-    say(f"bringing Python packages as wheels for Python {target.python}")
+    say(f"installing Python packages as wheels for Python {target.python}")
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"pip has not ended after {_SECONDS} s; is the index up?") from error
+        raise Unavailable(
+            f"pip has not finished after {_SECONDS} s; check that the package index answers"
+        ) from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
         raise Unavailable(
-            f"Python packages cannot be had as wheels for Python {target.python}: "
-            f"{' '.join(said)[-400:] or done.stderr[-400:]}; put wheels that you build of them "
+            f"cannot get Python packages as wheels for Python {target.python}: "
+            f"{' '.join(said)[-400:] or done.stderr[-400:]}; build wheels of them and put them "
             "into FINK_WHEELS",
             retryable="No matching distribution" not in done.stderr,
         )

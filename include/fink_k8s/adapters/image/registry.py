@@ -48,7 +48,7 @@ def resolve(repository: str, tag: str, login: Login | None = None) -> str:
     digest = registry_digest(f"{repository}:{tag}", login)
     if digest is None:
         raise InvalidRequest(
-            f"image {repository}:{tag} is not in the registry; give another image_tag, or run "
+            f"image {repository}:{tag} is not in the registry; enter another image_tag, or run "
             "fink_image"
         )
     return f"{repository}@{digest}"
@@ -85,7 +85,7 @@ def _ask(method: str, repository: str, path: str, login: Login | None) -> httpx.
     """Return the registry's answer, or None where it does not have what is asked for."""
     host, _, name = repository.partition("/")
     if not name:
-        raise InvalidRequest(f"image {repository} names no registry; give host/path:tag")
+        raise InvalidRequest(f"image {repository} does not name a registry; use host/path:tag")
     address = f"{_scheme(host)}://{host}/v2/{name}/{path}"
     try:
         answer = _call(method, address, {"Accept": _MANIFESTS})
@@ -95,7 +95,9 @@ def _ask(method: str, repository: str, path: str, login: Login | None) -> httpx.
                 headers = {"Accept": _MANIFESTS, "Authorization": authorization}
                 answer = _call(method, address, headers)
     except httpx.HTTPError as error:
-        raise Unavailable(f"registry {host} does not answer: {error}; is it up?") from error
+        raise Unavailable(
+            f"registry {host} does not answer: {error}; check that it is running"
+        ) from error
     match answer.status_code:
         case httpx.codes.OK:
             return answer
@@ -103,8 +105,8 @@ def _ask(method: str, repository: str, path: str, login: Login | None) -> httpx.
             return None
         case httpx.codes.UNAUTHORIZED | httpx.codes.FORBIDDEN as status:
             raise NotPermitted(
-                f"registry {host} answers {status} for {name}; give its login in the connection "
-                f"docker_default: host {host}, login, password"
+                f"registry {host} answers {status} for {name}; put its login into the "
+                f"connection docker_default: host {host}, login, password"
             )
         case status:
             raise Unavailable(f"registry {host} answers {status} for {name}; see its log")

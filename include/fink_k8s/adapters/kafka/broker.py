@@ -16,12 +16,12 @@ def check_topic(servers: str, topic: str, timeout: float = 8) -> int:
 
     Raises:
         Unavailable: no broker answers.
-        InvalidRequest: there is no such topic.
+        InvalidRequest: the topic does not exist.
     """
     topics = _metadata(_admin(servers, timeout), servers, timeout).topics
     if topic not in topics:
         raise InvalidRequest(
-            f"topic {topic} is not on {servers}; check the night, or make the topic"
+            f"topic {topic} does not exist on {servers}; check the night, or create the topic"
         )
     return len(topics[topic].partitions)
 
@@ -63,7 +63,7 @@ def topic_offsets(
 
 
 class Arrivals:
-    """When the alerts of a topic came, as the brokers' own index of time tells it.
+    """When the alerts of a topic arrived, according to the brokers' time index.
 
     `timeout` is in seconds.
     """
@@ -77,7 +77,7 @@ class Arrivals:
         self._asked: dict[int, Mapping[int, int]] = {}
 
     def span(self) -> Mapping[int, tuple[int, int]]:
-        """Return the first and the next offset by partition; empty: there is no such topic.
+        """Return the first and the next offset by partition; empty: the topic does not exist.
 
         Raises:
             Unavailable: no broker answers.

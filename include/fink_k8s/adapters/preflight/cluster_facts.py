@@ -33,7 +33,7 @@ def check_facts(
 ) -> Iterator[Finding]:
     """Yield one finding after the other: cluster, operator, namespace, room, topic, store.
 
-    `claim_size` is what the store's claim will be made of, None where it will not be made.
+    `claim_size` is the size of a new claim for the store, None if the run creates none.
     """
 
     def on_cluster() -> Iterator[Finding]:
@@ -64,7 +64,11 @@ def check_facts(
         except InvalidRequest as error:
             if not request.waits_for_topic:
                 raise
-            yield Finding(FindingLevel.WARNING, str(error), "or wait: it is taken up when it comes")
+            yield Finding(
+                FindingLevel.WARNING,
+                str(error),
+                "or wait: the stream reads it as soon as it exists",
+            )
             return
         yield Finding(FindingLevel.OK, f"topic {request.topic} has {partitions} partitions")
 
@@ -95,7 +99,7 @@ def check_facts(
 def check_image_plan(
     settings: Settings, request: ImageRequest, release: Release, login: Login | None
 ) -> Iterator[Finding]:
-    """Yield what will be built, and whether all of it is to be had; Fink's code is fetched."""
+    """Yield what will be built, and whether everything is available; fetches Fink's code."""
 
     def on_plan() -> Iterator[Finding]:
         for sentence in plan_of(request, settings, release):
@@ -112,8 +116,8 @@ def check_image_plan(
         if login and login.host == host and not settings.image_pull_secret:
             yield Finding(
                 FindingLevel.WARNING,
-                f"registry {host} has a login, and the cluster has none for it",
-                "set FINK_IMAGE_PULL_SECRET; stage rbac makes that Secret",
+                f"registry {host} needs a login, but the cluster does not have it",
+                "set FINK_IMAGE_PULL_SECRET; stage rbac creates that Secret",
             )
 
     for look in (on_plan, on_login):

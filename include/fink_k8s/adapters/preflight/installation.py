@@ -36,11 +36,11 @@ def check_image(reference: str, login: Login | None = None) -> str:
     digest = registry_digest(reference, login)
     if digest is None:
         raise InvalidRequest(f"{reference} is not in its registry; push it, or name another one")
-    return f"{reference} is there, {digest[:19]}"
+    return f"{reference} exists, {digest[:19]}"
 
 
 def check_archive(address: str) -> str:
-    """Check that Spark's archive can be had, without fetching it.
+    """Check that Spark's archive is available, without downloading it.
 
     Raises:
         Unavailable: it is not there.
@@ -48,8 +48,10 @@ def check_archive(address: str) -> str:
     parts = urlsplit(address)
     if parts.scheme == "file":
         if not Path(unquote(parts.path)).is_file():
-            raise Unavailable(f"{unquote(parts.path)} is no file here; mount it, or give an URL")
-        return f"{address} is there"
+            raise Unavailable(
+                f"{unquote(parts.path)} does not exist on this worker; mount it, or use a URL"
+            )
+        return f"{address} exists"
     try:
         # Not every server of archives answers HEAD.
         with httpx.stream(
@@ -57,8 +59,8 @@ def check_archive(address: str) -> str:
         ) as answer:
             answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise Unavailable(f"{parts.hostname} does not give Spark's archive: {error}") from error
-    return f"{address} is there"
+        raise Unavailable(f"{parts.hostname} does not provide Spark's archive: {error}") from error
+    return f"{address} exists"
 
 
 def check_program(command: list[str]) -> str:

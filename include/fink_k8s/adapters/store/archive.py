@@ -41,10 +41,10 @@ def keep_bundle(
 def keep_report(facts: NightFacts, settings: Settings, open_store: OpenStore) -> str:
     """Write a night's report beside its alerts, or to the folder where the store is out of sight.
 
-    A report that is there is written anew. Returns its address.
+    Replaces an existing report. Returns its address.
 
     Raises:
-        OutOfSight: nobody here sees the store, and there is no folder.
+        OutOfSight: Airflow cannot read the store, and no folder is set.
         Unavailable: it cannot be written.
     """
     folder, files = f"{_REPORTS}/{facts.stream}", files_of(facts)
@@ -61,7 +61,7 @@ def kept_report(stream: str, settings: Settings, open_store: OpenStore) -> Night
 
     Raises:
         OutOfSight, Unavailable: it cannot be read.
-        InvalidRequest: it is no report, or the name is no stream's.
+        InvalidRequest: it is not a report, or the name is not a stream's.
     """
     parse_stream_name(stream)
     text = _shelf(settings, open_store).text(f"{_REPORTS}/{stream}/{FACTS}")
@@ -76,7 +76,7 @@ def kept_report(stream: str, settings: Settings, open_store: OpenStore) -> Night
 
 
 def kept_streams(settings: Settings, open_store: OpenStore) -> list[str]:
-    """Return the streams whose nights have a report, the latest night first.
+    """Return the streams that have a report, the latest night first.
 
     Raises:
         OutOfSight, Unavailable: nobody can look.

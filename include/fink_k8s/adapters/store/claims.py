@@ -15,7 +15,7 @@ def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> b
     """Make the store's claim of `size`, unless it is there; tell whether that changed anything.
 
     Raises:
-        InvalidRequest: the store is no claim, or the cluster refuses it.
+        InvalidRequest: the store is not a claim, or the cluster rejects it.
         Conflict: a smaller claim of that name is there; it is left as it is.
     """
     name = settings.store.claim
@@ -29,7 +29,7 @@ def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> b
         found = too_small(there, size)
         raise Conflict(f"{found.text}; {found.remedy}")
     changed = there is None and cluster.apply(make_claim(settings, size))
-    say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'already so'}")
+    say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'unchanged'}")
     return changed
 
 

@@ -22,7 +22,7 @@ def file_system_of(store: StoreKind, access_key: str, secret_key: str) -> fs.Fil
     """
     raise OutOfSight(
         f"Airflow has no client for {store.scheme}:// stores; add one to "
-        "adapters/store/file_systems.py to have rows counted"
+        "adapters/store/file_systems.py so that rows can be counted"
     )
 
 
@@ -44,8 +44,8 @@ def _s3(store: S3Store, access_key: str, secret_key: str) -> fs.FileSystem:
 def _claim(store: ClaimStore, access_key: str, secret_key: str) -> fs.FileSystem:
     if not store.settings.store_mount:
         raise OutOfSight(
-            f"FINK_STORE_MOUNT is not set, so nobody here sees claim {store.claim}; mount it "
-            "into the Airflow workers and name the folder, to have rows counted"
+            f"FINK_STORE_MOUNT is not set, so Airflow cannot read claim {store.claim}; mount "
+            "the claim into the Airflow workers and set the folder, so that rows can be counted"
         )
     return fs.LocalFileSystem()
 
@@ -60,7 +60,7 @@ def _hdfs(store: HdfsStore, access_key: str, secret_key: str) -> fs.FileSystem:
         if not any(library in reason for library in ("libhdfs", "libjvm")):
             raise Unavailable(f"store {store} cannot be reached: {reason}") from error
         raise OutOfSight(
-            f"no client of HDFS here ({reason}); install Hadoop's libhdfs into the "
+            f"this worker has no HDFS client ({reason}); install Hadoop's libhdfs into the "
             "Airflow workers and set HADOOP_HOME, CLASSPATH and ARROW_LIBHDFS_DIR, to have rows "
             "counted"
         ) from error

@@ -28,7 +28,7 @@ class Footer:
 def footers_of(
     files: fs.FileSystem, paths: Sequence[str], say: Say = lambda _: None
 ) -> list[Footer]:
-    """Read the footers of files, in their order; each is opened once. `say` hears of the progress.
+    """Read the footers of files, in their order; each is opened once. `say` gets the progress.
 
     Raises:
         Unavailable: the store does not answer.

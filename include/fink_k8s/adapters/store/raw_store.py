@@ -77,7 +77,7 @@ class Store(StoreFiles):
             reason = str(error)[:200]
             raise Unavailable(f"{where} cannot be read: {reason}; {place.remedy}") from error
         if info.type == fs.FileType.NotFound:
-            raise Unavailable(f"{where}: there is no {place.missing_top}")
+            raise Unavailable(f"{where} does not have {place.missing_top}")
 
     def committed(self, night: str) -> list[int]:
         """Return the numbers of the batches that are committed, in order."""
@@ -126,8 +126,8 @@ class Store(StoreFiles):
     def written(self, night: str, last: int, say: Say = _nothing) -> list[Written]:
         """Return the files of the batches up to `last`: those of the manifest, those set aside.
 
-        Each footer is read once, several at once; `say` hears of the progress. A file that is gone
-        or is no parquet is returned as `broken`.
+        Each footer is read once, several at the same time; `say` gets the progress. A file that is
+        gone or is not Parquet is returned as `broken`.
 
         Raises:
             Unavailable: the store does not answer.
@@ -149,7 +149,8 @@ class Store(StoreFiles):
     def position(self, night: str, topic: str) -> Position:
         """Return how far the night's checkpoint has come, whatever state it is in.
 
-        What is written later is read later: a batch that ends meanwhile is no contradiction.
+        What is written later is read later, so that a batch that ends in between does no
+        harm.
         """
         checkpoint = checkpoint_path(self._prefix, night)
         ended = self._ended(checkpoint + "/commits")

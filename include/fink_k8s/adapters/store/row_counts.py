@@ -1,4 +1,4 @@
-"""What a night's stream has committed: counted in the store, or told by the driver."""
+"""What a night's stream has committed: counted in the store, or reported by the driver."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -54,15 +54,15 @@ def moment_from(text: Any) -> datetime:
     """Return the moment that ISO 8601 text with a time zone means.
 
     Raises:
-        InvalidRequest: it means none; the message leaves it to the caller to name the field.
+        InvalidRequest: the text is not valid; the caller adds the field's name.
     """
-    rule = "give e.g. 2026-01-01T20:00:00+01:00"
+    rule = "enter a time like 2026-01-01T20:00:00+01:00"
     try:
         moment = datetime.fromisoformat(text)
         # The first and the last hours of the calendar have no time of UTC.
         moment.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidRequest(f"is no moment; {rule}") from None
+        raise InvalidRequest(f"is not a valid time; {rule}") from None
     if moment.tzinfo is None:
         raise InvalidRequest(f"has no time zone; {rule}")
     return moment

@@ -40,13 +40,13 @@ def image_tag_from(text: str) -> str:
     """Check that `text` is an image's tag or digest, and return it.
 
     Raises:
-        ValueError: it is neither; the message leaves it to the caller to name the field.
+        ValueError: it is neither; the caller adds the field's name.
     """
     if text.startswith("sha256:"):
         if _DIGEST.fullmatch(text) is None:
-            raise ValueError("is no digest; give sha256: and 64 hex digits")
+            raise ValueError("is not a valid digest; enter sha256: and 64 hex digits")
     elif not is_image_tag(text):
-        raise ValueError("is no image tag; give e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
+        raise ValueError("is not a valid image tag; enter e.g. 4.0_3.5.7 or sha256:<64 hex digits>")
     return text
 
 
@@ -54,10 +54,12 @@ def image_repository_from(text: str) -> str:
     """Check that `text` is a repository, and return it.
 
     Raises:
-        ValueError: it is not; the message leaves it to the caller to name the field.
+        ValueError: it is not; the caller adds the field's name.
     """
     if not is_image_repository(text):
-        raise ValueError("is no image repository; give host[:port]/path in lower case, no tag")
+        raise ValueError(
+            "is not a valid image repository; enter host[:port]/path in lower case, without a tag"
+        )
     return text
 
 

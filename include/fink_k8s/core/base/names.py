@@ -35,21 +35,22 @@ def date_of(night: str) -> date:
     """Return the date that a night's name, `YYYYMMDD` in ASCII digits, is.
 
     Raises:
-        InvalidRequest: it has another shape, or is no date of the calendar.
+        InvalidRequest: it has another shape, or is not a date of the calendar.
     """
     if not isinstance(night, str) or _NIGHT.fullmatch(night) is None:
         raise InvalidRequest(
-            f"night {shown(night)} is not of the form YYYYMMDD; give eight digits, e.g. 20260101"
+            f"night {shown(night)} is not of the form YYYYMMDD; enter eight digits, e.g. 20260101"
         )
     try:
         day = datetime.strptime(night, "%Y%m%d").date()
     except ValueError as error:
         raise InvalidRequest(
-            f"night {shown(night)} is no date of the calendar; give a real one, e.g. 20260101"
+            f"night {shown(night)} is not a valid date; enter a date of the calendar, e.g. 20260101"
         ) from error
     if day < _FIRST_NIGHT:
         raise InvalidRequest(
-            f"night {shown(night)} lies before {_FIRST_NIGHT:%Y%m%d}; give year, month, day"
+            f"night {shown(night)} is before {_FIRST_NIGHT:%Y%m%d}; enter year, month and day, "
+            "e.g. 20260101"
         )
     return day
 
@@ -61,19 +62,19 @@ def night_from(text: str, *, today: date | None = None) -> str:
     of its own zone, which east of Greenwich begins before that of UTC.
 
     Raises:
-        InvalidRequest: it has another shape, is no date of the calendar, or lies in the future.
+        InvalidRequest: it has another shape, is not a date of the calendar, or is in the future.
     """
     day = date_of(text)
     last = (today or datetime.now(UTC).date()) + timedelta(days=1)
     if day > last:
         raise InvalidRequest(
-            f"night {shown(text)} lies in the future; give a night up to {last:%Y%m%d}"
+            f"night {shown(text)} is in the future; enter a night up to {last:%Y%m%d}"
         )
     return text
 
 
 NightName = Annotated[str, Field(pattern=r"^[0-9]{8}$", max_length=8), AfterValidator(night_from)]
-"""A night, `YYYYMMDD`, that does not lie in the future."""
+"""A night, `YYYYMMDD`, that is not in the future."""
 
 
 def labels_of(survey: str, night: str) -> dict[str, str]:
@@ -102,8 +103,8 @@ def kubernetes_name(text: str, *, field: str) -> str:
     """Check that `text` is a DNS label (RFC 1123, at most 63 characters) and return it."""
     if not isinstance(text, str) or _DNS_LABEL.fullmatch(text) is None:
         raise InvalidRequest(
-            f"{field} {shown(text)} is no Kubernetes name; use lower-case letters, digits and "
-            "'-', beginning and ending with a letter or digit"
+            f"{field} {shown(text)} is not a valid Kubernetes name; use lower-case letters, digits "
+            "and '-', beginning and ending with a letter or digit"
         )
     if len(text) > _DNS_LABEL_MAX:
         raise InvalidRequest(

@@ -1,6 +1,6 @@
-"""How long work tells what it does."""
+"""How long-running work reports its progress."""
 
 from collections.abc import Callable
 
 Say = Callable[[str], None]
-"""Takes one line for people, e.g. `print` in a task, whose output is its log."""
+"""Take one line for people, e.g. `print` in a task, which writes to the task's log."""

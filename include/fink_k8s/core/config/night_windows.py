@@ -54,14 +54,14 @@ class NightWindow:
         """Return the night of that name.
 
         Raises:
-            InvalidRequest: the name is no date `YYYYMMDD`.
+            InvalidRequest: the name is not a date `YYYYMMDD`.
         """
         return self._night_on(date_of(name))
 
     def night_at(self, moment: datetime) -> Night:
         """Return the latest night that has opened by `moment` (aware); it may be over by then."""
         if moment.tzinfo is None:
-            raise InvalidRequest("a moment without time zone has no night; give an aware datetime")
+            raise InvalidRequest("a time without a time zone has no night; use an aware datetime")
         # Clocks that go back over midnight open a night before its date begins for good.
         day = moment.astimezone(self.zone).date() + _DAY
         while self._opening(day) > moment:
@@ -73,14 +73,14 @@ class NightWindow:
         return self._night_on(date_of(night.name) + _DAY)
 
     def before(self, night: Night, nights: int) -> Night:
-        """Return the night of so many dates earlier."""
+        """Return the night that is `nights` dates earlier."""
         return self._night_on(date_of(night.name) - nights * _DAY)
 
     def _night_on(self, day: date) -> Night:
         start = self._opening(day)
         last_day = day if self.closes > self.opens else day + _DAY
         closing = max(self._moment(last_day, self.closes, fold) for fold in (0, 1))
-        # A short window whose opening is skipped can close before it: that night is empty.
+        # If the clocks skip the opening of a short window, it can close first: that night is empty.
         end = max(start, min(closing, self._opening(day + _DAY)))
         return Night(f"{day:%Y%m%d}", start, end)
 
@@ -95,13 +95,13 @@ def window_from(text: str) -> NightWindow:
     """Return the window that `text` describes, e.g. `Europe/Paris 00:01-20:00`.
 
     Raises:
-        InvalidRequest: it has another shape, or names no known zone or no time of the day.
+        InvalidRequest: it has another shape, or names an unknown zone or an invalid time of day.
     """
     match = _WINDOW.fullmatch(text.strip())
     if match is None:
         raise InvalidRequest(
             f"night window {shown(text)} is not of the form ZONE HH:MM-HH:MM; "
-            "give e.g. Europe/Paris 00:01-20:00"
+            "use e.g. Europe/Paris 00:01-20:00"
         )
     return NightWindow(
         _zone_from(match["zone"]), _time_from(match["opens"]), _time_from(match["closes"])
@@ -114,7 +114,7 @@ def _zone_from(name: str) -> ZoneInfo:
     # KeyError: no such zone; OSError: a folder of zones; ValueError: a path, or no file of a zone.
     except (KeyError, OSError, ValueError):
         raise InvalidRequest(
-            f"time zone {shown(name)} is unknown; give a name of the IANA database, "
+            f"time zone {shown(name)} is unknown; use a name from the IANA database, "
             "e.g. Europe/Paris"
         ) from None
 
@@ -125,4 +125,4 @@ def _time_from(text: str) -> time:
             return time.fromisoformat(text)
     except ValueError:
         pass
-    raise InvalidRequest(f"time {shown(text)} is no time of the day; give 00:00 to 23:59")
+    raise InvalidRequest(f"time {shown(text)} is not a valid time of day; use 00:00 to 23:59")

@@ -156,7 +156,7 @@ class Releases(BaseModel):
         """Return the release of a tag; the current one for an empty tag.
 
         Raises:
-            InvalidRequest: there is no such release; the message lists those there are.
+            InvalidRequest: the release does not exist; the message lists the known ones.
         """
         if not tag:
             return self.releases[0]

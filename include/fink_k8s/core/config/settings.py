@@ -38,21 +38,26 @@ def _filled_in(text: str, placeholder: str, value: str) -> str:
 def _image_base_from(text: str) -> str:
     if not is_image_reference(_filled_in(text, "java", "17")):
         raise ValueError(
-            "is no image reference; give host[:port]/path:tag or ...@sha256:..., with {java} "
-            "where the Java of the release belongs"
+            "is not a valid image reference; enter host[:port]/path:tag or ...@sha256:..., with "
+            "{java} in place of the Java version"
         )
     return text
 
 
 def _spark_url_from(text: str) -> str:
     if set("{}") & set(_filled_in(text, "version", "3.5.7")):
-        raise ValueError("holds a brace that is not {version}, the Spark of the release")
+        raise ValueError(
+            "contains a brace that is not part of {version}; use {version} for the Spark version, "
+            "and no other braces"
+        )
     return text
 
 
 def _pinned_jars_from(text: str) -> str:
     if _JARS.fullmatch(text) is None:
-        raise ValueError("has an entry that is not group:artifact:version@sha256:<64 hex digits>")
+        raise ValueError(
+            "has an entry that is not of the form group:artifact:version@sha256:<64 hex digits>"
+        )
     return text
 
 
@@ -61,15 +66,15 @@ ImageBase = Annotated[str, AfterValidator(_image_base_from)]
 SparkUrl = Annotated[str, AfterValidator(_spark_url_from)]
 """An address in which `{version}` may stand for that of Spark."""
 PinnedJars = Annotated[str, AfterValidator(_pinned_jars_from)]
-"""Jars with their checksums, commas between."""
+"""Jars with their checksums, comma-separated."""
 
 _REPLACED = {
     "FINK_NIGHTS": "`night` of the survey",
     "FINK_TOPICS": "`topic` of the survey",
-    "FINK_NIGHT_SURVEY": "one entry for each survey (each has a night DAG of its own)",
+    "FINK_NIGHT_SURVEY": "an entry for each survey (each has its own night DAG)",
     "FINK_NIGHT_FORM": "`form` of the survey",
 }
-"""What earlier versions were configured by, and what says the same now."""
+"""Variables of earlier versions, and what replaces them."""
 
 
 def default_cache_dir() -> Path:
@@ -91,81 +96,84 @@ class Settings(StoreSettings, BaseSettings):
     )
     service_account: KubernetesName = Field("spark", description="Service account of the drivers.")
     kafka_servers: OrEmpty[KafkaServers] = Field(
-        "", description="Kafka brokers, `host:port` with commas between.", examples=["kafka:9092"]
+        "", description="Kafka brokers, as comma-separated `host:port`.", examples=["kafka:9092"]
     )
     image_repository: OrEmpty[ImageRepository] = Field(
         "",
-        description="Repository of the stream's image, without tag.",
+        description="Repository of the stream's image, without a tag.",
         examples=["localhost:5000/fink/stream2raw"],
     )
     image_base: OrEmpty[ImageBase] = Field(
         "",
-        description="Base image with Java and Python, with tag or digest; `{java}` in it stands "
-        "for the Java of the release.",
+        description="Base image with Java and Python, with a tag or digest. `{java}` in it is "
+        "replaced by the Java version of the release.",
         examples=["localhost:5000/fink/base:java{java}"],
     )
     image_pull_secret: OrEmpty[KubernetesName] = Field(
         "",
-        description="Kubernetes Secret by which the cluster pulls from a registry with a login; "
-        "stage `rbac` makes it of the connection `docker_default`.",
+        description="Kubernetes Secret with which the cluster pulls from a registry that needs "
+        "a login. The stage `rbac` creates it from the connection `docker_default`.",
         examples=["fink-registry"],
     )
     image_requirements: OrEmpty[FolderPath] = Field(
         "",
-        description="File on the worker: the Python packages that every image gets, as pip's "
-        "requirements.",
+        description="File on the worker with the Python packages that every image gets, in the "
+        "format of pip's requirements files.",
         examples=["/opt/fink/requirements.txt"],
     )
     sources: SourcePlaces = Field(
         "",
-        description="Where Fink's code may come from: folders of the worker (of folders and "
-        "tarballs) and git addresses, with commas between; what lies below them is allowed.",
+        description="Where Fink's code may come from: comma-separated folders on the worker, "
+        "which contain folders and tarballs, and git addresses. Everything below "
+        "them is allowed.",
         examples=["/opt/fink/sources,https://github.com/astrolabsoftware"],
     )
     dockerfiles: OrEmpty[FolderPath] = Field(
         "",
-        description="Folder of the worker; each folder in it holds a Dockerfile of your own, and "
-        "what that copies.",
+        description="Folder on the worker. Each folder in it holds a Dockerfile of your own and "
+        "the files that it copies.",
         examples=["/opt/fink/dockerfiles"],
     )
     extra_jars: OrEmpty[PinnedJars] = Field(
         "",
-        description="Jars that a form may add, `group:artifact:version@sha256:...`, commas "
-        "between.",
+        description="JARs that a form may add, as comma-separated "
+        "`group:artifact:version@sha256:...`.",
     )
     wheels: OrEmpty[FolderPath] = Field(
         "",
-        description="Folder of the worker with wheels of Python packages that the package index "
-        "has no wheel of.",
+        description="Folder on the worker with wheels of Python packages for which the package "
+        "index has no wheel.",
         examples=["/opt/fink/wheels"],
     )
     spark_url: OrEmpty[SparkUrl] = Field(
         "",
-        description="Where Spark's archive comes from, `https://` or `file://`: pyspark's source "
-        "archive, or one of the official layout; `{version}` in it stands for the release's Spark.",
+        description="Where to download Spark, `https://` or `file://`: the source archive of "
+        "pyspark, or an archive with the official layout. `{version}` in it is "
+        "replaced by the Spark version of the release.",
         examples=["https://archive.example.org/pyspark-{version}.tar.gz"],
     )
     cache_dir: Path = Field(
-        default_factory=default_cache_dir, description="Directory of downloads and build results."
+        default_factory=default_cache_dir, description="Folder for downloads and build results."
     )
     diagnosis_dir: str = Field(
         "",
-        description="Folder on the workers for the bundles of `fink_diagnose`; empty for "
-        "`diagnosis/` in the store. Reports of nights go there where Airflow does not see the "
-        "store.",
+        description="Folder on the workers for the bundles of `fink_diagnose`, and for the "
+        "reports of nights if Airflow cannot read the store. Leave empty for "
+        "`diagnosis/` in the store.",
         examples=["/var/lib/fink/diagnosis"],
     )
 
     health_minutes: int = Field(
         5,
-        description="How often `fink_health` looks at all streams, in minutes.",
+        description="How often `fink_health` checks all streams, in minutes.",
         ge=1,
         le=1440,
     )
     surveys: str = Field(
         "",
-        description="File with the installation's surveys: windows of nights, topics, brokers, "
-        "folders, forms; empty for include/surveys.yaml, which is the example to copy.",
+        description="File with the installation's surveys: the hours of their nights, topics, "
+        "brokers, folders, forms. Leave empty for include/surveys.yaml, which you "
+        "can copy.",
         examples=["/opt/fink/surveys.yaml"],
     )
 
@@ -231,8 +239,8 @@ def load_settings() -> Settings:
     for variable, instead in _REPLACED.items():
         if os.environ.get(variable):
             raise InvalidRequest(
-                f"{variable} is no longer read; set {instead} in surveys.yaml instead: copy "
-                "include/surveys.yaml, name your copy in FINK_SURVEYS, and unset this variable"
+                f"{variable} is no longer used; unset it, copy include/surveys.yaml, name your "
+                f"copy in FINK_SURVEYS, and set {instead} there"
             )
     load_surveys()
     try:

@@ -1,8 +1,8 @@
 """Where the code of an image may come from: only from the places that the settings allow.
 
-Whoever may trigger a form must not thereby choose any file of the worker or any address: a source
-is a path inside an allowed folder, or a git address below an allowed one. Paths and addresses are
-of plain characters, so that nothing in them means something to a shell, to git or to a file system.
+A form must not give access to every file of the worker or to every address: a source is a path in
+an allowed folder, or a git address below an allowed one. Paths and addresses consist of plain
+characters, so that no part of them has a meaning to a shell, to git or to a file system.
 """
 
 import re
@@ -39,7 +39,7 @@ class Places:
 
 
 def places_from(text: str) -> Places:
-    """Return the places of a setting: absolute folders and git addresses, commas between.
+    """Return the places of a setting: comma-separated absolute folders and git addresses.
 
     Raises:
         ValueError: an entry is neither.
@@ -49,8 +49,8 @@ def places_from(text: str) -> Places:
         if is_git_address(entry):
             if _ADDRESS.fullmatch(entry) is None:
                 raise ValueError(
-                    "has a git address that is not https://, ssh:// or file:// with a plain host "
-                    "and path; no password, no '..'"
+                    "has an invalid git address; use https://, ssh:// or file:// with a plain host "
+                    "and path, without a password or '..'"
                 )
             addresses.append(entry.rstrip("/"))
         else:
@@ -81,8 +81,8 @@ def source_from(text: str) -> str:
     if is_git_address(text):
         if _ADDRESS.fullmatch(text) is None or text.endswith("/"):
             raise InvalidRequest(
-                "is no git address; give https://host/path, ssh://host/path or file:///path "
-                "without password and '..'"
+                "is not a valid git address; enter https://host/path, ssh://host/path or "
+                "file:///path, without a password or '..'"
             )
         return text
     return relative_path_from(text)
@@ -92,8 +92,9 @@ def relative_path_from(text: str) -> str:
     """Check that `text` is a plain relative path, and return it."""
     if _RELATIVE.fullmatch(text) is None:
         raise InvalidRequest(
-            "is no relative path of letters, digits and . _ + - (no '..', no leading '/'); "
-            "give e.g. bin/stream2raw.py"
+            "is not a valid relative path; use letters, digits and . _ + - (no '..', no leading "
+            "'/'), "
+            "e.g. bin/stream2raw.py"
         )
     return text
 
@@ -108,7 +109,9 @@ def revision_from(text: str) -> str:
     """Check that `text` can be a branch, a tag or a commit of git, and return it."""
     # HEAD would be that of the copy on the worker, not the address's own.
     if _REVISION.fullmatch(text) is None or ".." in text or text.endswith("HEAD"):
-        raise InvalidRequest("is no branch, tag or commit; give e.g. v4.0 or a full commit id")
+        raise InvalidRequest(
+            "is not a valid branch, tag or commit; enter e.g. v4.0 or a full commit id"
+        )
     return text
 
 
@@ -137,7 +140,7 @@ SchemaPath = Annotated[
 FolderPath = Annotated[str, AfterValidator(lambda text: str(folder_from(text)))]
 """An absolute path of the worker."""
 SourcePlaces = Annotated[str, checked_by(places_from)]
-"""Folders and git addresses, commas between, as `places_from` reads them."""
+"""Comma-separated folders and git addresses, as `places_from` reads them."""
 
 
 def check_address(source: str, places: Places) -> None:
@@ -149,8 +152,9 @@ def check_address(source: str, places: Places) -> None:
     # With the slash: https://host/fink must not let https://host/fink-of-another pass.
     if not any(source == one or source.startswith(f"{one}/") for one in places.addresses):
         raise Refused(
-            f"fink_source {source} is below no git address of FINK_SOURCES ({places}); use one of "
-            "those, or have the installation's settings changed"
+            f"fink_source {source} is not below any git address in FINK_SOURCES ({places}); use "
+            "one of "
+            "those, or ask for a change of the installation's settings"
         )
 
 
@@ -164,7 +168,10 @@ def inside(name: str, folders: Sequence[Path], field: str, setting: str) -> Path
         path = folder / name
         if path.exists():
             if not path.resolve().is_relative_to(folder.resolve()):
-                raise Refused(f"{field} {name} leads out of the folders of {setting} by a link")
+                raise Refused(
+                    f"{field} {name} is a link that leads out of the folders in {setting}; "
+                    "replace it by a copy"
+                )
             return path
     shown = ", ".join(map(str, folders)) or "no folder"
-    raise Refused(f"{field} {name} is not there; {setting} allows {shown}: put it there")
+    raise Refused(f"{field} {name} does not exist; put it into a folder of {setting} ({shown})")

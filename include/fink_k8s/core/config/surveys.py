@@ -1,4 +1,4 @@
-"""The surveys whose alerts Fink ingests, as data: `include/surveys.yaml`, or a file of your own.
+"""The surveys from which Fink ingests alerts, as data: `include/surveys.yaml`, or your own file.
 
 A survey is a row of that file and, where this project's job reads its alerts, a module of
 `include/stream2raw/surveys` and a schema in `include/stream2raw/schemas`. DAGs, forms, names,
@@ -32,7 +32,7 @@ from fink_k8s.core.store.stores import prefix_below
 VARIABLE = "FINK_SURVEYS"
 SHIPPED = Path(__file__).resolve().parents[3] / "surveys.yaml"
 READERS = SHIPPED.parent / "stream2raw/surveys"
-"""The job's modules, one for each `-producer` whose alerts this project's job reads."""
+"""The job's modules, one for each `-producer` that this project's job supports."""
 
 _NAME = r"^[a-z][a-z0-9]{0,19}$"
 _COLUMN = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$"
@@ -40,7 +40,7 @@ _COLUMN = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$"
 
 def _topic_template_from(text: str) -> str:
     if text.count("{night}") != 1:
-        raise ValueError("is the same for each night; put {night} where its date belongs")
+        raise ValueError("is the same for every night; write {night} in place of the date")
     topic_from(text.replace("{night}", "20260101"))
     return text
 
@@ -63,10 +63,10 @@ class _Row(BaseModel):
 class NightHours(_Row):
     """When a night opens and closes, in local time."""
 
-    zone: str = Field(description="Time zone, a name of the IANA database.")
-    opens: str = Field(description="Local time at which a night opens, `HH:MM`.")
+    zone: str = Field(description="Time zone, a name from the IANA database.")
+    opens: str = Field(description="Local time at which a night starts, `HH:MM`.")
     closes: str = Field(
-        description="Local time at which it closes, `HH:MM`: of the next day where it is not after "
+        description="Local time at which it ends, `HH:MM`; on the next day unless it is after "
         "`opens`."
     )
 
@@ -82,21 +82,21 @@ class NightHours(_Row):
 
 
 class Brokers(_Row):
-    """Where a survey's alerts come from; of neither, FINK_KAFKA_SERVERS."""
+    """Where a survey's alerts come from; FINK_KAFKA_SERVERS if neither is set."""
 
     connection: str = Field(
         "",
-        description="Airflow connection of type `kafka`, whose extra names `bootstrap.servers`.",
+        description="Airflow connection of type `kafka` that has `bootstrap.servers` in its extra.",
         pattern=r"^[A-Za-z0-9_.-]*$",
     )
     servers: OrEmpty[KafkaServers] = Field(
-        "", description="Kafka brokers, `host:port` with commas between."
+        "", description="Kafka brokers, as comma-separated `host:port`."
     )
 
     @model_validator(mode="after")
     def _check_one(self) -> "Brokers":
         if self.connection and self.servers:
-            raise ValueError("names both a connection and servers; keep one of them")
+            raise ValueError("sets both connection and servers; keep only one of them")
         return self
 
 
@@ -104,39 +104,40 @@ class Survey(_Row):
     """One survey: its nights, its alerts, and where they go."""
 
     name: str = Field(
-        description="Short name: in DAG ids, stream names, labels and forms.", pattern=_NAME
+        description="Short name, for DAG ids, stream names, labels and forms.", pattern=_NAME
     )
     producer: str = Field(
         "",
-        description="Fink's `-producer`, which chooses how alerts are read; the name unless given.",
+        description="Fink's `-producer`, which determines how alerts are read. Default: the "
+        "survey's name.",
         pattern=r"^([a-z][a-z0-9]{0,19})?$",
     )
-    night: NightHours = Field(description="When the survey's nights open and close.")
+    night: NightHours = Field(description="When the survey's nights start and end.")
     topic: OrEmpty[TopicTemplate] = Field(
         "",
-        description="Kafka topic of a night, with `{night}` in place of its date; empty where "
-        "each run names its own.",
+        description="Kafka topic of a night, with `{night}` in place of its date. Leave empty "
+        "if each run names its own topic.",
     )
     brokers: Brokers = Field(
-        Brokers(), description="Where the alerts come from; FINK_KAFKA_SERVERS unless given."
+        Brokers(), description="Where the alerts come from. Default: FINK_KAFKA_SERVERS."
     )
     schema_file: str = Field(
         "",
         alias="schema",
-        description="File of `include/stream2raw/schemas` by which this project's job reads the "
-        "alerts; empty where only Fink's own code reads them.",
+        description="File in `include/stream2raw/schemas` with which this project's job reads "
+        "the alerts. Leave empty if only Fink's code reads them.",
         pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*\.avsc)?$",
     )
     store_prefix: FolderOfStore = Field(
         "",
-        description="Folder below FINK_STORE_PREFIX, or a store's whole address; each survey has "
-        "one of its own.",
+        description="Folder in FINK_STORE_PREFIX, or a complete store address. Each survey "
+        "needs its own.",
     )
     key: str = Field("", description="Column that identifies an alert.", pattern=_COLUMN)
     time: str = Field("", description="Column with the time of the observation.", pattern=_COLUMN)
     form: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="Values that replace the defaults of the form of the survey's night DAG.",
+        description="Defaults for the form of the survey's night DAG.",
     )
 
     @property
@@ -155,8 +156,8 @@ class Survey(_Row):
         if self.schema_file and (READERS / f"{self.reader}.py").is_file():
             return ""
         return (
-            f"survey {self.name}: this project's job does not read its alerts; build Fink's own "
-            "code (fink_source), or name the program (main_file) of an image that reads them"
+            f"survey {self.name}: this project's job cannot read its alerts; build Fink's code "
+            "(fink_source), or set main_file to the program of an image that can read them"
         )
 
     def topic_of(self, night: str) -> str:
@@ -167,8 +168,8 @@ class Survey(_Row):
         """
         if not self.topic:
             raise InvalidRequest(
-                f"topic is empty, and survey {self.name} has no topic for each night; name the "
-                "topic, or give the survey one in surveys.yaml"
+                f"topic is empty, and surveys.yaml has no topic for survey {self.name}; enter "
+                "the topic, or add it to surveys.yaml"
             )
         return self.topic.format(night=night)
 
@@ -181,8 +182,8 @@ class Surveys(_Row):
     @model_validator(mode="after")
     def _check_apart(self) -> "Surveys":
         if not self.surveys:
-            raise ValueError("the list of surveys is empty; give at least one")
-        for field, rule in (("name", "each has its own"), ("store_prefix", _OWN_FOLDER)):
+            raise ValueError("the list of surveys is empty; add at least one")
+        for field, rule in (("name", "give each survey its own"), ("store_prefix", _OWN_FOLDER)):
             values = [getattr(survey, field) for survey in self.surveys]
             for value in values:
                 if values.count(value) > 1:
@@ -198,7 +199,7 @@ class Surveys(_Row):
         """Return the survey of that name.
 
         Raises:
-            InvalidRequest: there is no such survey; the message lists those there are.
+            InvalidRequest: the survey does not exist; the message lists the known ones.
         """
         for survey in self.surveys:
             if survey.name == name:
@@ -206,7 +207,7 @@ class Surveys(_Row):
         raise InvalidRequest(f"survey {shown(name)} is unknown; use one of {', '.join(self.names)}")
 
 
-_OWN_FOLDER = "give each a folder of its own, or two streams would write to the same one"
+_OWN_FOLDER = "give each survey its own folder; otherwise two streams would write to the same one"
 
 
 def surveys_from(text: str, source: str = "surveys.yaml") -> Surveys:
@@ -249,13 +250,13 @@ def load_surveys() -> Surveys:
     except OSError as error:
         raise InvalidRequest(
             f"{VARIABLE} {path} cannot be read ({error.strerror}); set it to a file that every "
-            "Airflow component sees"
+            "Airflow component can read"
         ) from error
 
 
 @lru_cache(maxsize=8)
 def _load(path: Path, changed: int) -> Surveys:
-    """Read a file anew only when it has changed: every form and every name asks for it."""
+    """Read a file again only if it has changed: every form and every name needs it."""
     return surveys_from(path.read_text(), str(path))
 
 
@@ -277,4 +278,4 @@ class _NamesOfTheFile:
 
 
 SurveyName = Annotated[str, AfterValidator(lambda name: survey_of(name).name), _NamesOfTheFile()]
-"""A field whose value is the name of one of the installation's surveys."""
+"""A field for the name of one of the installation's surveys."""

@@ -29,7 +29,7 @@ class Login:
 
 
 def jars_from(text: str) -> tuple[Jar, ...]:
-    """Return the jars of a setting: `group:artifact:version@sha256:...`, commas between."""
+    """Return the jars of a setting: comma-separated `group:artifact:version@sha256:...`."""
     jars = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         artifact, _, digest = entry.partition("@sha256:")
@@ -92,23 +92,24 @@ def plan_of(request: ImageRequest, settings: Settings, release: Release) -> list
         if is_git_address(request.fink_source):
             check_address(request.fink_source, places_from(settings.sources))
         at = f" at {request.fink_revision}" if request.fink_revision else ""
-        layers.append(f"Fink's code of {request.fink_source}{at}")
+        layers.append(f"Fink's code from {request.fink_source}{at}")
         layers.append(f"its requirements: {request.fink_requirements}")
     else:
         layers.append("this project's job")
     if request.dockerfile:
         settings.need("dockerfiles")
-        layers.append(f"by the Dockerfile of {request.dockerfile}")
+        layers.append(f"with the Dockerfile in {request.dockerfile}")
     where = f"{settings.image_repository}:{tag_of(request, release)}"
     return [f"image {where}: {', '.join(layers)}", _DEEDS[request.image_action]]
 
 
 _DEEDS = {
-    ImageAction.BUILD_AND_PUSH: "what changed is built and pushed; the stream runs it by digest",
-    ImageAction.BUILD: "what changed is built in the Docker engine; nothing is pushed",
-    ImageAction.PUSH: "what was built is pushed; nothing is built",
-    ImageAction.MINIKUBE: "what changed is built in minikube's Docker; nothing is pushed, the "
-    "stream runs it by tag and never pulls it",
+    ImageAction.BUILD_AND_PUSH: "build and push what changed; the stream runs the image by its "
+    "digest",
+    ImageAction.BUILD: "build what changed in the Docker engine; push nothing",
+    ImageAction.PUSH: "push what was built; build nothing",
+    ImageAction.MINIKUBE: "build what changed in minikube's Docker engine; push nothing; the "
+    "stream runs the image by its tag and never pulls it",
 }
 
 
@@ -119,13 +120,13 @@ def _check_jars(jars: Sequence[Jar], release: Release) -> None:
         scala = _SCALA.search(name)
         if scala and scala[1] != release.scala:
             raise InvalidRequest(
-                f"extra_jars: {jar.artifact} is for Scala {scala[1]}, release {release.tag} has "
-                f"{release.scala}; use the jar of that Scala"
+                f"extra_jars: {jar.artifact} is for Scala {scala[1]}, but release {release.tag} "
+                f"has Scala {release.scala}; use the JAR for that Scala version"
             )
         # Without Scala's version: spark-avro_2.12 and spark-avro_2.13 are one jar too.
         plain = _SCALA.sub("", name)
         if versions.setdefault(plain, version) != version:
             raise InvalidRequest(
-                f"extra_jars: {plain} would be there twice, as {versions[plain]} and {version}; "
-                "leave one out: Spark would load either"
+                f"extra_jars: {plain} would be installed twice, as {versions[plain]} and "
+                f"{version}; remove one: it is undefined which one Spark loads"
             )

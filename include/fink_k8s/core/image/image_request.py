@@ -144,17 +144,19 @@ class ImageRequest(ImageChoice):
     @model_validator(mode="after")
     def _check_image(self) -> Self:
         if self.image_tag.startswith("sha256:") and self.builds_image:
-            raise ValueError("image_tag is a digest; give a tag, or skip the stage image")
+            raise ValueError("image_tag is a digest; enter a tag, or skip the stage image")
         is_git = is_git_address(self.fink_source)
         if is_git and not self.fink_revision:
-            raise ValueError("fink_revision is empty; give the branch, tag or commit to build")
+            raise ValueError("fink_revision is empty; enter the branch, tag or commit to build")
         if self.fink_revision and not is_git:
             raise ValueError(
-                "fink_revision is given, but fink_source is no git address; leave one out"
+                "fink_revision is set, but fink_source is not a git address; clear one of them"
             )
         if self.main_file.startswith("/"):
             if self.builds_image and not self.dockerfile:
-                raise ValueError("main_file is absolute; give its path in Fink's code")
+                raise ValueError("main_file is absolute; enter its path in Fink's code")
         elif self.main_file and not self.fink_source:
-            raise ValueError("main_file is relative; give fink_source as well, or its whole path")
+            raise ValueError(
+                "main_file is relative; enter fink_source as well, or an absolute path"
+            )
         return self

@@ -16,8 +16,8 @@ def topic_from(text: str) -> str:
     """Check that `text` is one legal Kafka topic, not a pattern over topics, and return it."""
     if not isinstance(text, str) or _TOPIC.fullmatch(text) is None or text in {".", ".."}:
         raise InvalidRequest(
-            f"topic {shown(text)} is no Kafka topic name; use letters, digits, '.', '_' and '-' "
-            "only (patterns such as .* are not allowed)"
+            f"topic {shown(text)} is not a valid Kafka topic name; use only letters, digits, '.', "
+            "'_' and '-' (patterns such as .* are not allowed)"
         )
     if len(text) > _TOPIC_MAX:
         raise InvalidRequest(f"topic has {len(text)} characters; use at most {_TOPIC_MAX}")
@@ -33,12 +33,12 @@ TopicName = Annotated[
 def topic_pattern(topic: str) -> str:
     """Return the pattern by which the job's `subscribePattern` matches this topic and no other.
 
-    Spark takes each topic in whose name the pattern is *found*, so it is tied to both ends. Of the
-    characters that a topic may hold, only the dot means something in a Java pattern.
+    Spark reads each topic if the pattern matches any part of its name, so it is anchored at both
+    ends. The dot is the only character of topic names that has a meaning in Java's patterns.
     """
     return f"^{topic_from(topic).replace('.', r'[.]')}$"
 
 
 def topic_of_pattern(pattern: str) -> str:
-    """Return the topic that `topic_pattern` made `pattern` of, in its earlier form too."""
+    """Return the topic that `topic_pattern` turned into `pattern`, also in its earlier form."""
     return pattern.strip("^$").replace("[.]", ".").replace("\\", "")

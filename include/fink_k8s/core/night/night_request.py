@@ -45,7 +45,7 @@ class NightRequest(ImageChoice, StreamRequest):
         30,
         title="Longest wait without progress (minutes)",
         description="After the night ends, the stream is stopped if the lag has not decreased "
-        "for this long. The report lists the alerts that were not read.",
+        "for this long. The report says how many alerts were not read.",
         ge=0,
         le=360,
         json_schema_extra=_END,

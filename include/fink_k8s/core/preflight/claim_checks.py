@@ -21,9 +21,9 @@ def check_claim(
 ) -> Iterator[Finding]:
     """Compare the store's claim with what a stream needs of it.
 
-    `classes` are the cluster's storage classes, `nodes` how many nodes take pods, `size` what the
-    chain is asked to make the claim of (a quantity), None where it is not. Whether a claim that is
-    there holds as much is for the caller to compare; see `too_small`.
+    `classes` are the cluster's storage classes, `nodes` is the number of nodes that take pods, and
+    `size` is the quantity for a new claim, None if the run creates none. The caller compares the
+    size of an existing claim; see `too_small`.
     """
     if claim is None:
         yield from _check_missing(settings, classes, size)
@@ -35,13 +35,13 @@ def check_claim(
 
 
 def too_small(claim: KubernetesObject, size: str) -> Finding:
-    """Return the finding of a claim that holds less than is asked for."""
+    """Return the finding for a claim that is smaller than requested."""
     name = claim["metadata"]["name"]
     return Finding(
         FindingLevel.ERROR,
-        f"claim {name} has {capacity_of(claim)}, {size} is asked for, and a claim that is there is "
-        "left as it is",
-        f"ask for no more, or grow it where its class allows that: kubectl -n "
+        f"claim {name} has {capacity_of(claim)}, but the form requests {size}; an existing "
+        "claim is not changed",
+        "request at most that, or expand the claim if its storage class allows it: kubectl -n "
         f"{claim['metadata']['namespace']} edit pvc {name}",
     )
 
@@ -61,7 +61,7 @@ def _check_missing(
         yield Finding(
             FindingLevel.ERROR,
             f"claim {name} is not in namespace {settings.namespace}",
-            "make it, or trigger with create_claim; FINK_STORE_PREFIX names it",
+            "create it, or trigger with create_claim; FINK_STORE_PREFIX sets its name",
         )
         return
     known = {one["metadata"]["name"]: one for one in classes}
@@ -69,18 +69,19 @@ def _check_missing(
     if wanted and wanted not in known:
         yield Finding(
             FindingLevel.ERROR,
-            f"claim {name} is to be of storage class {wanted}, which the cluster does not know",
-            f"set FINK_CLAIM_CLASS to one of {', '.join(known) or 'those that an admin makes'}",
+            f"claim {name} needs storage class {wanted}, which the cluster does not have",
+            "set FINK_CLAIM_CLASS to one of "
+            f"{', '.join(known) or 'those that an administrator creates'}",
         )
     elif not (wanted or default):
         yield Finding(
             FindingLevel.WARNING,
-            f"claim {name} will be made ({size}), but the cluster has no default storage class",
-            "set FINK_CLAIM_CLASS, or have an administrator make a volume that fits",
+            f"claim {name} will be created ({size}), but the cluster has no default storage class",
+            "set FINK_CLAIM_CLASS, or ask an administrator for a volume that fits",
         )
     else:
         yield Finding(
-            FindingLevel.OK, f"claim {name} will be made: {size} of class {wanted or default}"
+            FindingLevel.OK, f"claim {name} will be created: {size}, class {wanted or default}"
         )
 
 
@@ -107,8 +108,8 @@ def _check_phase(
     if phase == "Pending":
         return Finding(
             FindingLevel.ERROR,
-            f"claim {name} is not bound: no volume fits it, or nobody provides one of class "
-            f"{class_name or '(none)'}",
+            f"claim {name} is not bound: no volume fits it, and nothing provisions volumes of "
+            f"class {class_name or '(none)'}",
             see,
         )
     return Finding(FindingLevel.ERROR, f"claim {name} is {phase}: its volume is gone", see)
@@ -122,13 +123,13 @@ def _check_modes(name: str, modes: Sequence[str], nodes: int) -> Iterator[Findin
         yield Finding(
             FindingLevel.ERROR,
             f"claim {name} is {shown}, but driver and executors all write to it",
-            "use a claim that is ReadWriteMany, or ReadWriteOnce on a cluster of one node",
+            "use a claim that is ReadWriteMany, or ReadWriteOnce on a single-node cluster",
         )
     elif nodes > 1:
         yield Finding(
             FindingLevel.WARNING,
-            f"claim {name} is {shown}: one node at a time may use it, and {nodes} nodes take pods; "
-            "a pod on another node than the first waits for ever (Multi-Attach)",
+            f"claim {name} is {shown}: only one node at a time can use it, but {nodes} nodes "
+            "take pods; a pod on a second node waits forever (Multi-Attach)",
             "use a claim that is ReadWriteMany, e.g. NFS or CephFS, or keep all pods on one node",
         )
 

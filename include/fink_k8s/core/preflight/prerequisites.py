@@ -33,7 +33,7 @@ class FindingLevel(StrEnum):
 class Finding:
     """One line of the preflight, with the remedy where one is needed.
 
-    `may_pass` tells of an error that may be gone in a while, without anybody's doing.
+    `may_pass` marks an error that may go away by itself.
     """
 
     level: FindingLevel
@@ -65,9 +65,9 @@ def check_release(release: Release, version: str) -> Finding:
 
 
 def check_security(release: Release) -> list[Finding]:
-    """Say where a release has known faults; whoever asks for it may run it."""
+    """Warn of a release's known vulnerabilities; it may still run."""
     if fault := release.check_security():
-        return [Finding(FindingLevel.WARNING, fault, "run a newer release where you can")]
+        return [Finding(FindingLevel.WARNING, fault, "use a newer release if you can")]
     return []
 
 
@@ -79,24 +79,25 @@ def check_operator_ready(
         return [
             Finding(
                 FindingLevel.ERROR,
-                "the cluster knows no SparkApplication",
-                "install the Spark Operator by its Helm chart, or set submit_with to spark-submit, "
-                "which needs none",
+                "the cluster does not know the resource SparkApplication",
+                "install the Spark Operator with its Helm chart, or set submit_with to "
+                "spark-submit, which does not need it",
             )
         ]
     findings = []
     for part in ("controller", "webhook"):
         mine = [one for one in deployments if _component(one) == part]
         if any((one.get("status") or {}).get("availableReplicas") for one in mine):
-            findings.append(Finding(FindingLevel.OK, f"the Spark Operator's {part} is alive"))
+            findings.append(Finding(FindingLevel.OK, f"the Spark Operator's {part} is running"))
             continue
         state = "not available" if mine else f"not in namespace {namespace}"
         findings.append(
             Finding(
                 FindingLevel.ERROR,
                 f"the Spark Operator's {part} is {state}",
-                f"see kubectl -n {namespace} get deployments; FINK_OPERATOR_NAMESPACE names where; "
-                "or set submit_with to spark-submit, which needs none",
+                f"run kubectl -n {namespace} get deployments, and check "
+                "FINK_OPERATOR_NAMESPACE; or set submit_with to spark-submit, which does not "
+                "need the operator",
                 may_pass=bool(mine),
             )
         )
@@ -114,8 +115,9 @@ def check_pod_security(release: Release, namespace: KubernetesObject | None) -> 
     return [
         Finding(
             FindingLevel.ERROR,
-            f"the namespace enforces Pod Security restricted, which pods of Spark {release.spark} "
-            "cannot meet by themselves: its Kubernetes client knows no seccompProfile",
+            "the namespace enforces Pod Security restricted, which pods of Spark "
+            f"{release.spark} do not meet by themselves: its Kubernetes client cannot set a "
+            "seccompProfile",
             "set submit_with to spark-operator, whose webhook adds it, use a newer release, or a "
             "namespace that enforces baseline",
         )
@@ -125,21 +127,21 @@ def check_pod_security(release: Release, namespace: KubernetesObject | None) -> 
 def check_namespace(name: str, exists: bool, will_be_made: bool) -> Finding:
     """Check the streams' namespace."""
     if exists:
-        return Finding(FindingLevel.OK, f"namespace {name} is there")
+        return Finding(FindingLevel.OK, f"namespace {name} exists")
     if will_be_made:
         return Finding(
-            FindingLevel.WARNING, f"namespace {name} is not there; stage rbac will make it"
+            FindingLevel.WARNING, f"namespace {name} does not exist; stage rbac will create it"
         )
-    return Finding(FindingLevel.ERROR, f"namespace {name} is not there", "do not skip stage rbac")
+    return Finding(FindingLevel.ERROR, f"namespace {name} does not exist", "do not skip stage rbac")
 
 
 def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
     """Check that a stream that runs already does so in the way that is asked for."""
     if runs_with is request.submit_with:
-        return Finding(FindingLevel.OK, f"stream {request.stream} is there and will be adopted")
+        return Finding(FindingLevel.OK, f"stream {request.stream} is running and will be adopted")
     return Finding(
         FindingLevel.ERROR,
-        f"stream {request.stream} runs already, submitted with {runs_with}",
+        f"stream {request.stream} is already running, submitted with {runs_with}",
         f"set submit_with to {runs_with} to adopt it, or stop it first",
     )
 
@@ -147,11 +149,12 @@ def check_way(request: StreamRequest, runs_with: SubmitWith) -> Finding:
 def check_checkpoint(request: StreamRequest, topics: Collection[str]) -> Finding:
     """Check that a night that was begun goes on with the topic that its checkpoint reads."""
     if request.topic in topics:
-        return Finding(FindingLevel.OK, f"night {request.night} goes on where its checkpoint ends")
+        return Finding(FindingLevel.OK, f"night {request.night} continues from its checkpoint")
     begun = ", ".join(sorted(topics))
     return Finding(
         FindingLevel.ERROR,
-        f"night {request.night} was begun with topic {begun}, and its checkpoint takes no other",
+        f"night {request.night} was started with topic {begun}, and its checkpoint cannot "
+        "switch to another",
         f"set topic to {begun}, or choose another night",
     )
 
@@ -167,13 +170,14 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(
                 FindingLevel.ERROR,
-                f"the stream asks for {total} in {len(asked)} pods; free is {room or 'nothing'}",
-                "ask for less memory or fewer executors, stop another stream, or add a node",
+                f"the stream requests {total} in {len(asked)} pods, but the nodes have only "
+                f"{room or 'nothing'} free",
+                "request less memory or fewer executors, stop another stream, or add a node",
                 may_pass=True,
             )
         left[node] = (left[node][0] - cpu, left[node][1] - memory)
     return Finding(
-        FindingLevel.OK, f"the stream asks for {total} in {len(asked)} pods: there is room"
+        FindingLevel.OK, f"the stream requests {total} in {len(asked)} pods: there is room"
     )
 
 

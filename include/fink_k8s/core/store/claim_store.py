@@ -26,7 +26,8 @@ def mount_from(text: str) -> str:
     """Check the absolute path of a folder and return it without its last slash."""
     if not text.startswith("/") or _MOUNT.fullmatch(text) is None or ".." in text.split("/"):
         raise ValueError(
-            "must be an absolute path of letters, digits and . _ = -, no '..', e.g. /mnt/fink"
+            "must be an absolute path with letters, digits and . _ = - only, and no '..', "
+            "e.g. /mnt/fink"
         )
     return text.rstrip("/") or "/"
 
@@ -56,17 +57,17 @@ class ClaimSettings(KeySettings):
 
     store_mount: OrEmpty[MountPath] = Field(
         "",
-        description="Where the Airflow workers see the root of the claim of a store `pvc://`; "
-        "empty where they do not: then counts come from the driver's log.",
+        description="Where the Airflow workers mount the claim of a store `pvc://`. Leave empty "
+        "if they do not mount it: counts then come from the driver's log.",
         examples=["/mnt/fink"],
     )
     claim_class: OrEmpty[StorageClassName] = Field(
-        "", description="Storage class of a claim that is made; empty for the cluster's default."
+        "", description="Storage class for a new claim. Leave empty for the cluster's default."
     )
     claim_access_mode: AccessMode = Field(
         AccessMode.READ_WRITE_MANY,
-        description="Access mode of a claim that is made: `ReadWriteMany`, or `ReadWriteOnce` "
-        "where all pods of a stream run on one node.",
+        description="Access mode of a new claim: `ReadWriteMany`, or `ReadWriteOnce` if all "
+        "pods of a stream run on one node.",
     )
 
 
@@ -75,7 +76,7 @@ class ClaimStore(StoreKind):
 
     scheme = "pvc"
     form = "pvc://claim[/path]"
-    remedy = "set FINK_STORE_MOUNT to the folder where the workers see the claim"
+    remedy = "set FINK_STORE_MOUNT to the folder where the workers mount the claim"
 
     settings: ClaimSettings
 

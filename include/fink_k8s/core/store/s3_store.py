@@ -18,9 +18,11 @@ _HTTP = re.compile(rf"https?://{_HOST}(:(?P<port>[0-9]{{1,5}}))?(?P<rest>[/?# ].
 def _endpoint_from(text: str) -> str:
     match = _HTTP.fullmatch(text)
     if match is None or not 0 < int(match["port"] or 80) < 65536:
-        raise ValueError("must be http://host[:port] or https://host[:port], without user")
+        raise ValueError("must be http://host[:port] or https://host[:port], without a user")
     if (match["rest"] or "/") != "/":
-        raise ValueError("must be an address without path; the bucket belongs to the prefix")
+        raise ValueError(
+            "must be an address without a path; the bucket belongs in FINK_STORE_PREFIX"
+        )
     return text.rstrip("/")
 
 
@@ -32,7 +34,7 @@ class S3Settings(KeySettings):
 
     store_endpoint: OrEmpty[S3Endpoint] = Field(
         "",
-        description="Address of the S3 server; empty for that of AWS.",
+        description="Address of the S3 server. Leave empty for AWS.",
         examples=["http://s3:7070"],
     )
     store_region: str = Field("us-east-1", description="Region of the S3 server.")
@@ -56,7 +58,9 @@ class S3Store(StoreKind):
     def check_host(cls, host: str) -> None:
         """Check that `host` is a bucket: the server is a setting of its own."""
         if ":" in host:
-            raise ValueError("must name a bucket, without port; the server is FINK_STORE_ENDPOINT")
+            raise ValueError(
+                "must name a bucket, without a port; set the server in FINK_STORE_ENDPOINT"
+            )
 
     def spark_properties(self, spark_version: str) -> dict[str, str]:
         """Return the properties of Hadoop's S3A, which comes with that Spark."""
@@ -98,5 +102,5 @@ class S3Store(StoreKind):
 
     @property
     def missing_top(self) -> str:
-        """Return that the bucket is not there."""
-        return f"bucket {self.host}; make it"
+        """Return that the bucket does not exist."""
+        return f"bucket {self.host}; create it"

@@ -42,18 +42,18 @@ def store_address_from(text: str) -> str:
 
 def _parts_of(text: str) -> tuple[type[StoreKind], str, str]:
     if "@" in text:
-        raise ValueError("must not hold a user or password; put keys into the Kubernetes Secret")
+        raise ValueError("must not contain a user or password; put keys into the Kubernetes Secret")
     scheme, found, rest = text.partition("://")
     if not found or scheme not in STORE_KINDS:
         schemes = _choice_of([f"{known}://" for known in STORE_KINDS])
         raise ValueError(
-            f"must begin with {schemes}, which all pods reach alike; a folder of one machine is "
-            "not a store"
+            f"must begin with {schemes}: all pods must reach the store, and they cannot reach a "
+            "folder on one machine"
         )
     host, slash, path = rest.partition("/")
     is_well_formed = _HOST.fullmatch(host) and _PATH.fullmatch(slash + path)
     if not is_well_formed or ".." in path.split("/"):
-        raise ValueError(f"must be {_forms()}, of letters, digits and . _ = -, no '..'")
+        raise ValueError(f"must be {_forms()}, with letters, digits and . _ = - only, and no '..'")
     kind = STORE_KINDS[scheme]
     kind.check_host(host)
     return kind, host, (slash + path).rstrip("/")
@@ -67,8 +67,8 @@ class StoreSettings(S3Settings, ClaimSettings):
 
     store_prefix: OrEmpty[StoreAddress] = Field(
         "",
-        description=f"Where raw alerts and checkpoints go: {_forms(quote='`')}; see docs/stores.md "
-        "for what each of them needs.",
+        description=f"Where raw alerts and checkpoints are stored: {_forms(quote='`')}. For "
+        "what each of them needs, see docs/stores.md.",
         examples=["s3a://fink"],
     )
 
@@ -92,5 +92,5 @@ def prefix_below(prefix: str, part: str) -> str:
     if not part or "://" in part:
         return store_address_from(part or prefix)
     if part.startswith("/"):
-        raise ValueError("begins with a slash; name a folder below FINK_STORE_PREFIX, e.g. lsst")
+        raise ValueError("begins with a slash; use a folder below FINK_STORE_PREFIX, e.g. lsst")
     return store_address_from(f"{prefix.rstrip('/')}/{part}")

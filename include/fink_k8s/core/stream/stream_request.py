@@ -262,7 +262,7 @@ class DiagnoseRequest(Request):
         if self.stream and self.night and self.stream != stream_name(self.survey, self.night):
             raise ValueError(
                 f"stream {self.stream} is not that of survey {self.survey} and night {self.night}; "
-                "give one of the two"
+                "enter either the stream, or survey and night"
             )
         return self
 
@@ -303,15 +303,15 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     def _check_runnable(self) -> Self:
         if self.image_action is ImageAction.BUILD and self.builds_image:
             raise ValueError(
-                "image_action build leaves nothing that the cluster can pull; choose another, or "
-                "trigger fink_image"
+                "image_action build pushes nothing that the cluster can pull; choose another "
+                "action, or trigger fink_image"
             )
         runs_own_job = self.builds_image and not (self.fink_source or self.dockerfile)
         if runs_own_job and (refusal := survey_of(self.survey).refusal):
             raise ValueError(refusal)
         if self.fink_source and self.builds_image and not self.schema_file:
             raise ValueError(
-                "schema_file is empty, and Fink's own code needs one; give the path of the Avro "
-                "schema of the alerts, in its code or in the image"
+                "schema_file is empty, but Fink's code requires it; enter the path of the Avro "
+                "schema of the alerts, in the code or in the image"
             )
         return self

@@ -3,4 +3,5 @@
 from airflow.sdk import Asset
 
 RAW_NIGHTS = Asset(name="fink_raw_nights", uri="x-fink://raw/nights", group="fink")
-"""The nights whose raw alerts are complete; an event a night, whose extra says where they are."""
+"""The nights that have all their raw alerts; one event per night, with the location in its "
+    "extra."""

@@ -29,7 +29,8 @@ _BOOTSTRAP = "bootstrap.servers"
 _HARMLESS = {"group.id"}
 """What Airflow's form of a Kafka connection asks for, and no stream uses."""
 NOTIFY_CONNECTION = "fink_notify"
-"""Whom to tell: Apprise's addresses in its password, with spaces or line ends between."""
+"""Who receives messages: addresses for Apprise in its password, separated by spaces or line "
+    "breaks."""
 
 
 def cluster(conn_id: str = STREAMS_CONNECTION) -> Cluster:
@@ -41,7 +42,7 @@ def survey_settings(name: str) -> Settings:
     """Return the settings of one survey: its own brokers, and its own folder of the store.
 
     Raises:
-        InvalidRequest: there is no such survey, or the connection of its brokers is not valid.
+        InvalidRequest: the survey does not exist, or the connection of its brokers is not valid.
     """
     survey = survey_of(name)
     settings = load_settings().for_survey(survey)
@@ -57,12 +58,12 @@ def stream_settings(stream: str) -> Settings:
 
 
 def _servers_of(conn_id: str, survey: str) -> str:
-    what = f"connection {conn_id}, which surveys.yaml names for survey {survey},"
+    what = f"connection {conn_id}, which surveys.yaml sets for survey {survey},"
     try:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
         raise InvalidRequest(
-            f"{what} does not exist; create it with type kafka, or give the survey `servers`"
+            f"{what} does not exist; create it with type kafka, or set `servers` for the survey"
         ) from error
     keys = dict(found.extra_dejson)
     servers = str(keys.pop(_BOOTSTRAP, ""))
@@ -101,7 +102,7 @@ def store_secrets() -> list[str]:
 
 
 def notify_targets() -> list[str]:
-    """Return the addresses that news goes to, which are secrets; none without the connection."""
+    """Return the addresses for messages, which are secrets; none without the connection."""
     try:
         targets = (BaseHook.get_connection(NOTIFY_CONNECTION).password or "").split()
     except AirflowNotFoundException:

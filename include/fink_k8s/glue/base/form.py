@@ -17,7 +17,7 @@ def form_of(model: type[BaseModel], **defaults: Any) -> dict[str, Param]:
 
     `defaults` are in place of the model's own.
 
-    A field that may be left empty is null in the form, which would otherwise demand a value.
+    A field that may be left empty is null in the form; otherwise the form would require a value.
     """
     schema = model.model_json_schema()
     definitions = schema.get("$defs", {})

@@ -1,4 +1,4 @@
-"""Tell people of what happens: always in the log, and those whom `fink_notify` names."""
+"""Report what happens: always in the log, and to the targets of `fink_notify`."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _LEVELS = {Tone.WARNING: logging.WARNING, Tone.FAILURE: logging.ERROR}
 
 
 def notify(message: Message) -> bool:
-    """Tell people; return whether the message needs no second try.
+    """Send a message; return whether it needs no second try.
 
     It has been told once one target has it, or where there is none but the log: who repeats it for
     the sake of one target that is broken disturbs all others. Whatever goes wrong is an error line
@@ -24,7 +24,7 @@ def notify(message: Message) -> bool:
     try:
         targets = notify_targets()
         if not targets:
-            log.info("no target: make the connection %s to be told", NOTIFY_CONNECTION)
+            log.info("no target: create the connection %s to receive messages", NOTIFY_CONNECTION)
             return True
         delivery = send(message, targets)
     except Exception as error:
@@ -42,7 +42,7 @@ def _say(delivery: Delivery, targets: Sequence[str]) -> None:
 
 
 class FinkNotifier(BaseNotifier):
-    """Tell people that something happened to a run, e.g. `on_failure_callback=FinkNotifier()`.
+    """Report that something happened to a run, e.g. `on_failure_callback=FinkNotifier()`.
 
     `text` is a template; the default names the DAG, the run and, of a task's callback, the task.
     """

@@ -29,7 +29,7 @@ class RunValue:
 
 
 def form_value(field: str, otherwise: Any = None) -> RunValue:
-    """Return the form's value of a field; `otherwise` where the form leaves it empty."""
+    """Return the form's value of a field; `otherwise` if it is empty in the form."""
 
     def find(context: Any) -> Any:
         given = context["params"].get(field)

@@ -21,13 +21,16 @@ def skip_if_asked(stage: DeployStage) -> Callable[[Any], None]:
 
     def skip(context: Any) -> None:
         if stage in (context["params"].get("skip") or []):
-            raise AirflowSkipException(f"stage {stage} is skipped, as the form asks")
+            raise AirflowSkipException(f"stage {stage} is skipped, as set in the form")
 
     return skip
 
 
 def step(stage: DeployStage | None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make a task of a function: of a stage that can be skipped, its errors told as Airflow's."""
+    """Make a task of a function; turn its errors into Airflow's.
+
+    A form can skip the task if it belongs to a `stage`.
+    """
 
     def decorate(function: Callable[..., Any]) -> Any:
         @wraps(function)

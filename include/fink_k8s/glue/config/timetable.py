@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pendulum import DateTime
 
 LOOK_BACK = 3
-"""Without catch-up, so many nights before that of now are made up: about as long as Kafka keeps
+"""Without catch-up, how many nights before the current one still run: about as long as Kafka keeps
 alerts."""
 
 # A moved window leaves a night's name, where its opening moves by less than half a day.
@@ -28,7 +28,7 @@ _RUN_ID = re.compile(r"scheduled__night-([0-9]{8})__.*")
 
 
 class NightTimetable(Timetable):
-    """One run a night of `survey`, whose window is a text that `window_from` reads.
+    """One run per night of `survey`; its window is a text that `window_from` reads.
 
     A run's data interval is its night, and it begins at the interval's start.
     """
@@ -36,11 +36,11 @@ class NightTimetable(Timetable):
     def __init__(self, survey: str, window_text: str) -> None:
         self._survey = survey_of(survey).name
         self._window = window_from(window_text)
-        self.description = f"One run a night of {survey}, begun when the night opens"
+        self.description = f"One run per night of {survey}, started when the night opens"
 
     @property
     def summary(self) -> str:
-        """Return whose nights these are, and when."""
+        """Return the survey of the nights, and when they are."""
         return f"{self._survey} nights {self._window.hours} {self._window.zone.key}"
 
     def serialize(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def fetch_spark() -> dict[str, str]:
 
 @step(DeployStage.IMAGE)
 def build_image(spark: dict[str, str]) -> str:
-    """Build and push as the form asks; what is there already is left alone."""
+    """Build and push as set in the form; leave unchanged what exists."""
     from fink_k8s.adapters.image.image_build import ensure_image
 
     request = request_of(ImageRequest)

@@ -1,4 +1,4 @@
-"""Which image a stream runs, and which program in it: what the image itself says of that."""
+"""Which image a stream runs, and which program in it, according to the image's labels."""
 
 from fink_k8s.adapters.image.registry import image_labels, resolve
 from fink_k8s.core.base.errors import InvalidRequest
@@ -21,7 +21,7 @@ def image_to_run(
         built: what the stage `image` returned; None where it was skipped.
 
     Raises:
-        InvalidRequest: there is no such image.
+        InvalidRequest: the image does not exist.
         NotPermitted: the registry asks for a login.
         Unavailable: the registry or the Docker engine does not answer.
     """
@@ -29,7 +29,10 @@ def image_to_run(
         image = built or f"{settings.image_repository}:{tag_of(request, release)}"
         docker = docker_client()
         if not docker.images(name=image, quiet=True):
-            raise InvalidRequest(f"image {image} is not in minikube's Docker; run fink_image")
+            raise InvalidRequest(
+                f"image {image} is not in minikube's Docker engine; run "
+                "fink_image with build-in-minikube"
+            )
         labels = docker.inspect_image(image)["Config"]["Labels"] or {}
     else:
         login = registry_login()

@@ -1,4 +1,4 @@
-"""Every connection and setting of an installation, asked where the tasks run."""
+"""Check every connection and setting of an installation, where the tasks run."""
 
 import os
 import stat
@@ -33,13 +33,13 @@ class Check:
 
 
 def run_checks(checks: Iterable[Check] | None = None, *, say: Say) -> int:
-    """Say what each check finds, and how to mend it; return 1 where something is missing."""
+    """Say what each check finds, and how to fix it; return 1 where something is missing."""
     missing = 0
     for check in checks if checks is not None else all_checks():
         for finding in _findings_of(check):
             say(f"{_WORDS[finding.level]:8} {check.name}: {finding.text}")
             if finding.level is not FindingLevel.OK:
-                say(f"{'':8} mend it: {finding.remedy or check.remedy}")
+                say(f"{'':8} fix it: {finding.remedy or check.remedy}")
             missing += finding.level is FindingLevel.ERROR
     say(f"{missing} missing" if missing else "nothing is missing")
     return 1 if missing else 0
@@ -52,7 +52,9 @@ def all_checks() -> list[Check]:
         Check("library", lambda: f"fink_k8s of {INCLUDE}", "put include/ on PYTHONPATH"),
         Check("components", _components, "see `docker compose ps` and `docker compose logs`"),
         Check("settings", _settings, f"correct the variable: {in_env}"),
-        Check("plugin", _plugin, "give every component plugins/, and include/ on PYTHONPATH"),
+        Check(
+            "plugin", _plugin, "mount plugins/ into every component, and put include/ on PYTHONPATH"
+        ),
         Check("DAGs", _dags, "see the import errors above the list of DAGs; rebuild by `make up`"),
         Check(
             connections.STREAMS_CONNECTION,
@@ -75,15 +77,15 @@ def all_checks() -> list[Check]:
         Check(
             connections.NOTIFY_CONNECTION,
             _targets,
-            "AIRFLOW_CONN_FINK_NOTIFY in .env: Apprise's addresses in its password, with spaces "
-            "between; then send a test message with fink_health",
+            "AIRFLOW_CONN_FINK_NOTIFY in .env: addresses for Apprise in its password, separated "
+            "by spaces; then send a test message with fink_health",
         ),
         Check("Kafka", _kafka, f"FINK_KAFKA_SERVERS, or `brokers` in surveys.yaml: {in_env}"),
         Check(
             "registry",
             _registry,
-            f"FINK_IMAGE_REPOSITORY: {in_env}; is the registry up, may this host reach it, and "
-            "does AIRFLOW_CONN_DOCKER_DEFAULT hold its login?",
+            f"FINK_IMAGE_REPOSITORY: {in_env}; check that the registry runs, that this host can "
+            "reach it, and that AIRFLOW_CONN_DOCKER_DEFAULT has its login",
         ),
         Check(
             "image base",
@@ -109,7 +111,7 @@ def all_checks() -> list[Check]:
         Check(
             "Maven",
             lambda: installation.check_program(["mvn", "--batch-mode", "--version"]),
-            "install Maven in the image: it brings the image's jars; see Dockerfile",
+            "install Maven in the image: it downloads the image's JARs; see Dockerfile",
         ),
     ]
 
@@ -130,7 +132,7 @@ def _findings_of(check: Check) -> Iterator[Finding]:
 
 
 def _needed(field: str) -> Settings:
-    """Return the settings, of which `field` must be there."""
+    """Return the settings, which must include `field`."""
     settings = load_settings()
     settings.need(field)
     return settings
@@ -221,7 +223,8 @@ def _targets() -> Iterator[Finding]:
         yield Finding(FindingLevel.OK, check_targets(targets))
     else:
         yield Finding(
-            FindingLevel.WARNING, "nobody is told when a stream turns bad: it is in the log only"
+            FindingLevel.WARNING,
+            "nobody receives a message when a stream becomes unhealthy: it is only in the log",
         )
 
 
@@ -239,7 +242,7 @@ def _kafka() -> Iterator[Finding]:
 def _docker_engine() -> Iterator[Finding]:
     address = urlsplit(os.environ.get("DOCKER_HOST", ""))
     if address.scheme == "unix" and _is_covered(Path(address.path)):
-        yield Finding(FindingLevel.WARNING, "no Docker engine is given: the stage image cannot run")
+        yield Finding(FindingLevel.WARNING, "no Docker engine is set: the stage image cannot run")
         return
     version = connections.docker_client().version()["Version"]
     yield Finding(FindingLevel.OK, f"Docker engine {version}")

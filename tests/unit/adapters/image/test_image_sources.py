@@ -84,7 +84,9 @@ def test_a_branch_that_moved_is_followed_even_where_it_was_pushed_anew(ensure, r
 
 
 def test_a_revision_that_is_not_there_is_named(ensure, repository):
-    with pytest.raises(InvalidRequest, match="fink_revision v9 is no branch, tag or commit of"):
+    with pytest.raises(
+        InvalidRequest, match="fink_revision v9 is not a valid branch, tag or commit of"
+    ):
         ensure(f"file://{repository}", fink_revision="v9")
 
 

@@ -140,7 +140,7 @@ def test_what_was_brought_is_kept_until_a_requirement_or_a_wheel_changes(ensure,
     wheel(tmp_path / "wheels", "fink-utils")
     first = ensure("fink-utils")
     assert ensure("fink-utils") == first
-    assert said[-1] == "already so: the Python packages for Python 3.9 are in the cache"
+    assert said[-1] == "unchanged: the Python packages for Python 3.9 are in the cache"
     assert ensure("fink-utils==1.0") != first
     wheel(tmp_path / "wheels", "fink-utils", code="value = 2")
     assert ensure("fink-utils") != first

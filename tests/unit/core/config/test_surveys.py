@@ -62,7 +62,7 @@ def test_ztf_has_a_topic_each_night():
 
 @pytest.mark.parametrize("survey", ["lsst", "elasticc"])
 def test_other_surveys_topics_have_to_be_named(survey):
-    with pytest.raises(InvalidRequest, match=rf"topic is empty, .*{survey}.*name the topic"):
+    with pytest.raises(InvalidRequest, match=rf"topic is empty, .*{survey}.*enter the topic"):
         survey_of(survey).topic_of("20260101")
 
 
@@ -92,8 +92,8 @@ def test_a_row_of_ones_own_has_all_that_it_says():
 @pytest.mark.parametrize(
     ("fields", "rule"),
     [
-        ({"topic": "alerts"}, "survey mine: topic: is the same for each night; put {night}"),
-        ({"topic": "{night}_{night}"}, "survey mine: topic: is the same for each night"),
+        ({"topic": "alerts"}, "survey mine: topic: is the same for every night; write {night}"),
+        ({"topic": "{night}_{night}"}, "survey mine: topic: is the same for every night"),
         ({"topic": "alerts {night}"}, "survey mine: topic: .*Kafka topic name"),
         ({"topic": "{survey}_{night}"}, "survey mine: topic: .*Kafka topic name"),
         ({"topic": ".*{night}"}, "survey mine: topic: .*Kafka topic name"),
@@ -101,7 +101,7 @@ def test_a_row_of_ones_own_has_all_that_it_says():
         ({"night": {**NIGHT, "opens": "24:00"}}, "survey mine: night: time '24:00'"),
         ({"night": "UTC"}, "survey mine: night: "),
         ({"brokers": {"servers": "kafka"}}, "survey mine: brokers.servers: .*host:port"),
-        ({"brokers": {"servers": "k:1", "connection": "c"}}, "both a connection and servers"),
+        ({"brokers": {"servers": "k:1", "connection": "c"}}, "both connection and servers"),
         ({"store_prefix": "/abs"}, "survey mine: store_prefix: begins with a slash"),
         ({"store_prefix": "../x"}, "survey mine: store_prefix: "),
         ({"store_prefix": "file:///x"}, "survey mine: store_prefix: must begin with"),
@@ -124,10 +124,13 @@ def test_a_row_that_breaks_a_rule_is_named_with_its_field(fields, rule):
         ("", "valid dictionary"),
         (text_of({"night": NIGHT}), "survey number 1: name: Field required"),
         (text_of({"name": "ZTF", "night": NIGHT}), "survey ZTF: name: String should match"),
-        (text_of(*[{"name": "a", "night": NIGHT}] * 2), "two surveys have name 'a'; each has its"),
+        (
+            text_of(*[{"name": "a", "night": NIGHT}] * 2),
+            "two surveys have name 'a'; give each survey its",
+        ),
         (
             text_of({"name": "a", "night": NIGHT}, {"name": "b", "night": NIGHT}),
-            "two surveys have store_prefix ''; give each a folder of its own",
+            "two surveys have store_prefix ''; give each survey its own folder",
         ),
     ],
 )
@@ -156,7 +159,7 @@ def test_a_survey_is_read_by_this_job_only_where_module_and_schema_are_there():
     [without_schema] = surveys_from(text_of(producer="ztf")).surveys
     [without_module] = surveys_from(text_of(schema="ztf_3p3.avsc")).surveys
     for survey in (without_schema, without_module):
-        assert survey.refusal.startswith("survey mine: this project's job does not read its alerts")
+        assert survey.refusal.startswith("survey mine: this project's job cannot read its alerts")
 
 
 def test_the_shipped_file_is_beside_the_library():

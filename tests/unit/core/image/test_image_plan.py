@@ -95,7 +95,7 @@ def test_the_plan_says_all_that_will_be_built():
         "image r/fink:mine: Spark 3.5.7 on r/base:1, the Python packages of "
         f"FINK_IMAGE_REQUIREMENTS, extra jars prometheus-1.0.jar, Fink's code of {GIT} at v4, "
         "its requirements: noscience, by the Dockerfile of mine",
-        "what changed is built in the Docker engine; nothing is pushed",
+        "build what changed in the Docker engine; push nothing",
     ]
     [plain, _] = plan_of(ImageRequest(), settings_of(), RELEASE)
     assert plain == "image r/fink:4.0_3.5.7: Spark 3.5.7 on r/base:1, this project's job"
@@ -111,7 +111,7 @@ def test_the_plan_says_all_that_will_be_built():
             {"fink_source": GIT, "fink_revision": "v4"},
             {"sources": "https://github.com/another"},
             Refused,
-            "below no git address of FINK_SOURCES",
+            "not below any git address in FINK_SOURCES",
         ),
     ],
 )

@@ -38,8 +38,8 @@ def test_a_moment_with_its_zone_goes_before_the_close(text):
     assert end.tzinfo is UTC
 
 
-ZONELESS = "has no time zone; give e.g. 2026-01-01T20:00:00+01:00"
-NONSENSE = "is no moment; give e.g. 2026-01-01T20:00:00+01:00"
+ZONELESS = "has no time zone; enter a time like 2026-01-01T20:00:00+01:00"
+NONSENSE = "is not a valid time; enter a time like 2026-01-01T20:00:00+01:00"
 PATTERN = "should match pattern"
 
 
@@ -118,10 +118,10 @@ def test_the_job_s_own_limit_outlasts_the_longest_night_with_its_grace():
         ({"require_proof": "perhaps"}, "valid boolean"),
         ({"restarts": 1.5}, "valid integer"),
         ({"survey": "atlas"}, "is unknown; use one of ztf, lsst, elasticc"),
-        ({"night": "20260230"}, "no date of the calendar"),
+        ({"night": "20260230"}, "not a valid date"),
         ({"night": "2026-1-1"}, PATTERN),
         ({"topic": "ztf_.*"}, PATTERN),
-        ({"image_tag": "sha256:12"}, "is no digest; give sha256: and 64 hex digits"),
+        ({"image_tag": "sha256:12"}, "is not a valid digest; enter sha256: and 64 hex digits"),
         ({"main_file": "/../x.py"}, "main_file"),
         # Stages belong to fink_deploy, identities to the settings.
         ({"skip": ["healthy"]}, "Extra inputs are not permitted"),

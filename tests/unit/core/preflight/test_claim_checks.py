@@ -40,7 +40,7 @@ def test_a_missing_claim_is_an_error_with_both_remedies():
     (only,) = findings(None)
     assert only.level is FindingLevel.ERROR
     assert only.text == "claim raw is not in namespace streams"
-    assert only.remedy == "make it, or trigger with create_claim; FINK_STORE_PREFIX names it"
+    assert only.remedy == "create it, or trigger with create_claim; FINK_STORE_PREFIX sets its name"
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_release_with_known_faults_is_warned_of_and_may_run():
     old = RELEASE.model_copy(update={"security": Security(reason="no fixes since 2021")})
     [finding] = prerequisites.check_security(old)
     assert str(finding) == (
-        "warning: Spark 2.4.4: no fixes since 2021; run a newer release where you can"
+        "warning: Spark 2.4.4: no fixes since 2021; use a newer release if you can"
     )
     assert prerequisites.check_security(RELEASE) == []
 
@@ -78,7 +78,8 @@ def test_without_the_crd_the_operator_is_to_be_installed():
     alive = [deployment("controller", {"availableReplicas": 1})]
     [finding] = prerequisites.check_operator_ready(False, alive, "spark-operator")
     assert str(finding) == (
-        "error: the cluster knows no SparkApplication; install the Spark Operator by its Helm "
+        "error: the cluster does not know the resource SparkApplication; install the Spark "
+        "Operator by its Helm "
         "chart, or set submit_with to spark-submit, which needs none"
     )
 
@@ -139,7 +140,7 @@ def test_parts_that_are_not_there_may_be_in_another_namespace():
     [
         (True, True, "ok: namespace spark is there"),
         (True, False, "ok: namespace spark is there"),
-        (False, True, "warning: namespace spark is not there; stage rbac will make it"),
+        (False, True, "warning: namespace spark is not there; stage rbac will create it"),
         (False, False, "error: namespace spark is not there; do not skip stage rbac"),
     ],
 )

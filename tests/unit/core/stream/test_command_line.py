@@ -89,7 +89,9 @@ def test_a_program_that_knows_its_schema_is_given_none():
 
 @pytest.mark.parametrize("survey", [one.name for one in SURVEYS if not one.schema_file])
 def test_a_survey_that_this_project_s_job_does_not_read_is_refused_by_name(survey):
-    with pytest.raises(InvalidRequest, match=rf"survey {survey}: .* own code \(fink_source\)"):
+    with pytest.raises(
+        InvalidRequest, match=rf"survey {survey}: .* build Fink's code \(fink_source\)"
+    ):
         flags(OWN_MAIN_FILE, survey=survey, schema_file="/s.avsc")
     assert flags(survey=survey, schema_file="/s.avsc")["-producer"] == survey
 

@@ -85,8 +85,8 @@ def test_what_keeps_the_rules_is_taken(fields):
         ("night", "../20240101", "at most 8 characters"),
         ("night", "20240101\n", "at most 8 characters"),
         ("night", "\uff12\uff10\uff12\uff14\uff10\uff11\uff10\uff11", "should match pattern"),
-        ("night", "20240230", "no date of the calendar; give"),
-        ("night", "20991231", "lies in the future; give a night up to"),
+        ("night", "20240230", "not a valid date; enter"),
+        ("night", "20991231", "is in the future; enter a night up to"),
         ("topic", ".*", "should match pattern"),
         ("topic", "..", "patterns such as"),
         ("topic", "x" * 250, "at most 249 characters"),
@@ -100,7 +100,7 @@ def test_what_keeps_the_rules_is_taken(fields):
         ("stop_after_hours", 0.019, "greater than or equal to 0.02"),
         ("stop_after_hours", 48.1, "less than or equal to 48"),
         ("schema_file", "schema.json", "should match pattern"),
-        ("schema_file", "../schema.avsc", "is no relative path"),
+        ("schema_file", "../schema.avsc", "is not a valid relative path"),
         ("schema_file", "s.avsc\n", "should match pattern"),
         ("log_level", "TRACE", "'DEBUG', 'INFO', 'WARN' or 'ERROR'"),
         ("executors", 0, "greater than or equal to 1"),
@@ -128,10 +128,10 @@ def test_what_keeps_the_rules_is_taken(fields):
         ("image_tag", "a b", "should match pattern"),
         ("image_tag", "$(id)", "should match pattern"),
         ("image_tag", "other/image", "should match pattern"),
-        ("image_tag", "host:tag", "is no image tag; give e.g. 4.0_3.5.7"),
-        ("image_tag", ".hidden", "is no image tag"),
-        ("image_tag", "sha256:abc", "is no digest; give sha256: and 64 hex digits"),
-        ("image_tag", DIGEST.upper().replace("SHA", "sha"), "is no digest"),
+        ("image_tag", "host:tag", "is not a valid image tag; enter e.g. 4.0_3.5.7"),
+        ("image_tag", ".hidden", "is not a valid image tag"),
+        ("image_tag", "sha256:abc", "is not a valid digest; enter sha256: and 64 hex digits"),
+        ("image_tag", DIGEST.upper().replace("SHA", "sha"), "is not a valid digest"),
         ("image_tag", "a" * 129, "at most 128 characters"),
     ],
 )
@@ -188,13 +188,13 @@ def test_the_topic_follows_the_night_that_was_given():
 
 
 def test_a_survey_without_topics_of_its_own_needs_one():
-    with pytest.raises(InvalidRequest, match=r"topic is empty.*name the topic"):
+    with pytest.raises(InvalidRequest, match=r"topic is empty.*enter the topic"):
         StreamRequest(survey="lsst").filled_in("20240101")
     assert StreamRequest(survey="lsst", topic="t").filled_in("20240101").topic == "t"
 
 
 def test_what_is_filled_in_is_checked_too():
-    with pytest.raises(ValidationError, match="no date of the calendar"):
+    with pytest.raises(ValidationError, match="not a valid date"):
         StreamRequest(topic="t").filled_in("20240230")
 
 
@@ -216,23 +216,31 @@ def test_every_field_of_the_form_has_title_and_description(model):
 @pytest.mark.parametrize(
     ("fields", "field", "rule"),
     [
-        ({"fink_source": "../secrets"}, "fink_source", "is no relative path"),
-        ({"fink_source": "/etc"}, "fink_source", "is no relative path"),
-        ({"fink_source": "https://u:p@host/x"}, "fink_source", "is no git address"),
-        ({"fink_source": "ext::sh://x"}, "fink_source", "is no git address"),
+        ({"fink_source": "../secrets"}, "fink_source", "is not a valid relative path"),
+        ({"fink_source": "/etc"}, "fink_source", "is not a valid relative path"),
+        ({"fink_source": "https://u:p@host/x"}, "fink_source", "is not a valid git address"),
+        ({"fink_source": "ext::sh://x"}, "fink_source", "is not a valid git address"),
         ({"fink_source": GIT, "fink_revision": "--force"}, "fink_revision", "branch, tag"),
-        ({"fink_source": GIT}, "", "fink_revision is empty; give the branch, tag or commit"),
-        ({"fink_source": "fink", "fink_revision": "v4"}, "", "fink_source is no git address"),
+        ({"fink_source": GIT}, "", "fink_revision is empty; enter the branch, tag or commit"),
+        ({"fink_source": "fink", "fink_revision": "v4"}, "", "fink_source is not a git address"),
         ({"fink_requirements": "all"}, "fink_requirements", "'none', 'noscience' or 'science'"),
         ({"fink_requirements_folder": "../deps"}, "fink_requirements_folder", "no '..'"),
-        ({"dockerfile": "/etc"}, "dockerfile", "is no relative path"),
-        ({"main_file": "bin/../../x.py", "fink_source": "f"}, "main_file", "is no relative path"),
-        ({"main_file": "bin/stream2raw.py"}, "", "main_file is relative; give fink_source"),
-        ({"main_file": "/x.py", "fink_source": "f"}, "", "main_file is absolute; give its path in"),
+        ({"dockerfile": "/etc"}, "dockerfile", "is not a valid relative path"),
+        (
+            {"main_file": "bin/../../x.py", "fink_source": "f"},
+            "main_file",
+            "is not a valid relative path",
+        ),
+        ({"main_file": "bin/stream2raw.py"}, "", "main_file is relative; enter fink_source"),
+        (
+            {"main_file": "/x.py", "fink_source": "f"},
+            "",
+            "main_file is absolute; enter its path in",
+        ),
         ({"main_file": "$(id).py", "fink_source": "f"}, "main_file", "should match pattern"),
         ({"image_action": "publish"}, "image_action", "'build-and-push', 'build', 'push'"),
-        ({"image_tag": DIGEST}, "", "image_tag is a digest; give a tag, or skip the stage image"),
-        ({"image_action": "build"}, "", "leaves nothing that the cluster can pull"),
+        ({"image_tag": DIGEST}, "", "image_tag is a digest; enter a tag, or skip the stage image"),
+        ({"image_action": "build"}, "", "pushes nothing that the cluster can pull"),
     ],
 )
 def test_an_image_that_breaks_a_rule_is_refused_by_the_fields_name(fields, field, rule):
@@ -266,10 +274,13 @@ def test_a_stream_is_asked_for_by_its_name_or_its_night(form, stream):
     ("form", "words"),
     [
         ({"stream": "spark-operator-controller"}, "stream2raw-<survey>-<night>"),
-        ({"stream": "stream2raw-ztf-20250230"}, "no date"),
+        ({"stream": "stream2raw-ztf-20250230"}, "not a valid date"),
         ({"stream": "stream2raw-ztf-20250101\n"}, "stream"),
-        ({"stream": "stream2raw-ztf-20250101", "night": "20250102"}, "give one of the two"),
-        ({"night": "20250230"}, "no date"),
+        (
+            {"stream": "stream2raw-ztf-20250101", "night": "20250102"},
+            "enter either the stream, or survey and night",
+        ),
+        ({"night": "20250230"}, "not a valid date"),
     ],
 )
 def test_what_is_no_stream_is_refused(form, words):
@@ -279,11 +290,11 @@ def test_what_is_no_stream_is_refused(form, words):
 
 def test_finks_own_code_needs_the_schema_of_the_alerts():
     _, message = refusal(DeployRequest, fink_source="fink.tar.gz")
-    assert "schema_file is empty, and Fink's own code needs one" in message
+    assert "schema_file is empty, but Fink's code requires it" in message
     assert ImageRequest(fink_source="fink.tar.gz"), "to build it alone takes none"
 
 
 @pytest.mark.parametrize("survey", ["lsst", "elasticc"])
 def test_a_survey_that_this_project_s_job_does_not_read_is_refused_before_anything_is_built(survey):
     _, message = refusal(DeployRequest, survey=survey, topic="t")
-    assert f"survey {survey}: this project's job does not read its alerts" in message
+    assert f"survey {survey}: this project's job cannot read its alerts" in message

@@ -123,7 +123,7 @@ def test_a_connection_that_cannot_be_used_is_named_with_its_survey_and_no_secret
     partner(text)
     with pytest.raises(InvalidRequest, match=rule) as caught:
         survey_settings("partner")
-    assert "connection kafka_partner, which surveys.yaml names for survey partner" in str(
+    assert "connection kafka_partner, which surveys.yaml sets for survey partner" in str(
         caught.value
     )
     assert "s3cret" not in str(caught.value)

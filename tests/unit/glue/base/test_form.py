@@ -129,10 +129,10 @@ def test_a_stage_takes_its_own_fields_of_the_whole_form():
     ("field", "value", "words"),
     [
         ("executors", 0, "greater than or equal to 1"),
-        ("night", "20240230", "no date of the calendar; give a real one"),
+        ("night", "20240230", "not a valid date; enter a date of the calendar"),
         ("night", "20240101\n", "at most 8 characters"),
         ("driver_memory", "1GB", "should match pattern"),
-        ("image_tag", "host:tag", "give e.g. 4.0_3.5.7 or sha256:"),
+        ("image_tag", "host:tag", "enter e.g. 4.0_3.5.7 or sha256:"),
         ("survey", "atlas", "is unknown; use one of ztf, lsst, elasticc"),
     ],
 )

@@ -143,7 +143,10 @@ def test_a_broker_or_store_that_is_away_is_tried_again(run):
     [
         ({"start": "yesterday"}, "start 'yesterday' is no moment"),
         ({"end": None}, "end None is no moment"),
-        ({"end": "2026-01-02T04:00:00"}, "end '2026-01-02T04:00:00' has no time zone; give e.g. "),
+        (
+            {"end": "2026-01-02T04:00:00"},
+            "end '2026-01-02T04:00:00' has no time zone; enter a time like ",
+        ),
     ],
 )
 def test_a_window_without_zone_is_refused(run, changes, words):
