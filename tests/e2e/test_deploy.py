@@ -320,8 +320,8 @@ def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
         assert second.xcom("rbac.grant_rights") == []
         assert lines_with(second.log("rbac.check_rights"), "the API server confirms: ")
     else:
-        assert lines_with(second.log("image.fetch_spark"), "already so: Spark ")
-        assert "already so" in second.log("image.build_image")
+        assert lines_with(second.log("image.fetch_spark"), "unchanged: Spark ")
+        assert "unchanged" in second.log("image.build_image")
         assert second.xcom("image.build_image") == first.xcom("image.build_image")
 
 

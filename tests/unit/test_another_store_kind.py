@@ -81,7 +81,7 @@ def test_a_kind_is_known_by_its_scheme_alone(settings):
     ("prefix", "rule"),
     [
         ("abfs://fink:1/ztf", "must name a container, without port"),
-        ("abfs://fink/../ztf", r"pvc://claim\[/path\] or abfs://container\[/path\], of letters"),
+        ("abfs://fink/../ztf", r"pvc://claim\[/path\] or abfs://container\[/path\], with letters"),
         ("gs://fink", "must begin with s3a://, hdfs://, pvc:// or abfs://"),
     ],
 )

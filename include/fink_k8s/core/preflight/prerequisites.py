@@ -170,8 +170,8 @@ def check_capacity(request: StreamRequest, free: Mapping[str, Room]) -> Finding:
             room = ", ".join(f"{n}: {r[0]:.1f} CPU, {_gib(r[1])}" for n, r in free.items())
             return Finding(
                 FindingLevel.ERROR,
-                f"the stream requests {total} in {len(asked)} pods, but the nodes have only "
-                f"{room or 'nothing'} free",
+                f"the stream requests {total} in {len(asked)} pods, more than the nodes have "
+                f"free: {room or 'nothing'}",
                 "request less memory or fewer executors, stop another stream, or add a node",
                 may_pass=True,
             )

@@ -105,7 +105,7 @@ def test_a_right_that_is_missing_is_not_taken_for_an_object_that_is():
 
 
 def test_an_object_in_a_namespace_that_is_not_there_is_an_error_of_ours():
-    with pytest.raises(FinkError, match=r"POST .*no such object"):
+    with pytest.raises(FinkError, match=r"POST .*the object does not exist"):
         Cluster(Api(http(404))).create(ACCOUNT)
 
 

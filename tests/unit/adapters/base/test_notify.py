@@ -58,7 +58,7 @@ def test_no_word_of_an_address_is_said(inbox, target, caplog, capfd):
     targets = [target, inbox.target(CANARY), f"json://u:{CANARY}@127.0.0.1:1/{CANARY}"]
     delivery = send(MESSAGE, targets)
     assert len(delivery.failures) == 3
-    with pytest.raises(InvalidRequest, match="no address that Apprise knows") as caught:
+    with pytest.raises(InvalidRequest, match="is not an address that Apprise supports") as caught:
         check_targets([target])
     said = [*delivery.failures, caplog.text, str(caught.value), *capfd.readouterr()]
     assert CANARY not in "".join(said)

@@ -126,7 +126,7 @@ def test_a_build_that_failed_ends_with_the_last_lines():
     with pytest.raises(BuildFailed) as caught:
         _follow([*lines, {"error": "exit code 1"}, {"stream": "never"}], said.append)
     last = "line 3 | line 4 | line 5 | line 6 | line 7"
-    assert str(caught.value) == f"exit code 1; it said last: {last}"
+    assert str(caught.value) == f"exit code 1; last output: {last}"
     assert said == [f"line {number}" for number in range(8)]
 
 
@@ -179,7 +179,7 @@ def test_a_container_is_removed_when_its_command_fails():
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (APIError("dockerfile parse error line 3"), BuildFailed, "refuses it: .*line 3"),
+        (APIError("dockerfile parse error line 3"), BuildFailed, "rejected it: .*line 3"),
         (DockerException("connection aborted"), Unavailable, "does not answer: .*DOCKER_HOST"),
         (ConnectionResetError("reset"), Unavailable, "does not answer: reset"),
     ],

@@ -84,7 +84,7 @@ def test_a_second_run_builds_and_pushes_nothing(ensure):
     first, _, _ = ensure()
     result, done, said = ensure()
     assert (result.reference, result.built, done) == (first.reference, (), [])
-    assert said[0].startswith("already so")
+    assert said[0].startswith("unchanged")
 
 
 def test_a_push_that_the_registry_does_not_show_is_no_image(ensure):
@@ -92,7 +92,7 @@ def test_a_push_that_the_registry_does_not_show_is_no_image(ensure):
         def push(self, *_, **__):
             return iter(())
 
-    with pytest.raises(Unavailable, match="the registry does not show it; trigger again"):
+    with pytest.raises(Unavailable, match="the registry does not have it; trigger again"):
         ensure(engine=Forgetful)
 
 
@@ -188,7 +188,7 @@ def test_into_minikube_a_second_run_builds_nothing(ensure, registry):
     docker.done.clear()
     result, done, said = ensure(docker=docker, image_action=ImageAction.MINIKUBE)
     assert (result.reference, result.built, done) == (first.reference, (), [])
-    assert "is in the Docker engine; nothing built" in said[0]
+    assert "is in the Docker engine; built nothing" in said[0]
 
 
 def test_minikube_needs_no_registry_where_it_has_the_base(ensure, registry, monkeypatch):
@@ -275,7 +275,7 @@ def test_a_dockerfile_of_ones_own_has_its_files_and_the_job(ensure, registry, ow
 def test_a_dockerfile_on_something_else_is_refused_before_anything_is_built(ensure, own, registry):
     (own[1] / "Dockerfile").write_text("FROM debian")
     docker = FakeDocker(registry)
-    with pytest.raises(InvalidRequest, match=r"begin it with the lines ARG SPARK_IMAGE"):
+    with pytest.raises(InvalidRequest, match=r"start it with the lines ARG SPARK_IMAGE"):
         ensure(own[0], docker=docker, dockerfile="mine")
     assert docker.done == []
 

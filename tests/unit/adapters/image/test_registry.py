@@ -69,7 +69,7 @@ def test_a_tag_that_is_not_there_is_named_with_the_remedy(registry):
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_registry_that_asks_for_a_login_is_told_from_one_that_is_away(registry, status):
     registry.status = status
-    with pytest.raises(NotPermitted, match=f"answers {status} for fink/base; give its login"):
+    with pytest.raises(NotPermitted, match=f"answers {status} for fink/base; put its login"):
         registry_digest(BASE)
 
 
@@ -120,7 +120,7 @@ def test_a_login_opens_a_registry_of_either_kind(monkeypatch, challenge):
 @pytest.mark.parametrize("challenge", ['Basic realm="registry"', BEARER, "Negotiate", ""])
 def test_without_the_login_it_stays_shut_and_the_remedy_is_named(monkeypatch, challenge):
     Guarded(monkeypatch, challenge)
-    with pytest.raises(NotPermitted, match="give its login in the connection"):
+    with pytest.raises(NotPermitted, match="put its login into the connection"):
         registry_digest(IMAGE)
 
 

@@ -123,7 +123,7 @@ def test_a_night_goes_on_with_the_topic_that_it_was_begun_with(inspect, monkeypa
     finding = inspect()[-1]
     assert finding.level is level
     if level is FindingLevel.ERROR:
-        assert "night 20250101 was begun with topic others" in finding.text
+        assert "night 20250101 was started with topic others" in finding.text
         assert "set topic to others" in str(finding)
 
 
@@ -134,7 +134,7 @@ def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):
     assert errors(found) == []
     [waiting] = [one for one in found if "topic alerts" in one.text]
     assert waiting.level is FindingLevel.WARNING
-    assert "taken up when it comes" in waiting.remedy
+    assert "reads it as soon as it exists" in waiting.remedy
 
 
 def test_a_system_that_does_not_answer_does_not_hide_the_others(inspect, cluster, topics):
@@ -195,14 +195,14 @@ def test_a_version_that_was_not_tested_is_a_warning(inspect, cluster):
 def test_a_missing_namespace_matters_where_no_one_makes_it(inspect, cluster, makes, level):
     cluster.objects.clear()
     findings = inspect(makes_namespace=makes)
-    (about,) = [one for one in findings if "namespace spark is not there" in one.text]
+    (about,) = [one for one in findings if "namespace spark does not exist" in one.text]
     assert about.level is level
 
 
 def test_a_stream_that_finds_no_room_is_an_error(inspect, cluster):
     cluster.all_nodes = [node(memory="1Gi")]
     (only,) = errors(inspect())
-    assert "free is node: 4.0 CPU, 1.0 GiB" in only
+    assert "more than the nodes have free: node: 4.0 CPU, 1.0 GiB" in only
     assert passing(inspect()) == [True], "another stream may end, a node may come"
 
 
@@ -216,7 +216,7 @@ def test_pods_of_all_namespaces_take_room(inspect, cluster):
         }
     ]
     (only,) = errors(inspect())
-    assert "free is node: 3.9 CPU, 1.0 GiB" in only
+    assert "more than the nodes have free: node: 3.9 CPU, 1.0 GiB" in only
 
 
 def test_a_stream_that_runs_needs_no_more_room(inspect, cluster):
@@ -226,7 +226,7 @@ def test_a_stream_that_runs_needs_no_more_room(inspect, cluster):
     cluster.all_nodes = []
     findings = inspect()
     assert errors(findings) == []
-    assert "stream2raw-ztf-20250101 is there and will be adopted" in findings[4].text
+    assert "stream2raw-ztf-20250101 is running and will be adopted" in findings[4].text
 
 
 def test_brokers_that_are_not_set_are_named(inspect):
@@ -241,7 +241,7 @@ def test_a_stream_that_has_ended_needs_room_again(inspect, cluster, state):
     cluster.put(there)
     cluster.all_nodes = [node(memory="1Gi")]
     (only,) = errors(inspect())
-    assert "free is node" in only
+    assert "more than the nodes have free: node" in only
 
 
 def test_spark_submit_needs_no_operator(cluster, inspect):
@@ -258,7 +258,7 @@ def test_a_driver_of_spark_submit_is_known_and_claims_no_room_again(cluster, ins
     request = REQUEST.model_copy(update={"submit_with": SubmitWith.SPARK_SUBMIT})
     assert any("will be adopted" in one.text for one in inspect(request=request))
     [error] = [one for one in inspect() if one.level is FindingLevel.ERROR]
-    assert "runs already, submitted with spark-submit" in error.text
+    assert "is already running, submitted with spark-submit" in error.text
 
 
 CLAIM = SETTINGS.model_copy(update={"store_prefix": "pvc://raw/ztf"})
@@ -266,13 +266,13 @@ CLAIM = SETTINGS.model_copy(update={"store_prefix": "pvc://raw/ztf"})
 
 def test_a_claim_that_is_not_there_is_an_error(inspect):
     (only,) = errors(inspect(CLAIM))
-    assert "claim raw is not in namespace spark; make it, or trigger with create_claim" in only
+    assert "claim raw is not in namespace spark; create it, or trigger with create_claim" in only
 
 
 def test_a_claim_that_will_be_made_is_none(inspect):
     findings = inspect(CLAIM, claim_size="1Gi")
     assert errors(findings) == []
-    assert "claim raw will be made (1Gi)" in findings[-2].text
+    assert "claim raw will be created (1Gi)" in findings[-2].text
 
 
 @pytest.mark.parametrize(("asked", "is_error"), [("9Gi", False), ("10Gi", False), ("11Gi", True)])
@@ -283,7 +283,7 @@ def test_a_claim_is_asked_for_no_more_than_it_has(inspect, cluster, asked, is_er
     found = errors(inspect(CLAIM, claim_size=asked))
     assert len(found) == is_error
     if is_error:
-        assert f"has 10Gi, {asked} is asked for" in found[0]
+        assert f"has 10Gi, but the form requests {asked}" in found[0]
 
 
 def test_a_claim_is_judged_by_the_nodes_that_take_pods(inspect, cluster):
@@ -323,14 +323,14 @@ def test_the_preflight_says_what_will_be_built():
     assert (
         first.text == "image r.org/fink:4.0_3.5.7: Spark 3.5.7 on r.org/base:1, this project's job"
     )
-    assert "built and pushed" in second.text
+    assert "build and push" in second.text
 
 
 def test_code_that_is_not_to_be_had_is_found_before_anything_is_made(tmp_path):
     settings = IMAGE.model_copy(update={"sources": str(tmp_path), "cache_dir": tmp_path / "cache"})
     found = image_findings(settings, fink_source="fink")
     assert found[-1].level is FindingLevel.ERROR
-    assert "fink_source fink is not there" in found[-1].text
+    assert "fink_source fink does not exist" in found[-1].text
     (tmp_path / "fink/bin").mkdir(parents=True)
     (tmp_path / "fink/bin/stream2raw.py").write_text("")
     found = image_findings(settings, fink_source="fink", fink_requirements="none")

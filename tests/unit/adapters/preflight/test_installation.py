@@ -56,10 +56,10 @@ def test_an_image_that_is_not_there_is_refused(registry):
 
 def test_an_archive_s_file_is_looked_for(tmp_path):
     archive = tmp_path / "spark 3.tgz"
-    with pytest.raises(Unavailable, match="is no file here"):
+    with pytest.raises(Unavailable, match="does not exist on this worker"):
         installation.check_archive(archive.as_uri())
     archive.touch()
-    assert installation.check_archive(archive.as_uri()).endswith("is there")
+    assert installation.check_archive(archive.as_uri()).endswith(" exists")
 
 
 @pytest.fixture
@@ -81,13 +81,13 @@ def test_an_archive_s_address_is_asked_for_one_byte(web):
         return httpx.Response(206, content=b"x")
 
     web(handler)
-    assert installation.check_archive("https://archive.example.org/spark.tgz").endswith("is there")
+    assert installation.check_archive("https://archive.example.org/spark.tgz").endswith(" exists")
     assert seen == ["bytes=0-0"]
 
 
 def test_an_address_that_gives_nothing_is_named(web):
     web(lambda _: httpx.Response(404))
-    with pytest.raises(Unavailable, match=r"archive\.example\.org does not give .*404"):
+    with pytest.raises(Unavailable, match=r"archive\.example\.org does not provide .*404"):
         installation.check_archive("https://archive.example.org/spark.tgz")
 
 

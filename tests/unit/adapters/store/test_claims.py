@@ -15,7 +15,7 @@ def test_a_claim_is_made_once():
     assert ensure_claim(cluster, SETTINGS, "10Gi", said.append) is False
     assert said == [
         "PersistentVolumeClaim raw: applied",
-        "PersistentVolumeClaim raw: already so",
+        "PersistentVolumeClaim raw: unchanged",
     ]
     assert list(cluster.objects.values()) == [make_claim(SETTINGS, "10Gi")]
 
@@ -32,7 +32,9 @@ def test_a_claim_of_other_hands_is_left_as_it_is():
 def test_a_smaller_claim_is_a_conflict_and_is_left_as_it_is():
     theirs = make_claim(SETTINGS, "5Gi")
     cluster = FakeCluster(theirs)
-    with pytest.raises(Conflict, match=r"claim raw has 5Gi, 10Gi is asked for.*edit pvc raw"):
+    with pytest.raises(
+        Conflict, match=r"claim raw has 5Gi, but the form requests 10Gi.*edit pvc raw"
+    ):
         ensure_claim(cluster, SETTINGS, "10Gi", print)
     assert list(cluster.objects.values()) == [theirs]
 

@@ -63,7 +63,7 @@ def test_a_bucket_that_can_be_read_passes(store, bucket):
 
 
 def test_a_bucket_that_is_not_there_is_named(opened):
-    with pytest.raises(Unavailable, match="no bucket elsewhere"):
+    with pytest.raises(Unavailable, match="does not have bucket elsewhere"):
         s3_store("s3a://elsewhere/ztf").check()
 
 
@@ -265,7 +265,7 @@ def test_what_is_listed_and_gone_is_named(tmp_path):
 
 
 def test_a_mount_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(Unavailable, match=r"no folder .*/away; set FINK_STORE_MOUNT"):
+    with pytest.raises(Unavailable, match=r"does not have folder .*/away; set FINK_STORE_MOUNT"):
         claim_store(tmp_path / "away").check()
 
 

@@ -286,7 +286,7 @@ def test_credentials_that_cannot_be_read_anew_end_no_watch(api):
                 api.refuses[APPLICATIONS, verb] = 401
             api.hang_up(APPLICATIONS)
             await asyncio.sleep(0.4)
-            with pytest.raises(Unavailable, match="cannot be read anew"):
+            with pytest.raises(Unavailable, match="cannot be read again"):
                 await follower.observe()
             api.has_no_credentials = False
             api.refuses.clear()

@@ -233,7 +233,9 @@ def test_a_repository_is_a_path_with_or_without_host(repository):
     ["Fink", "fink:4.0", f"fink@{DIGEST}", "fink/", "/fink", "fi nk", "fink\n", "$(id)", "a/../b"],
 )
 def test_another_repository_is_refused_with_the_rule(repository):
-    with pytest.raises(ValidationError, match="give host\\[:port\\]/path in lower case, no tag"):
+    with pytest.raises(
+        ValidationError, match="enter host\\[:port\\]/path in lower case, without a tag"
+    ):
         Settings(image_repository=repository)
 
 

@@ -44,8 +44,8 @@ def test_no_jar_is_chosen_that_nobody_asked_for():
     ("chosen", "rule"),
     [
         ("g:evil:1.0", r"not in FINK_EXTRA_JARS; use one of g:prometheus:1\.0"),
-        ("g:spark-x_2.13:1.0", r"is for Scala 2\.13, release 4\.0_3\.5\.7 has 2\.12"),
-        ("org.apache.spark:spark-avro_2.12:3.4.0", "would be there twice, as 3.5.7 and 3.4.0"),
+        ("g:spark-x_2.13:1.0", r"is for Scala 2\.13, but release 4\.0_3\.5\.7 has Scala 2\.12"),
+        ("org.apache.spark:spark-avro_2.12:3.4.0", "would be installed twice, as 3.5.7 and 3.4.0"),
     ],
 )
 def test_a_jar_that_is_not_allowed_or_does_not_fit_is_refused(chosen, rule):
@@ -55,7 +55,7 @@ def test_a_jar_that_is_not_allowed_or_does_not_fit_is_refused(chosen, rule):
 
 
 def test_two_versions_of_one_jar_are_refused():
-    with pytest.raises(InvalidRequest, match="a would be there twice, as 1 and 2"):
+    with pytest.raises(InvalidRequest, match="a would be installed twice, as 1 and 2"):
         jars(["g:a:1", "g:a:2"], "g:a:1", "g:a:2")
 
 
@@ -93,8 +93,8 @@ def test_the_plan_says_all_that_will_be_built():
     )  # fmt: skip
     assert plan_of(request, settings, RELEASE) == [
         "image r/fink:mine: Spark 3.5.7 on r/base:1, the Python packages of "
-        f"FINK_IMAGE_REQUIREMENTS, extra jars prometheus-1.0.jar, Fink's code of {GIT} at v4, "
-        "its requirements: noscience, by the Dockerfile of mine",
+        f"FINK_IMAGE_REQUIREMENTS, extra jars prometheus-1.0.jar, Fink's code from {GIT} at v4, "
+        "its requirements: noscience, with the Dockerfile in mine",
         "build what changed in the Docker engine; push nothing",
     ]
     [plain, _] = plan_of(ImageRequest(), settings_of(), RELEASE)

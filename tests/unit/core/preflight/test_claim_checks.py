@@ -46,8 +46,8 @@ def test_a_missing_claim_is_an_error_with_both_remedies():
 @pytest.mark.parametrize(
     ("classes", "wanted", "level", "words"),
     [
-        ([storage_class("std", default=True)], "", FindingLevel.OK, "20Gi of class std"),
-        ([storage_class("std"), storage_class("nfs")], "nfs", FindingLevel.OK, "20Gi of class nfs"),
+        ([storage_class("std", default=True)], "", FindingLevel.OK, "20Gi, class std"),
+        ([storage_class("std"), storage_class("nfs")], "nfs", FindingLevel.OK, "20Gi, class nfs"),
         ([storage_class("std")], "", FindingLevel.WARNING, "no default storage class"),
         ([], "", FindingLevel.WARNING, "no default storage class"),
         (
@@ -56,7 +56,7 @@ def test_a_missing_claim_is_an_error_with_both_remedies():
             FindingLevel.ERROR,
             "FINK_CLAIM_CLASS to one of",
         ),
-        ([], "nfs", FindingLevel.ERROR, "which the cluster does not know"),
+        ([], "nfs", FindingLevel.ERROR, "which the cluster does not have"),
     ],
 )
 def test_a_claim_that_will_be_made_needs_somebody_who_provides_it(classes, wanted, level, words):
@@ -105,7 +105,7 @@ def test_a_claim_that_is_being_deleted_is_an_error():
 def test_a_claim_that_is_too_small_is_named_with_what_it_has(capacity):
     found = too_small(claim(capacity=capacity), "11Gi")
     assert found.level is FindingLevel.ERROR
-    assert f"has {capacity or '10Gi'}, 11Gi is asked for" in found.text
+    assert f"has {capacity or '10Gi'}, but the form requests 11Gi" in found.text
     assert "kubectl -n streams edit pvc raw" in found.remedy
 
 

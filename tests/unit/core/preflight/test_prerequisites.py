@@ -79,8 +79,7 @@ def test_without_the_crd_the_operator_is_to_be_installed():
     [finding] = prerequisites.check_operator_ready(False, alive, "spark-operator")
     assert str(finding) == (
         "error: the cluster does not know the resource SparkApplication; install the Spark "
-        "Operator by its Helm "
-        "chart, or set submit_with to spark-submit, which needs none"
+        "Operator with its Helm chart, or set submit_with to spark-submit, which does not need it"
     )
 
 
@@ -93,8 +92,8 @@ def test_an_operator_with_both_parts_alive_is_well():
     assert [
         str(one) for one in prerequisites.check_operator_ready(True, parts, "spark-operator")
     ] == [
-        "ok: the Spark Operator's controller is alive",
-        "ok: the Spark Operator's webhook is alive",
+        "ok: the Spark Operator's controller is running",
+        "ok: the Spark Operator's webhook is running",
     ]
 
 
@@ -138,10 +137,10 @@ def test_parts_that_are_not_there_may_be_in_another_namespace():
 @pytest.mark.parametrize(
     ("exists", "will_be_made", "line"),
     [
-        (True, True, "ok: namespace spark is there"),
-        (True, False, "ok: namespace spark is there"),
-        (False, True, "warning: namespace spark is not there; stage rbac will create it"),
-        (False, False, "error: namespace spark is not there; do not skip stage rbac"),
+        (True, True, "ok: namespace spark exists"),
+        (True, False, "ok: namespace spark exists"),
+        (False, True, "warning: namespace spark does not exist; stage rbac will create it"),
+        (False, False, "error: namespace spark does not exist; do not skip stage rbac"),
     ],
 )
 def test_a_missing_namespace_matters_where_nobody_makes_it(exists, will_be_made, line):
@@ -208,7 +207,7 @@ def test_there_is_room_where_each_pod_finds_a_node(fields, free):
 def test_without_room_for_each_pod_there_is_an_error_with_remedy(fields, free):
     finding = prerequisites.check_capacity(StreamRequest(**fields), rooms(free))
     assert finding.level is FindingLevel.ERROR
-    assert "ask for less memory or fewer executors" in finding.remedy
+    assert "request less memory or fewer executors" in finding.remedy
 
 
 def test_the_error_says_what_is_asked_and_what_is_free():
@@ -216,10 +215,11 @@ def test_the_error_says_what_is_asked_and_what_is_free():
     free = rooms({"a": (0.5, 2 * GIB), "b": (1.0, GIB)})
     finding = prerequisites.check_capacity(request, free)
     assert finding.text == (
-        "the stream asks for 0.9 CPU and 4.2 GiB in 3 pods; "
-        "free is a: 0.5 CPU, 2.0 GiB, b: 1.0 CPU, 1.0 GiB"
+        "the stream requests 0.9 CPU and 4.2 GiB in 3 pods, more than the nodes have free: "
+        "a: 0.5 CPU, 2.0 GiB, b: 1.0 CPU, 1.0 GiB"
     )
-    assert prerequisites.check_capacity(request, {}).text.endswith("free is nothing")
+    nowhere = prerequisites.check_capacity(request, {})
+    assert nowhere.text.endswith("more than the nodes have free: nothing")
 
 
 @pytest.mark.parametrize("may_pass", [True, False])

@@ -33,7 +33,7 @@ def nobody(monkeypatch):
 def test_without_a_connection_the_log_is_all(log):
     assert notify(MESSAGE) is True
     assert "worse: stream" in log.text
-    assert "make the connection fink_notify" in log.text
+    assert "create the connection fink_notify" in log.text
 
 
 @pytest.mark.parametrize(

@@ -75,5 +75,7 @@ def test_a_night_runs_minikubes_own_image_where_its_form_says_so(places):
 
 
 def test_an_image_that_minikube_does_not_have_is_named():
-    with pytest.raises(InvalidRequest, match=r"4\.0_3\.5\.7 is not in minikube's Docker; run"):
+    with pytest.raises(
+        InvalidRequest, match=r"4\.0_3\.5\.7 is not in minikube's Docker engine; run"
+    ):
         run(skip=["image"], image_action="build-in-minikube")

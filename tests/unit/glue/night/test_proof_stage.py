@@ -141,8 +141,8 @@ def test_a_broker_or_store_that_is_away_is_tried_again(run):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"start": "yesterday"}, "start 'yesterday' is no moment"),
-        ({"end": None}, "end None is no moment"),
+        ({"start": "yesterday"}, "start 'yesterday' is not a valid time"),
+        ({"end": None}, "end None is not a valid time"),
         (
             {"end": "2026-01-02T04:00:00"},
             "end '2026-01-02T04:00:00' has no time zone; enter a time like ",
