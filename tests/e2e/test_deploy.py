@@ -134,7 +134,7 @@ def test_a_second_run_adopts_the_one_driver(fink, deployed, sleeper):
     assert run.state == "success"
     assert run.xcom("submit.submit_application")["way"] == "adopted"
     assert run.xcom("rbac.grant_rights") == []
-    assert "nothing built, nothing pushed" in run.log("image.build_image")
+    assert "built and pushed nothing" in run.log("image.build_image")
     assert (application(STREAM)["metadata"]["uid"], drivers(STREAM)[0]["metadata"]["uid"]) == before
     assert len(drivers(STREAM)) == 1
 
@@ -220,8 +220,8 @@ def test_preflight_names_every_remedy_at_once(fink, deployed):
     assert run.states()["check_prerequisites"] == "failed"
     assert run.states()["rbac.grant_rights"] == "upstream_failed"
     # The task fails with one line, which has each error and what to do about it.
-    errors = ("topic no_such_topic is not on", "GiB in 2 pods")
-    remedies = ("make the topic", "fewer executors")
+    errors = ("topic no_such_topic does not exist on", "GiB in 2 pods")
+    remedies = ("create the topic", "fewer executors")
     assert lines_with(run.log("check_prerequisites"), *errors, *remedies)
 
 

@@ -42,7 +42,7 @@ def test_finks_own_code_is_built_by_the_form_and_runs_as_the_stream(fink, source
     assert image.state == "success"
     log = image.log("image.fetch_spark")
     assert f"{TAG}: Spark" in log
-    assert f"Fink's code of {source}, its requirements: noscience" in log
+    assert f"Fink's code from {source}, its requirements: noscience" in log
     reference = image.xcom("image.build_image")
     assert "@sha256:" in reference
 
@@ -63,5 +63,5 @@ def test_code_that_no_setting_allows_is_refused_and_nothing_is_made(fink):
     address = "https://example.org/fink-broker"
     run = fink.run("fink_image", fink_source=address, fink_revision="v1")
     assert run.failed() == "image.fetch_spark"
-    assert f"fink_source {address} is below no git address" in run.log("image.fetch_spark")
+    assert f"fink_source {address} is not below any git address" in run.log("image.fetch_spark")
     assert run.states()["image.build_image"] == "upstream_failed"

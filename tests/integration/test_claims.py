@@ -46,7 +46,7 @@ def test_a_claim_is_made_once_bound_and_left_as_it_is(cluster, settings):
         assert before["spec"]["accessModes"] == ["ReadWriteOnce"]
         (bound,) = findings(cluster, settings, "1Gi")
         assert (bound.level, bound.text) == (FindingLevel.OK, f"claim {CLAIM} is bound: 2Gi")
-        with pytest.raises(Conflict, match="has 2Gi, 3Gi is asked for"):
+        with pytest.raises(Conflict, match="has 2Gi, but the form requests 3Gi"):
             ensure_claim(cluster, settings, "3Gi", said.append)
         assert claim_named(CLAIM) == before
 
@@ -61,7 +61,10 @@ def test_a_claim_that_nobody_provides_is_named(cluster, settings):
     finally:
         delete_claim(CLAIM)
     assert pending.level is FindingLevel.ERROR
-    assert "is not bound: no volume fits it, or nobody provides one of class nobody" in pending.text
+    assert (
+        "is not bound: no volume fits it, and nothing provisions volumes of class nobody"
+        in pending.text
+    )
 
 
 def wait_until_bound():

@@ -36,7 +36,7 @@ def test_nothing_changed_means_nothing_built_and_it_says_so(build):
     second = build(ROOT / "include", said.append)
     assert second.built == ()
     assert second.reference == first.reference
-    assert any("nothing built, nothing pushed" in line for line in said)
+    assert any("built and pushed nothing" in line for line in said)
     repository, _, digest = second.reference.partition("@")
     assert registry_digest(f"{repository}:{second.tag}") == digest
 

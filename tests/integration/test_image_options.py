@@ -181,7 +181,7 @@ def test_finks_code_at_a_revision_with_its_requirements_runs_and_is_built_once(
 
     again, said = build(**form)
     assert (again.reference, again.built) == (result.reference, ())
-    assert any("nothing built, nothing pushed" in line for line in said)
+    assert any("built and pushed nothing" in line for line in said)
     later, _ = build(**{**form, "fink_revision": "main"})
     assert later.built == ("fink",)
     assert "fink/bin/later.py" in files_of(docker, later.reference, "/opt/fink")

@@ -277,7 +277,7 @@ def test_without_the_docker_socket_the_doctor_warns_and_is_content(up):
     finally:
         assert up.run(*service).returncode == 0
     assert done.returncode == 0
-    assert "warning  docker_default: no Docker engine is given" in done.stdout
+    assert "warning  docker_default: no Docker engine is set" in done.stdout
 
 
 @pytest.fixture(scope="module")

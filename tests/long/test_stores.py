@@ -168,7 +168,7 @@ class TestWhereTheWorkersSeeTheClaim:
         before = claim_named(CLAIM)["spec"]
         run = fink.run(DEPLOY, night=KILLED, topic=TOPIC, create_claim=True, claim_size="9Ti")
         assert run.failed() == "check_prerequisites"
-        assert "9Ti is asked for" in run.log("check_prerequisites")
+        assert "the form requests 9Ti" in run.log("check_prerequisites")
         assert claim_named(CLAIM)["spec"] == before
 
 

@@ -7,7 +7,7 @@ from tests.e2e.driving import lines_with, seconds_to_first_cause
 LOG = """\
 a line of the log's own, without a time
 2026-01-01T18:00:00.500000Z info the form: {'topic': 'no_such_topic', 'night': '20260101'}
-2026-01-01T18:00:07Z error topic no_such_topic is not on kafka:9092; make the topic
+2026-01-01T18:00:07Z error topic no_such_topic does not exist on kafka:9092; create the topic
 2026-01-01T18:00:12.750000Z error [topic-missing] the driver found no topic
 2026-01-01T18:00:40Z error [driver-failed] the driver ended
 """
@@ -17,8 +17,8 @@ a line of the log's own, without a time
     ("words", "count"),
     [
         (["no_such_topic"], 2),
-        (["no_such_topic", "make the topic"], 1),
-        (["make the topic", "20260101"], 0),
+        (["no_such_topic", "create the topic"], 1),
+        (["create the topic", "20260101"], 0),
         (["20260101", "no_such_topic"], 1),
     ],
 )

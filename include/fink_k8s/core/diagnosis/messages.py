@@ -56,7 +56,7 @@ _MESSAGES = (
             "UnknownTopicOrPartition",
             "does not host this topic-partition",
             "are gone. Some data may have been missed",
-            "check the night, or make the topic",
+            "check the night, or create the topic",
         ),
     ),
     _Message(

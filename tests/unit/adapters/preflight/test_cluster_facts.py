@@ -128,8 +128,10 @@ def test_a_night_goes_on_with_the_topic_that_it_was_begun_with(inspect, monkeypa
 
 
 def test_a_night_waits_for_its_topic_and_a_bring_up_does_not(inspect, topics):
-    topics["error"] = InvalidRequest("topic alerts is not on kafka:9092; make the topic")
-    assert errors(inspect()) == ["error: topic alerts is not on kafka:9092; make the topic"]
+    topics["error"] = InvalidRequest("topic alerts does not exist on kafka:9092; create the topic")
+    assert errors(inspect()) == [
+        "error: topic alerts does not exist on kafka:9092; create the topic"
+    ]
     found = inspect(request=NightRequest(night="20250101", topic="alerts"))
     assert errors(found) == []
     [waiting] = [one for one in found if "topic alerts" in one.text]

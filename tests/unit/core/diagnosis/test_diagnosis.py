@@ -445,7 +445,10 @@ def test_a_drivers_words_are_known(line, category):
     ("said", "category"),
     [
         ("image r/fink:1 is not in the registry; run fink_image", "image-pull"),
-        ("error: topic t is not on k:9092; check the night, or make the topic", "topic-missing"),
+        (
+            "error: topic t does not exist on k:9092; check the night, or create the topic",
+            "topic-missing",
+        ),
         (
             "error: Kafka at k:9092 does not answer: x; check FINK_KAFKA_SERVERS",
             "kafka-unreachable",
