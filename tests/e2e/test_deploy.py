@@ -177,7 +177,7 @@ def test_a_stream_that_is_well_is_looked_at_and_left_in_peace(fink, deployed):
     run = fink.run("fink_diagnose", night=NIGHT)
     assert run.state == "success"
     [result] = run.xcom("diagnose_streams")
-    assert result["line"] == f"{STREAM}: nothing is wrong"
+    assert result["line"] == f"{STREAM}: no problem found"
     files = assert_told(run.log("diagnose_streams"), result)
     assert json.loads(files["pods.json"])
     assert f"logs/{STREAM}-driver.log" in files

@@ -29,7 +29,7 @@ def missing_in(variables):
     for line, remedy in itertools.pairwise(lines):
         if line.startswith("missing"):
             name, _, text = line.removeprefix("missing").strip().partition(": ")
-            assert remedy.strip().startswith("mend it: "), line
+            assert remedy.strip().startswith("fix it: "), line
             found[name] = f"{text} {remedy.strip()}"
     return found
 

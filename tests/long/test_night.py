@@ -370,7 +370,7 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
     assert looked.state == "success"
     said = looked.log("report_health")
     assert "application and driver are gone" not in said, "it was asked to end"
-    assert (f"{stream}: gone, as asked" in said) == (when_killed == "stop")
+    assert (f"{stream}: stopped as requested" in said) == (when_killed == "stop")
 
 
 def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, scene):

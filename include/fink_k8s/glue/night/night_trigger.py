@@ -183,7 +183,7 @@ class NightTrigger(BaseTrigger):
             with_data, client, settings, self.stream, evidence, partial(store, settings)
         )
         for source, why in full.unanswered.items():
-            log.warning("could not look at %s: %s", source, why)
+            log.warning("could not read %s: %s", source, why)
         before = str(drain)
         seen = drain.judge(full.lag, full.topic.ends if full.topic else {}, utc_now())
         if str(drain) != before:

@@ -47,13 +47,13 @@ def report(stream: str, verified: str) -> dict[str, Any]:
 
     told = get_current_context()["ti"].xcom_pull(task_ids=verified, key=FACTS)
     if not told:
-        raise AirflowSkipException(f"{verified} found out nothing of the night; its log says why")
+        raise AirflowSkipException(f"{verified} found out nothing of the night; see its log")
     facts = NightFacts.model_validate(told)
     print(night_report_of(facts))
     settings = load_settings()
     address = keep_report(facts, settings, partial(store, settings))
     sentence = sentence_of(facts)
     print(f"report: {address}, or {night_report_path(stream)} in Airflow's own pages")
-    # The last line is the one that is read.
+    # People read the last line.
     print(sentence)
     return {"sentence": sentence, "verified": facts.is_verified, "address": address}

@@ -91,7 +91,7 @@ class WatchNightOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        # Airflow gives the notes to those alone that name them as an inlet.
+        # Airflow gives access to the notes only to tasks that have them as an inlet.
         super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.manifest = manifest
         self.until = until

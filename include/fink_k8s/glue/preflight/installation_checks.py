@@ -33,13 +33,13 @@ class Check:
 
 
 def run_checks(checks: Iterable[Check] | None = None, *, say: Say) -> int:
-    """Say what each check finds, and how to mend it; return 1 where something is missing."""
+    """Say what each check finds, and how to fix it; return 1 where something is missing."""
     missing = 0
     for check in checks if checks is not None else all_checks():
         for finding in _findings_of(check):
             say(f"{_WORDS[finding.level]:8} {check.name}: {finding.text}")
             if finding.level is not FindingLevel.OK:
-                say(f"{'':8} mend it: {finding.remedy or check.remedy}")
+                say(f"{'':8} fix it: {finding.remedy or check.remedy}")
             missing += finding.level is FindingLevel.ERROR
     say(f"{missing} missing" if missing else "nothing is missing")
     return 1 if missing else 0

@@ -29,7 +29,7 @@ def test_every_stream_is_seen_whichever_way_it_came():
     )  # fmt: skip
     seen = observe_all(cluster, "spark")
     assert {name: (one.state, one.driver_phase) for name, one in seen.items()} == {
-        LSST: ("FAILED", "not there"),
+        LSST: ("FAILED", "missing"),
         ZTF: ("RUNNING", "Running"),
         PLAIN: ("FAILED", "Failed"),
     }

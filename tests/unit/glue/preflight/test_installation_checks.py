@@ -85,7 +85,7 @@ def test_where_all_is_well_nothing_is_missing(world):
     code, lines = run()
     assert (code, missing(lines)) == (0, [])
     assert lines[-1] == "nothing is missing"
-    # Two components, two of the operator, and how to mend that nobody is told.
+    # Two components, two of the operator, and the remedy for a missing connection for messages.
     assert len(lines) == len(all_checks()) + 1 + 1 + 2 + 1
 
 
@@ -112,7 +112,7 @@ def test_what_is_away_is_named_with_its_remedy(world, system, check, remedy, err
     (at,) = [i for i, line in enumerate(lines) if line.startswith(f"missing  {check}:")]
     assert "it is away" in lines[at]
     assert remedy in lines[at + 1]
-    assert lines[at + 1].strip().startswith("mend it:")
+    assert lines[at + 1].strip().startswith("fix it:")
 
 
 @pytest.mark.parametrize("variable", SETTINGS)
@@ -191,7 +191,7 @@ def test_every_check_has_a_remedy():
 def test_a_finding_s_own_remedy_comes_before_the_check_s():
     finding = Finding(FindingLevel.ERROR, "it is broken", "glue it")
     _, lines = run([Check("vase", lambda: [finding], "buy one")])
-    assert lines == ["missing  vase: it is broken", "         mend it: glue it", "1 missing"]
+    assert lines == ["missing  vase: it is broken", "         fix it: glue it", "1 missing"]
 
 
 def test_a_library_that_cannot_be_imported_is_named():
