@@ -51,7 +51,7 @@ class WaitsUntilRunning(BaseOperator):
 
     def on_kill(self) -> None:
         """Leave the stream alone; the provider's operators would end it."""
-        self.log.warning("the task was killed; stream %s goes on", self.stream)
+        self.log.warning("the task was killed; stream %s continues to run", self.stream)
 
 
 class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
