@@ -316,7 +316,7 @@ def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
     first, second = fink.run(dag_id), fink.run(dag_id)
     assert (first.state, second.state) == ("success", "success")
     if dag_id == "fink_rbac":
-        assert "already so" in second.log("rbac.grant_rights")
+        assert "unchanged" in second.log("rbac.grant_rights")
         assert second.xcom("rbac.grant_rights") == []
         assert lines_with(second.log("rbac.check_rights"), "the API server confirms: ")
     else:

@@ -258,7 +258,7 @@ def test_an_upgrade_in_the_night_loses_and_doubles_nothing(
         fink.produce(topic, 50)
         refused = Night(fink, {**form, "driver_memory": "1100m"})
         assert refused.end() == "failed"
-        assert "already runs with another spec" in refused.log("submit.submit_application")
+        assert "is already running with another spec" in refused.log("submit.submit_application")
         image = application(stream)["spec"]["image"]
         other = {"driver_memory": "1100m", "image_tag": mortal, **OF_MORTAL}
         upgraded = Night(fink, {**form, **other, "if_differs": "upgrade"})

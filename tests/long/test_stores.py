@@ -159,7 +159,7 @@ class TestWhereTheWorkersSeeTheClaim:
         )  # fmt: skip
         assert run.state == "success"
         assert run.xcom("prepare_store") is False
-        assert f"PersistentVolumeClaim {CLAIM}: already so" in run.log("prepare_store")
+        assert f"PersistentVolumeClaim {CLAIM}: unchanged" in run.log("prepare_store")
         assert claim_named(CLAIM)["metadata"]["uid"] == uid
         counts = wait_for_counts(store_at(folder), SECOND, read=400)
         assert (counts.stored, counts.set_aside) == (392, 8)

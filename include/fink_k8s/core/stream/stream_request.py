@@ -1,7 +1,7 @@
-"""What a person may ask for: one pydantic field a parameter.
+"""The requests of the trigger forms: one pydantic field per parameter.
 
-The trigger form, the check at run time and the documentation all come from these models.
-Identities (image repository, account, secrets) are not here: they are settings.
+The trigger form, the check at run time and the documentation are all generated from these models.
+Identities (image repository, account, secrets) are settings, not parameters.
 """
 
 import re
@@ -30,7 +30,7 @@ _PROGRAM: dict[str, JsonValue] = {"section": "The program's schema and logs"}
 
 
 class DeployStage(StrEnum):
-    """The stages of a bring-up, each of which can be skipped."""
+    """The stages of a bring-up that can be skipped."""
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
@@ -41,7 +41,7 @@ class DeployStage(StrEnum):
 
 
 class RbacMode(StrEnum):
-    """How much the driver may do."""
+    """The rights of the driver."""
 
     LEAST_PRIVILEGE = "least-privilege"
     CLUSTER_EDIT = "cluster-edit"
@@ -55,7 +55,7 @@ class SubmitWith(StrEnum):
 
 
 class IfDiffers(StrEnum):
-    """What is done where the night's stream runs already, with another image or other resources."""
+    """What to do if the night's stream is already running with another image or other resources."""
 
     REFUSE = "refuse"
     ADOPT = "adopt"
@@ -63,14 +63,14 @@ class IfDiffers(StrEnum):
 
 
 class StartingOffsets(StrEnum):
-    """Where a night that has no checkpoint yet begins to read."""
+    """Where a night without a checkpoint starts to read."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
 
 
 class LogLevel(StrEnum):
-    """How much a program says; Python's logging and Spark's know all of these."""
+    """How much a program logs; Python's logging and Spark's support all of these."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -79,7 +79,7 @@ class LogLevel(StrEnum):
 
 
 class RbacRequest(Request):
-    """What `fink_rbac` grants."""
+    """The rights that `fink_rbac` grants."""
 
     rbac_mode: RbacMode = Field(
         RbacMode.LEAST_PRIVILEGE,
@@ -196,9 +196,11 @@ class StreamRequest(Request):
     @field_validator("driver_memory", "executor_memory")
     @classmethod
     def _check_memory(cls, value: str) -> str:
-        # `pattern` alone would let a last newline pass in some engines.
+        # In some engines, `pattern` alone would accept a trailing newline.
         if _MEMORY.fullmatch(value) is None:
-            raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
+            raise ValueError(
+                "is not a valid Spark memory size; enter a number with m or g, e.g. 2g"
+            )
         return value
 
     def filled_in(self, night: str) -> Self:
@@ -214,22 +216,22 @@ class StreamRequest(Request):
 
     @property
     def waits_for_topic(self) -> bool:
-        """Tell whether a topic that is not there yet is no fault."""
+        """Tell whether a missing topic is acceptable."""
         return False
 
     @property
     def makes_namespace(self) -> bool:
-        """Tell whether the run makes the streams' namespace where there is none."""
+        """Tell whether the run creates the streams' namespace if it is missing."""
         return False
 
     @property
     def new_claim_size(self) -> str | None:
-        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        """Return the size of the claim that the run creates for the store, or None."""
         return None
 
 
 class StoreRequest(Request):
-    """Whether the store's claim is made, and how large."""
+    """Whether to create the store's claim, and its size."""
 
     create_claim: bool = Field(
         False,
@@ -251,12 +253,14 @@ class StoreRequest(Request):
     @classmethod
     def _check_size(cls, value: str) -> str:
         if _CLAIM_SIZE.fullmatch(value) is None:
-            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
+            raise ValueError(
+                "is not a valid claim size; enter a number with Mi, Gi or Ti, e.g. 100Gi"
+            )
         return value
 
 
 class DiagnoseRequest(Request):
-    """Which stream `fink_diagnose` looks at; none named means each one that is not well."""
+    """The stream for `fink_diagnose`; if none is named, every unhealthy stream."""
 
     stream: str = Field(
         "",
@@ -292,14 +296,14 @@ class DiagnoseRequest(Request):
     def _check_one(self) -> Self:
         if self.stream and self.night and self.stream != stream_name(self.survey, self.night):
             raise ValueError(
-                f"stream {self.stream} is not that of survey {self.survey} and night {self.night}; "
-                "give one of the two"
+                f"stream {self.stream} does not match survey {self.survey} and night {self.night}; "
+                "enter the stream only, or survey and night only"
             )
         return self
 
     @property
     def asked_stream(self) -> str:
-        """Return the name of the one stream that is asked for; empty for all."""
+        """Return the name of the requested stream; empty for all."""
         return self.stream or (stream_name(self.survey, self.night) if self.night else "")
 
 
@@ -321,27 +325,27 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
 
     @property
     def makes_namespace(self) -> bool:
-        """Tell whether the run makes the streams' namespace where there is none."""
+        """Tell whether the run creates the streams' namespace if it is missing."""
         return DeployStage.RBAC not in self.skip
 
     @property
     def new_claim_size(self) -> str | None:
-        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        """Return the size of the claim that the run creates for the store, or None."""
         return self.claim_size if self.create_claim else None
 
     @model_validator(mode="after")
     def _check_runnable(self) -> Self:
         if self.image_action is ImageAction.BUILD and self.builds_image:
             raise ValueError(
-                "image_action build leaves nothing that the cluster can pull; choose another, or "
-                "trigger fink_image"
+                "image_action build creates no image that the cluster can pull; choose another "
+                "action, or trigger fink_image"
             )
         runs_own_job = self.builds_image and not (self.fink_source or self.dockerfile)
         if runs_own_job and (refusal := survey_of(self.survey).refusal):
             raise ValueError(refusal)
         if self.fink_source and self.builds_image and not self.schema_file:
             raise ValueError(
-                "schema_file is empty, and Fink's own code needs one; give the path of the Avro "
-                "schema of the alerts, in its code or in the image"
+                "schema_file is empty, but Fink's own code needs it; enter the path of the alerts' "
+                "Avro schema, in its code or in the image"
             )
         return self

@@ -63,7 +63,7 @@ def test_who_does_not_answer_holds_nobody_up():
     assert (answers["a"], answers["b"]) == ("A", "B")
     assert isinstance(answers["broken"], KeyError)
     assert isinstance(answers["silent"], Unavailable)
-    assert "did not answer within" in str(answers["silent"])
+    assert "no answer within" in str(answers["silent"])
     assert list(answers) == ["a", "silent", "broken", "b"]
 
 
