@@ -284,7 +284,7 @@ def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
         f"{namespaces}{NAMESPACE}/pods/{STREAM}-driver/log",
     ):
         answer = fink.client.page(f"{link}{outside}")
-        assert (answer.status_code, "no page of the Spark UI" in answer.text) == (404, True)
+        assert (answer.status_code, "not a page of the Spark UI" in answer.text) == (404, True)
 
 
 @pytest.mark.shows("docs/from-the-command-line.md#spark-ui")

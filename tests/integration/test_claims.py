@@ -40,7 +40,7 @@ def test_a_claim_is_made_once_bound_and_left_as_it_is(cluster, settings):
     with volume(CLAIM):
         said = []
         changed = [ensure_claim(cluster, settings, "1Gi", said.append) for _ in range(2)]
-        assert (changed, said[1]) == ([True, False], f"{CLAIM_KIND} {CLAIM}: already so")
+        assert (changed, said[1]) == ([True, False], f"{CLAIM_KIND} {CLAIM}: unchanged")
         wait_until_bound()
         before = claim_named(CLAIM)
         assert before["spec"]["accessModes"] == ["ReadWriteOnce"]

@@ -29,7 +29,7 @@ def ensure_claim(cluster: Cluster, settings: Settings, size: str, say: Say) -> b
         found = too_small(there, size)
         raise Conflict(f"{found.text}; {found.remedy}")
     changed = there is None and cluster.apply(make_claim(settings, size))
-    say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'already so'}")
+    say(f"{CLAIM_KIND} {name}: {'applied' if changed else 'unchanged'}")
     return changed
 
 

@@ -96,7 +96,7 @@ def check_stalled(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_late(evidence: Evidence) -> Diagnosis | None:
-    """Report a stream whose batches end, but whose alerts wait longer and longer.
+    """Report a stream that commits batches, but leaves alerts waiting longer and longer.
 
     A stream that catches up after a late start or an outage reads faster than alerts arrive, and is
     well. The reads of an earlier driver do not count towards this one's pace.

@@ -146,6 +146,6 @@ class StopRequest(StopManner, StreamChoice):
 
     @property
     def manner(self) -> StopManner:
-        """Return how to stop the streams, without their names."""
+        """Return how the streams are stopped, without which."""
         fields = StopManner.model_fields
         return StopManner.model_validate({name: getattr(self, name) for name in fields})

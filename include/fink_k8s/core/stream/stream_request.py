@@ -196,11 +196,9 @@ class StreamRequest(Request):
     @field_validator("driver_memory", "executor_memory")
     @classmethod
     def _check_memory(cls, value: str) -> str:
-        # In some engines, `pattern` alone would accept a trailing newline.
+        # `pattern` alone would let a last newline pass in some engines.
         if _MEMORY.fullmatch(value) is None:
-            raise ValueError(
-                "is not a valid Spark memory size; enter a number with m or g, e.g. 2g"
-            )
+            raise ValueError("is no memory size of Spark; give a number with m or g, e.g. 2g")
         return value
 
     def filled_in(self, night: str) -> Self:
@@ -253,9 +251,7 @@ class StoreRequest(Request):
     @classmethod
     def _check_size(cls, value: str) -> str:
         if _CLAIM_SIZE.fullmatch(value) is None:
-            raise ValueError(
-                "is not a valid claim size; enter a number with Mi, Gi or Ti, e.g. 100Gi"
-            )
+            raise ValueError("is no size of a claim; give a number with Mi, Gi or Ti, e.g. 100Gi")
         return value
 
 
@@ -296,8 +292,8 @@ class DiagnoseRequest(Request):
     def _check_one(self) -> Self:
         if self.stream and self.night and self.stream != stream_name(self.survey, self.night):
             raise ValueError(
-                f"stream {self.stream} does not match survey {self.survey} and night {self.night}; "
-                "enter the stream only, or survey and night only"
+                f"stream {self.stream} is not that of survey {self.survey} and night {self.night}; "
+                "give one of the two"
             )
         return self
 
@@ -337,15 +333,15 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
     def _check_runnable(self) -> Self:
         if self.image_action is ImageAction.BUILD and self.builds_image:
             raise ValueError(
-                "image_action build creates no image that the cluster can pull; choose another "
-                "action, or trigger fink_image"
+                "image_action build leaves nothing that the cluster can pull; choose another, or "
+                "trigger fink_image"
             )
         runs_own_job = self.builds_image and not (self.fink_source or self.dockerfile)
         if runs_own_job and (refusal := survey_of(self.survey).refusal):
             raise ValueError(refusal)
         if self.fink_source and self.builds_image and not self.schema_file:
             raise ValueError(
-                "schema_file is empty, but Fink's own code needs it; enter the path of the alerts' "
-                "Avro schema, in its code or in the image"
+                "schema_file is empty, and Fink's own code needs one; give the path of the Avro "
+                "schema of the alerts, in its code or in the image"
             )
         return self

@@ -15,7 +15,7 @@ def test_a_claim_is_made_once():
     assert ensure_claim(cluster, SETTINGS, "10Gi", said.append) is False
     assert said == [
         "PersistentVolumeClaim raw: applied",
-        "PersistentVolumeClaim raw: already so",
+        "PersistentVolumeClaim raw: unchanged",
     ]
     assert list(cluster.objects.values()) == [make_claim(SETTINGS, "10Gi")]
 

@@ -232,7 +232,7 @@ def test_every_field_of_the_form_has_title_and_description(model):
         ({"main_file": "$(id).py", "fink_source": "f"}, "main_file", "should match pattern"),
         ({"image_action": "publish"}, "image_action", "'build-and-push', 'build', 'push'"),
         ({"image_tag": DIGEST}, "", "image_tag is a digest; give a tag, or skip the stage image"),
-        ({"image_action": "build"}, "", "creates no image that the cluster can pull"),
+        ({"image_action": "build"}, "", "leaves nothing that the cluster can pull"),
     ],
 )
 def test_an_image_that_breaks_a_rule_is_refused_by_the_fields_name(fields, field, rule):
@@ -268,10 +268,7 @@ def test_a_stream_is_asked_for_by_its_name_or_its_night(form, stream):
         ({"stream": "spark-operator-controller"}, "stream2raw-<survey>-<night>"),
         ({"stream": "stream2raw-ztf-20250230"}, "no date"),
         ({"stream": "stream2raw-ztf-20250101\n"}, "stream"),
-        (
-            {"stream": "stream2raw-ztf-20250101", "night": "20250102"},
-            "enter the stream only, or survey and night only",
-        ),
+        ({"stream": "stream2raw-ztf-20250101", "night": "20250102"}, "give one of the two"),
         ({"night": "20250230"}, "no date"),
     ],
 )
@@ -282,7 +279,7 @@ def test_what_is_no_stream_is_refused(form, words):
 
 def test_finks_own_code_needs_the_schema_of_the_alerts():
     _, message = refusal(DeployRequest, fink_source="fink.tar.gz")
-    assert "schema_file is empty, but Fink's own code needs it" in message
+    assert "schema_file is empty, and Fink's own code needs one" in message
     assert ImageRequest(fink_source="fink.tar.gz"), "to build it alone takes none"
 
 
