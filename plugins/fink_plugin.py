@@ -1,4 +1,4 @@
-"""Register with Airflow what a plugin must: links, timetable, and the pages behind the login.
+"""Register links, timetable and pages with Airflow.
 
 Every Airflow process imports this file, so it imports little itself.
 """
@@ -12,14 +12,14 @@ from fink_k8s.glue.config.timetable import NightTimetable
 
 
 async def pages(scope: Any, receive: Any, send: Any) -> None:
-    """Serve the pages; only the web server ever calls this, and loads what it needs."""
+    """Serve the pages; only the web server calls this, and loads what it needs."""
     from fink_k8s.glue.pages import app
 
     await app(scope, receive, send)
 
 
 class FinkPlugin(AirflowPlugin):
-    """What Fink adds to Airflow."""
+    """Fink's additions to Airflow."""
 
     name = "fink"
     operator_extra_links = [SparkUiLink(), NightReportLink()]  # noqa: RUF012 - Airflow's own shape of a plugin

@@ -1,7 +1,7 @@
-"""Whether a component of Airflow lives: `python -m fink_k8s.heartbeat COMPONENT`.
+"""Check whether a component of Airflow is alive: `python -m fink_k8s.heartbeat COMPONENT`.
 
-Compose asks this often, of every container. Airflow's own `airflow jobs check` loads all of Airflow
-for it, seconds of a core each time; the API server knows the same heartbeats and is asked instead.
+Compose runs this check often, in every container. `airflow jobs check` loads all of Airflow each
+time, which takes seconds of CPU; the API server knows the same heartbeats at far less cost.
 """
 
 import json
@@ -20,7 +20,7 @@ def statuses(seconds: float = 8) -> Mapping[str, str]:
 
     Raises:
         OSError: the API server does not answer in time.
-        ValueError: what answers is no API server.
+        ValueError: the answer is not JSON, so it is not from an API server.
     """
     address = urljoin(os.environ.get(_EXECUTION_API, "http://localhost:8080/"), "/api/v2/monitor/")
     with urllib.request.urlopen(f"{address}health", timeout=seconds) as answer:  # noqa: S310
@@ -29,7 +29,7 @@ def statuses(seconds: float = 8) -> Mapping[str, str]:
 
 
 def main() -> int:
-    """Say how the component is; return 0 where it is healthy."""
+    """Print the component's status; return 0 if it is healthy."""
     component = sys.argv[1]
     try:
         status = statuses()[component]

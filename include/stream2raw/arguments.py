@@ -21,7 +21,7 @@ class BadArgument(ValueError):
 
 @dataclass(frozen=True)
 class Arguments:
-    """What one night's ingestion is asked to do. Times are in seconds."""
+    """The settings of one night's ingestion. Times are in seconds."""
 
     servers: str
     topic: str
@@ -55,20 +55,20 @@ def parse(words: List[str]) -> Arguments:
         all(_SERVER.fullmatch(one) for one in given.servers.split(",")),
         "-servers",
         given.servers,
-        "host:port with commas between, e.g. kafka:9092",
+        "host:port, separated by commas, e.g. kafka:9092",
     )
-    _check(0 < len(given.topic) <= 500, "-topic", given.topic, "a topic or a pattern over topics")
+    _check(0 < len(given.topic) <= 500, "-topic", given.topic, "a topic or a pattern of topics")
     _check(
         _is_offsets(given.startingoffsets_stream),
         "-startingoffsets_stream",
         given.startingoffsets_stream,
-        "earliest, latest, or JSON of offsets a partition",
+        "earliest, latest, or JSON with an offset per partition",
     )
     _check(
         given.producer in producers(),
         "-producer",
         given.producer,
-        f"one whose alerts this job reads: {', '.join(producers())}",
+        f"a survey that this job can read: {', '.join(producers())}",
     )
     for flag in ("tinterval", "max_offsets_per_trigger", "exit_after"):
         _check(getattr(given, flag) > 0, "-" + flag, getattr(given, flag), "a number above 0")
@@ -96,7 +96,7 @@ class _Parser(argparse.ArgumentParser):
         raise BadArgument(message + "; see -h")
 
     def _get_option_tuples(self, option_string: str) -> "list[Any]":
-        """Take no shortened flags; `allow_abbrev` is deaf to those of one dash."""
+        """Accept no shortened flags; `allow_abbrev` ignores flags with one dash."""
         return []
 
 
@@ -104,22 +104,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="stream2raw.py", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("-servers", required=True, help="Kafka brokers, host:port[,host:port]")
-    add("-topic", required=True, help="topic, or a pattern over topics")
+    add("-topic", required=True, help="topic, or a pattern of topics")
     add("-schema", required=True, help="Avro schema (.avsc) of the alerts")
-    add("-startingoffsets_stream", default="earliest", help="where a new night begins to read")
-    add("-online_data_prefix", default="", help="data go to PREFIX/raw/NIGHT")
+    add("-startingoffsets_stream", default="earliest", help="offsets where a new night starts")
+    add("-online_data_prefix", default="", help="data is written to PREFIX/raw/NIGHT")
     add("-night", default="", help="YYYYMMDD")
-    add("-rawdatapath", default="", help="Fink 2.4: where data go")
-    add("-checkpointpath_raw", default="", help="Fink 2.4: where the checkpoint goes")
-    add("-producer", default="ztf", help="survey, which chooses how alerts are read")
-    add("-tinterval", type=int, default=5, help="seconds between two batches")
-    add("-max_offsets_per_trigger", type=int, default=5000, help="alerts a batch, at most")
-    add("-exit_after", type=int, default=64800, help="end after so many seconds")
+    add("-rawdatapath", default="", help="Fink 2.4: where data is written")
+    add("-checkpointpath_raw", default="", help="Fink 2.4: where the checkpoint is written")
+    add("-producer", default="ztf", help="survey, which determines how alerts are read")
+    add("-tinterval", type=int, default=5, help="interval between batches, in seconds")
+    add("-max_offsets_per_trigger", type=int, default=5000, help="maximum alerts per batch")
+    add("-exit_after", type=int, default=64800, help="run time limit, in seconds")
     add(
         "-fail_on_data_loss",
         choices=("true", "false"),
         default="true",
-        help="end with an error when Kafka no longer holds what was to be read",
+        help="fail if Kafka has deleted alerts before they were read",
     )
     add("-log_level", default="INFO", help="level of the job's own log")
     add("-spark_log_level", default="WARN", help="level of Spark's log")
@@ -132,12 +132,15 @@ def _paths(given: argparse.Namespace) -> "tuple[str, str, str]":
             bool(given.rawdatapath and given.checkpointpath_raw),
             "-checkpointpath_raw",
             given.checkpointpath_raw,
-            "given together with -rawdatapath: they are one pair",
+            "both -rawdatapath and -checkpointpath_raw: they are one pair",
         )
         output = given.rawdatapath.rstrip("/")
         return output, given.checkpointpath_raw.rstrip("/"), output + "_quarantine"
     _check(
-        bool(given.online_data_prefix), "-online_data_prefix", "", "where data go, e.g. s3a://fink"
+        bool(given.online_data_prefix),
+        "-online_data_prefix",
+        "",
+        "where to write data, e.g. s3a://fink",
     )
     _check(_is_night(given.night), "-night", given.night, "a real date as YYYYMMDD")
     prefix = given.online_data_prefix.rstrip("/")

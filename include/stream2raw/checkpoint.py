@@ -1,4 +1,4 @@
-"""What a checkpoint and its output say: batches, offsets, and whether the two are one pair.
+"""Read a checkpoint and its output: batches, offsets, and whether the two are one pair.
 
 Layout: Spark's Structured Streaming, `offsets/N`, `commits/N`, `sources/0/0` in the checkpoint and
 `_spark_metadata/N[.compact]` in the output.
@@ -12,17 +12,17 @@ Offsets = Dict[str, Dict[str, int]]
 
 
 class BrokenPair(RuntimeError):
-    """Output and checkpoint do not belong together: going on would lose alerts in silence."""
+    """Output and checkpoint do not belong together: continuing would silently lose alerts."""
 
 
 def check_pair(files: Any, output: str, checkpoint: str) -> None:
-    """Refuse to write where output and checkpoint are not one pair.
+    """Refuse to write if output and checkpoint are not one pair.
 
-    A new checkpoint over an old output drops batches in silence; an old checkpoint over a new
-    output starts late.
+    A new checkpoint with an old output silently drops batches; an old checkpoint with a new output
+    starts late.
 
     Raises:
-        BrokenPair: one exists without the other, or they disagree; says which and what to do.
+        BrokenPair: one exists without the other, or they disagree; the message has the remedy.
     """
     written = batches(files, output + "/_spark_metadata")
     planned = batches(files, checkpoint + "/offsets")
@@ -38,7 +38,7 @@ def check_pair(files: Any, output: str, checkpoint: str) -> None:
             "_spark_metadata; bring the output back, or read the night again to a new prefix"
         )
     last = committed[-1] if committed else -1
-    # Spark goes on from the last plan, and the sink skips what it has written already.
+    # Spark continues from the last plan, and the sink skips what it has already written.
     plans_trail = not planned or planned[-1] in (last, last + 1)
     output_fits = not written or (written[-1] in planned and written[-1] >= last)
     if not (plans_trail and output_fits):
@@ -76,10 +76,10 @@ def end_of(files: Any, checkpoint: str, batch: int) -> Offsets:
 
 
 def offsets_from(text: str) -> Offsets:
-    """Return the offsets of a log file: its last line that is a JSON object of objects."""
+    """Return the offsets of a log file: its last line with a JSON object of objects."""
     for line in reversed(text.splitlines()):
         if "{" in line:
-            # The very first offsets begin with a zero byte, for a Spark of 2016.
+            # The initial offsets begin with a zero byte, for compatibility with Spark of 2016.
             loaded = json.loads(line[line.index("{") :])
             return {
                 topic: {str(p): int(o) for p, o in parts.items()} for topic, parts in loaded.items()

@@ -11,7 +11,7 @@ LARGEST_FETCH = str(32 << 20)
 
 
 def register(spark: Any) -> None:
-    """Make the container decoder known to Spark (`java/fink/ContainerDatum.java`)."""
+    """Register the container decoder with Spark (`java/fink/ContainerDatum.java`)."""
     spark.udf.registerJavaFunction("datum_of", "fink.ContainerDatum", "binary")
 
 
@@ -20,7 +20,7 @@ def decoded(messages: Any, schema: str, reader: SurveyReader) -> Any:
 
     `messages` is a frame of Kafka's source: value, topic, partition, offset, timestamp.
     """
-    # As SQL, with the schema in a column: Python has call_udf from Spark 3.4 on only.
+    # As SQL, with the schema in a column: Python has call_udf only from Spark 3.4.
     datum = F.expr(reader.datum_of())
     return (
         messages.withColumn("reader_schema", F.lit(schema))
@@ -39,14 +39,14 @@ def decoded(messages: Any, schema: str, reader: SurveyReader) -> Any:
 def counted(frame: Any, name: str) -> Any:
     """Count each batch's messages and bad ones, as the observation `name`.
 
-    The observation is also what keeps the optimizer from moving the filter below the decoder,
-    which would decode each alert twice.
+    The observation also keeps the optimizer from moving the filter below the decoder, which would
+    decode each alert twice.
     """
     messages = F.count(F.lit(1)).alias("messages")
     bad = F.sum(F.when(F.col("is_good"), 0).otherwise(1)).alias("bad")
     if hasattr(frame, "observe"):
         return frame.observe(name, messages, bad)
-    # The JVM has it from Spark 3.0 on, Python from 3.3 on.
+    # The JVM has it from Spark 3.0, Python from 3.3.
     return type(frame)(
         frame._jdf.observe(name, messages._jc, frame._jseq([bad._jc])), frame.sql_ctx
     )
@@ -65,7 +65,7 @@ def stored(frame: Any) -> Any:
 
 
 def set_aside(frame: Any, reader: SurveyReader) -> Any:
-    """Return the bad rows as they are kept: the bytes as they came, and why."""
+    """Return the bad rows as they are stored: the original bytes, and the reason."""
     error = (
         F.when(F.col("value").isNull(), "tombstone: a message without value")
         .when(F.col(f"alert.{reader.KEY}").isNull(), "not one whole alert of the schema")

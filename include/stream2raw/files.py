@@ -11,7 +11,7 @@ class Files:
         self._configuration = spark._jsc.hadoopConfiguration()
 
     def names(self, folder: str) -> List[str]:
-        """Return the names in a folder; none where there is no such folder."""
+        """Return the names in a folder; none if the folder does not exist."""
         path = self._jvm.org.apache.hadoop.fs.Path(folder)
         system = path.getFileSystem(self._configuration)
         if not system.exists(path):
@@ -19,7 +19,7 @@ class Files:
         return sorted(status.getPath().getName() for status in system.listStatus(path))
 
     def read(self, file: str) -> Optional[str]:
-        """Return a file's text, or None where there is no such file."""
+        """Return a file's text, or None if the file does not exist."""
         path = self._jvm.org.apache.hadoop.fs.Path(file)
         system = path.getFileSystem(self._configuration)
         if not system.exists(path):
@@ -31,7 +31,7 @@ class Files:
             stream.close()
 
     def write(self, file: str, text: str) -> None:
-        """Write a file, in place of what was there."""
+        """Write a file, replacing an existing one."""
         path = self._jvm.org.apache.hadoop.fs.Path(file)
         stream = path.getFileSystem(self._configuration).create(path, True)
         try:

@@ -1,7 +1,7 @@
 """The streaming query of one night: start, follow, and end it so that nothing is lost.
 
-Exit codes: 0 ended as asked, 1 the query failed, 2 bad arguments, 3 output and checkpoint are not
-one pair.
+Exit codes: 0 ended as requested, 1 the query failed, 2 bad arguments, 3 output and checkpoint are
+not one pair.
 """
 
 import json
@@ -18,9 +18,9 @@ from stream2raw.surveys import SurveyReader, reader_of
 QUERY_FAILED = 1
 BROKEN_PAIR = 3
 POLL_SECONDS = 0.5
-# The name of each batch's counts among Spark's observed metrics.
+# The name of the batch counts among Spark's observed metrics.
 OBSERVED = "stream2raw"
-# How long an end waits for the batch in hand; the pod's grace period is longer.
+# How long a stop waits for the current batch; the pod's grace period is longer.
 LAST_BATCH_SECONDS = 90
 
 
@@ -45,7 +45,7 @@ def main(words: List[str]) -> int:
 
 
 def run(arguments: Arguments, stop: threading.Event) -> int:
-    """Run the query until it is told to stop, its time is over, or it fails (then raise)."""
+    """Run the query until a stop signal or the time limit; raise if it fails."""
     from pyspark.sql import SparkSession
 
     from stream2raw.decode import register
@@ -61,14 +61,14 @@ def run(arguments: Arguments, stop: threading.Event) -> int:
         check_pair(files, arguments.output, arguments.checkpoint)
         schema, reader = arguments.schema.read_text(), reader_of(arguments.producer)
         quarantine = Quarantine(spark, files, arguments, schema, reader)
-        quarantine.mend()
+        quarantine.catch_up()
         query = start(spark, arguments, schema, reader)
         say("started", output=arguments.output, checkpoint=arguments.checkpoint)
         try:
             follow(query, quarantine, stop, time.monotonic() + arguments.exit_after)
         finally:
             quarantine.close()
-        say("ended", reason="asked to" if stop.is_set() else "its time is over")
+        say("ended", reason="asked to" if stop.is_set() else "time limit reached")
         return 0
     finally:
         spark.stop()
@@ -112,8 +112,8 @@ def start(spark: Any, arguments: Arguments, schema: str, reader: SurveyReader) -
 def compression_of(spark_version: str) -> str:
     """Return the codec of the parquet files: the best one that needs no native library.
 
-    The parquet library of Spark 3.1 takes zstd from Hadoop's native libraries, which pyspark's
-    archive does not hold; that of 3.2 and later brings its own.
+    The parquet library of Spark 3.1 needs Hadoop's native libraries for zstd, which pyspark's
+    archive does not have; Spark 3.2 and later include their own.
     """
     major, minor = spark_version.split(".")[:2]
     return "zstd" if (int(major), int(minor)) >= (3, 2) else "snappy"
@@ -128,11 +128,11 @@ def follow(query: Any, quarantine: Any, stop: threading.Event, deadline: float) 
     let_batch_end(query)
     query.stop()
     report(query, quarantine)
-    quarantine.mend()
+    quarantine.catch_up()
 
 
 def let_batch_end(query: Any) -> None:
-    """Wait until no batch is being written, or one more has been committed."""
+    """Wait until no batch is being written, or another one has been committed."""
     last = batch_of(query)
     deadline = time.monotonic() + LAST_BATCH_SECONDS
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
@@ -142,19 +142,19 @@ def let_batch_end(query: Any) -> None:
 
 
 def report(query: Any, quarantine: Any) -> None:
-    """Say what each new batch did, and set its bad messages aside."""
+    """Log each new batch, and set its bad messages aside."""
     for progress in query.recentProgress:
         batch = progress["batchId"]
         if batch <= quarantine.checked:
             continue
-        # A progress of this batch means that all before it are committed. One of them may have
-        # come without its counts: then it is read once more, to be sure.
+        # A progress report of this batch means that all earlier ones are committed. One of them
+        # may have no counts: then read it once more, to be safe.
         for earlier in range(quarantine.checked + 1, batch):
             quarantine.check(earlier, bad=None)
             say("batch", batch=earlier, counts="not given; read once more")
         observed = (progress.get("observedMetrics") or {}).get(OBSERVED)
         if not observed:
-            continue  # an idle look for new offsets bears the number of the batch to come
+            continue  # an idle check for new offsets has the number of the next batch
         bad = observed["bad"] or 0
         end = progress["sources"][0]["endOffset"]
         quarantine.check(batch, bad)
@@ -176,7 +176,7 @@ def batch_of(query: Any) -> int:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return the root cause of a failure in one line, also of one that happened in the JVM."""
+    """Return the root cause of a failure, in Python or in the JVM, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by:")]
     in_java = [line[1:].strip() for line in lines if line.startswith(":")]

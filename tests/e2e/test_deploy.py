@@ -177,7 +177,7 @@ def test_a_stream_that_is_well_is_looked_at_and_left_in_peace(fink, deployed):
     run = fink.run("fink_diagnose", night=NIGHT)
     assert run.state == "success"
     [result] = run.xcom("diagnose_streams")
-    assert result["line"] == f"{STREAM}: nothing is wrong"
+    assert result["line"] == f"{STREAM}: no problem found"
     files = assert_told(run.log("diagnose_streams"), result)
     assert json.loads(files["pods.json"])
     assert f"logs/{STREAM}-driver.log" in files
@@ -284,7 +284,7 @@ def test_the_spark_ui_opens_behind_airflow_s_login(fink, deployed):
         f"{namespaces}{NAMESPACE}/pods/{STREAM}-driver/log",
     ):
         answer = fink.client.page(f"{link}{outside}")
-        assert (answer.status_code, "no page of the Spark UI" in answer.text) == (404, True)
+        assert (answer.status_code, "not a page of the Spark UI" in answer.text) == (404, True)
 
 
 @pytest.mark.shows("docs/from-the-command-line.md#spark-ui")
@@ -316,7 +316,7 @@ def test_a_stage_alone_twice_changes_nothing(fink, deployed, dag_id):
     first, second = fink.run(dag_id), fink.run(dag_id)
     assert (first.state, second.state) == ("success", "success")
     if dag_id == "fink_rbac":
-        assert "already so" in second.log("rbac.grant_rights")
+        assert "unchanged" in second.log("rbac.grant_rights")
         assert second.xcom("rbac.grant_rights") == []
         assert lines_with(second.log("rbac.check_rights"), "the API server confirms: ")
     else:

@@ -85,7 +85,7 @@ def test_the_other_way_is_refused_by_name(fink, deployed):
 
 def test_it_is_diagnosed_and_stopped_as_any_stream(fink, deployed):
     [result] = fink.run("fink_diagnose", stream=STREAM).xcom("diagnose_streams")
-    assert result["line"] == f"{STREAM}: nothing is wrong"
+    assert result["line"] == f"{STREAM}: no problem found"
     run = fink.run("fink_stop", streams=[STREAM])
     assert run.state == "success"
     [line] = run.xcom("stop.report")

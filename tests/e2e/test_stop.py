@@ -64,7 +64,7 @@ def test_a_night_ends_gracefully_while_alerts_flow(fink, flowing, running, store
     assert run.state == "success"
     [line] = run.xcom("stop.report")
     assert line.startswith(f"{STREAM}: was RUNNING, ended gracefully")
-    assert "(exit code 0, its last word: ended: asked to)" in line
+    assert "(exit code 0, its last message: ended: asked to)" in line
     assert "2 Pod, 2 Service, 1 SparkApplication" in line
     assert flowing.poll() is None
     committed = store.committed(NIGHT)
@@ -73,7 +73,7 @@ def test_a_night_ends_gracefully_while_alerts_flow(fink, flowing, running, store
     counts = store.counts(NIGHT)
     assert counts.is_complete
     assert f"Its last batch, {committed[-1]}, is committed." in line
-    assert "Left on purpose: data s3a://" in line
+    assert "Kept: data s3a://" in line
     assert f"{counts.read} read = {counts.stored} stored" in line
     left = kubectl("get", "sparkapplications,pods,services,configmaps", "-o", "yaml")
     assert STREAM not in left
@@ -83,5 +83,5 @@ def test_a_second_stop_finds_it_already_so(fink, running):
     run = fink.run(STOP, streams=[STREAM])
     assert run.state == "success"
     [line] = run.xcom("stop.report")
-    assert "nothing of it was there, already so" in line
-    assert "Left on purpose: data s3a://" in line
+    assert "nothing to stop, it does not exist" in line
+    assert "Kept: data s3a://" in line

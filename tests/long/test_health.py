@@ -104,13 +104,13 @@ def test_one_that_was_deleted_past_fink_stop_has_vanished(fink, running, inbox):
     _, line = look(fink)
     assert line is None
     [sentence] = told(inbox)
-    assert sentence.startswith(f"worse: {STREAM}: dead; application and driver are gone")
+    assert sentence.startswith(f"worse: {STREAM}: dead; the application and the driver are gone")
     look(fink)
     assert told(inbox) == []
     # Once fink_stop was asked for it, the matter is closed.
     assert fink.run(STOP, streams=[STREAM]).state == "success"
     look(fink)
-    assert told(inbox) == [f"gone: {STREAM}: gone, as asked"]
+    assert told(inbox) == [f"gone: {STREAM}: stopped as requested"]
 
 
 def test_one_that_fink_stop_ended_is_no_alarm(fink, running, inbox):
@@ -128,5 +128,5 @@ def test_a_test_message_reaches_the_targets(fink, running, inbox):
     inbox.messages.clear()
     assert fink.run(HEALTH, send_test=True).state == "success"
     assert [m["title"] for m in inbox.messages if "test" in m["title"]] == [
-        "Fink: a test by fink_health"
+        "Fink: test message from fink_health"
     ]

@@ -258,7 +258,7 @@ def test_an_upgrade_in_the_night_loses_and_doubles_nothing(
         fink.produce(topic, 50)
         refused = Night(fink, {**form, "driver_memory": "1100m"})
         assert refused.end() == "failed"
-        assert "already runs with another spec" in refused.log("submit.submit_application")
+        assert "is already running with another spec" in refused.log("submit.submit_application")
         image = application(stream)["spec"]["image"]
         other = {"driver_memory": "1100m", "image_tag": mortal, **OF_MORTAL}
         upgraded = Night(fink, {**form, **other, "if_differs": "upgrade"})
@@ -338,8 +338,8 @@ def test_a_stream_that_ran_well_for_a_while_has_its_whole_budget_again(
         kill_driver(stream)
         assert run.end() == "failed"
     said = run.log("watch_until_end")
-    record_property("started again", said.count("again in 10 s"))
-    assert said.count("again in 10 s") == 2
+    record_property("started again", said.count("restarting it in 10 s"))
+    assert said.count("restarting it in 10 s") == 2
     assert "1 times in a row by fink_night" in said
     assert (count.most, len(count.uids)) == (1, 3)
 
@@ -369,8 +369,8 @@ def test_a_person_who_kills_the_task_does_what_the_form_said(fink, store, scene,
     looked = fink.run("fink_health")
     assert looked.state == "success"
     said = looked.log("report_health")
-    assert "application and driver are gone" not in said, "it was asked to end"
-    assert (f"{stream}: gone, as asked" in said) == (when_killed == "stop")
+    assert "the application and the driver are gone" not in said, "it was asked to end"
+    assert (f"{stream}: stopped as requested" in said) == (when_killed == "stop")
 
 
 def test_a_person_who_marks_the_watch_as_done_ends_the_night_now(fink, store, scene):

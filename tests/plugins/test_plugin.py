@@ -71,7 +71,7 @@ def test_what_is_no_stream_is_not_found(client, name):
 def test_a_driver_that_is_not_there_is_told_with_its_reason(client):
     answer = client.get(f"/streams/{STREAM}/ui/jobs/")
     assert answer.status_code == 502
-    assert "does the stream run?" in answer.json()["detail"]
+    assert "check that the stream is running" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The application that the plugin mounts: every page, each behind Airflow's login."""
+"""The application that the plugin mounts: all pages, behind Airflow's login."""
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI

@@ -1,7 +1,7 @@
 """The stages of a bring-up, each a task or a task group; DAGs are chains of these.
 
-A stage that the form skips ends as `skipped` and the chain goes on: every task's trigger rule is
-`none_failed`.
+A stage skipped in the form ends as `skipped` and the chain continues: the trigger rule of every
+task is `none_failed`.
 """
 
 from fink_k8s.glue.diagnosis.diagnose_stage import diagnose_on_failure, diagnose_streams

@@ -29,7 +29,7 @@ class SurveyReader(Protocol):
 
 
 def producers() -> List[str]:
-    """Return the producers whose alerts can be read."""
+    """Return the producers that this job can read."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 

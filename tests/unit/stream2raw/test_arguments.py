@@ -149,5 +149,5 @@ def test_an_outside_text_is_shown_short_and_in_ascii():
 
 
 def test_a_producer_whose_alerts_nobody_reads_is_refused_with_those_there_are():
-    with pytest.raises(BadArgument, match=r"-producer 'atlas' is refused; give .* reads: ztf"):
+    with pytest.raises(BadArgument, match=r"-producer 'atlas' is refused; give .* can read: ztf"):
         parsed(NEW, producer="atlas")

@@ -26,7 +26,7 @@ class FakeQuarantine:
         self.checks.append((batch, bad))
         self.checked = max(self.checked, batch)
 
-    def mend(self):
+    def catch_up(self):
         self.mended += 1
 
 

@@ -163,10 +163,10 @@ def test_after_a_stale_marker_new_batches_are_checked(spark):
 def test_mend_checks_what_a_dead_process_left(spark):
     files = night(4, marker=1)
     kept = quarantine(spark, files)
-    kept.mend()
+    kept.catch_up()
     assert spark.written == [folder(2), folder(3)]
     assert (kept.checked, files.texts[MARKER]) == (3, "3")
-    kept.mend()
+    kept.catch_up()
     assert len(spark.written) == 2
 
 

@@ -1,7 +1,7 @@
-"""All that can be known of a stream that is in trouble, from whoever still answers.
+"""All evidence about a stream in trouble, from every source that still answers.
 
-No source's failure is an error here: it becomes a note in the evidence, and the others are asked
-all the same. Sizes are bounded, and secrets are hidden before anything is read or kept.
+A source that fails is not an error here: it is noted in the evidence, and the other sources are
+still asked. Sizes are bounded, and secrets are hidden before anything is evaluated or stored.
 """
 
 import math
@@ -46,10 +46,10 @@ def gather(
 ) -> Evidence:
     """Return the full look at `stream`: cluster, logs, checkpoint, Kafka.
 
-    `failures` is what the tasks of a run said; `secrets` are values to hide wherever they are.
-    `overdue` is how long an alert may wait until its batch has to have ended. Nothing is raised
-    for what does not answer; it is in `unanswered`, by source. After `seconds` no further source is
-    asked; a single one may take as long as its client has patience.
+    `failures` holds the messages of a run's failed tasks; `secrets` are values to hide everywhere.
+    `overdue` is how long an alert may wait for its batch to end. A source that does not answer
+    raises nothing; it is in `unanswered`, by source. After `seconds`, no further source is asked; a
+    single source may take as long as its client's timeout.
     """
     seen = _Gathering(cluster, settings, stream, time.monotonic() + seconds)
     evidence = seen.at_cluster(Evidence(None, seen_at=datetime.now(UTC), failures=failures or {}))
@@ -64,14 +64,14 @@ def with_data(
     evidence: Evidence,
     open_store: Callable[[], Store],
 ) -> Evidence:
-    """Return a look with what Kafka and the store know of the night added: position and topic."""
+    """Return the evidence with the night's position and topic added, from the store and Kafka."""
     look = _Gathering(cluster, settings, stream, math.inf)
     evidence = look.at_data(evidence, open_store, OVERDUE)
     return replace(evidence, unanswered=look.unanswered)
 
 
 class _Gathering:
-    """One look, and who did not answer."""
+    """One look, and the sources that did not answer."""
 
     def __init__(self, cluster: Cluster, settings: Settings, stream: str, deadline: float) -> None:
         self._deadline = deadline
@@ -82,13 +82,13 @@ class _Gathering:
         self.unanswered: dict[str, str] = {}
 
     def at_cluster(self, evidence: Evidence) -> Evidence:
-        """Add what the API server knows."""
+        """Add the evidence from the API server."""
         ask, cluster, namespace = self._ask, self._cluster, self._namespace
         application = ask(
             "application", lambda: cluster.find(APPLICATION_KIND, self._stream, namespace), None
         )
         if "application" in self.unanswered and "does not answer" in self.unanswered["application"]:
-            # Each further question would wait as long for the same.
+            # Every further request would time out in the same way.
             return evidence
         selector = pod_selector(self._stream)
         none: list[Any] = []
@@ -106,11 +106,11 @@ class _Gathering:
     def at_data(
         self, evidence: Evidence, open_store: Callable[[], Store], overdue: timedelta
     ) -> Evidence:
-        """Add what Kafka and the store know of the night."""
+        """Add the night's evidence from Kafka and the store."""
         survey, night = parse_stream_name(self._stream)
         topic = _topic_of(evidence.flags, survey, night)
         if not topic:
-            self.unanswered["kafka topic"] = "no application and no driver name the topic"
+            self.unanswered["kafka topic"] = "neither an application nor a driver names the topic"
         position: Position | None = self._ask(
             "store", lambda: open_store().position(night, topic), None
         )
@@ -120,7 +120,7 @@ class _Gathering:
         servers = self._settings.kafka_servers
         theirs = evidence.flags.get("-servers", servers)
         if theirs != servers:
-            # An application may name any host; Airflow connects to those it is configured with.
+            # An application may name any host; Airflow connects only to the configured ones.
             self.unanswered["kafka offsets"] = (
                 f"the stream reads from {theirs}, its survey's brokers are {servers or 'not set'}"
             )
@@ -134,7 +134,7 @@ class _Gathering:
         logs = {}
         first = sorted(pods, key=lambda pod: pod["metadata"]["name"] != driver)
         if len(first) > MOST_PODS:
-            self.unanswered["logs"] = f"of {MOST_PODS} of {len(first)} pods only"
+            self.unanswered["logs"] = f"only {MOST_PODS} of {len(first)} pods were read"
         for pod in first[:MOST_PODS]:
             name = pod["metadata"]["name"]
             statuses = pod.get("status", {}).get("containerStatuses") or []
@@ -151,7 +151,7 @@ class _Gathering:
             lambda: self._cluster.pod_log(self._namespace, pod, LOG_LINES, previous=previous),
             "",
         )
-        # Spark draws its progress with carriage returns, line upon line.
+        # Spark draws its progress bars with carriage returns.
         lines = (line.rpartition("\r")[2] for line in text[-LOG_BYTES:].splitlines())
         return "\n".join(line for line in lines if line.strip() and "[Stage " not in line)
 
@@ -159,13 +159,15 @@ class _Gathering:
         self, source: str, question: Callable[[], SourceAnswer], otherwise: SourceAnswer
     ) -> SourceAnswer:
         if time.monotonic() > self._deadline:
-            self.unanswered[f"{source} (out of time)"] = "those before it took too long"
+            self.unanswered[f"{source} (out of time)"] = (
+                "skipped, because earlier sources took too long"
+            )
             return otherwise
         try:
             return question()
         except Exception as error:
-            # A diagnosis must come of whatever is broken, also of what nobody thought of. What is
-            # not configured here, or not ours to see, says nothing about the system itself.
+            # A diagnosis must survive any failure, even an unforeseen one. A source that is not
+            # configured, or that Airflow may not read, says nothing about the system itself.
             if isinstance(error, FinkError) and not isinstance(error, Unavailable):
                 source = f"{source} (out of sight)"
             self.unanswered[source] = " ".join(f"{error}".split())[:300] or type(error).__name__
@@ -173,10 +175,10 @@ class _Gathering:
 
 
 def _events_of(stream: str, pods: list[Any], events: list[Any]) -> list[Any]:
-    """Return the events of the application and of its pods, those that are gone among them."""
+    """Return the events of the application and of its pods, including deleted ones."""
     names = {stream, driver_pod_name(stream)}
     names |= {pod["metadata"]["name"] for pod in pods}
-    # The executors of one driver share what stands before their number.
+    # The names of one driver's executors differ only in their number.
     heads = tuple({re.sub(r"-exec-[0-9]+$", "-exec-", name) for name in names if "-exec-" in name})
     found = [
         event

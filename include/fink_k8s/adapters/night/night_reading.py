@@ -1,7 +1,7 @@
-"""The facts of a night that is over, from what outlives it: the store and the topic.
+"""The facts of a past night, from the records that outlive it: the store and the topic.
 
-No process needs to have lived through the night. The sink's manifest tells when each file was
-written, the footers tell its rows, the brokers tell when alerts came.
+No process needs to have run during the night. The sink's manifest has the time of each file, the
+footers have its rows, and the brokers have the arrival times of alerts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,10 @@ _LONGEST = timedelta(hours=36)
 
 @dataclass(frozen=True)
 class PastNight:
-    """Which night is looked back at: its stream and topic, when it began and ended.
+    """The night to read: its stream and topic, when it began and ended.
 
-    `until` is up to when alerts belong to it. `expected` holds by partition where it had to begin
-    to read; of a topic that is the night's own, each partition is read from 0.
+    Alerts up to `until` belong to it. `expected` holds, by partition, the offset where it had to
+    start; a topic for this night only is read from offset 0.
     """
 
     stream: str
@@ -45,9 +45,9 @@ def read_night(
     prefix: str,
     say: Say = print,
 ) -> NightFacts:
-    """Return the facts of a night; `prefix` is the store's address, `say` hears of the progress.
+    """Return the facts of a night; `prefix` is the store's address, `say` reports progress.
 
-    Where nobody here sees the store, the facts say so, and hold no counts.
+    If Airflow has no access to the store, the facts have the reason and no counts.
 
     Raises:
         Unavailable: store or brokers do not answer.
@@ -110,10 +110,10 @@ def _offsets(
     topic: Mapping[int, tuple[int, int]],
     arrivals: Arrivals,
 ) -> tuple[OffsetRange, ...]:
-    """Return each partition that was read or is there; one that was never read begins at its start.
+    """Return each partition that was read or exists; an unread one starts at its first offset.
 
-    A stream that was told to begin at the latest alert reads none that came before it: what it did
-    not read is a reason only where `expected` says where it had to begin.
+    A stream set to start at the latest alert skips earlier alerts: unread alerts are a reason only
+    if `expected` has the offset where it had to start.
     """
     read = {int(number): span for (name, number), span in taken.spans.items()
             if name == window.topic}  # fmt: skip
@@ -139,9 +139,9 @@ def _offsets(
 
 
 def _shown_from(window: PastNight, intake: Intake) -> datetime:
-    """Return where the curve begins: with the night, or shortly before its first file.
+    """Return where the curve starts: with the night, or shortly before its first file.
 
-    A night that was made up for came long after its window opened; empty days show nothing.
+    A night that was caught up later ran long after its window opened; empty days show nothing.
     """
     if window.until - window.start < _LONGEST:
         return window.start

@@ -1,1 +1,1 @@
-"""How a stream is ended without cutting a batch."""
+"""Stopping a stream without interrupting a batch."""

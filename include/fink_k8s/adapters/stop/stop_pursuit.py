@@ -1,4 +1,4 @@
-"""Stop streams in the cluster: look, do what `core.stopping` says, and witness the drivers' end."""
+"""Stop streams in the cluster: take the steps of `core.stop`, and observe how drivers end."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def remains_of(cluster: Cluster, namespace: str, stream: str) -> Remains:
 
 
 def streams_in(cluster: Cluster, namespace: str) -> dict[str, Remains]:
-    """Return every stream that the namespace holds something of, by name."""
+    """Return every stream that has an object in the namespace, by name."""
     found: dict[str, dict[str, list[KubernetesObject]]] = defaultdict(lambda: defaultdict(list))
     for kind in (APPLICATION_KIND, "Pod", *_OTHERS):
         for thing in cluster.find_all(kind, namespace):
@@ -63,10 +63,10 @@ def streams_in(cluster: Cluster, namespace: str) -> dict[str, Remains]:
 
 
 class PodWatch(DriverLog):
-    """What happens to a stream's drivers, followed while they live.
+    """The events of a stream's driver pods, followed while they live.
 
-    A pod that ends while it is being deleted shows its exit code for a fraction of a second only:
-    who looks every other second misses it.
+    A pod that ends while it is being deleted shows its exit code for a fraction of a second only;
+    polling every other second would miss it.
     """
 
     def _open(self, pod: str) -> Any:
@@ -74,7 +74,7 @@ class PodWatch(DriverLog):
 
     @property
     def end(self) -> DriverEnd:
-        """Return how the driver ended, as far as it was seen."""
+        """Return how the driver ended, as far as observed."""
         for line in reversed(self.text.splitlines()):
             with contextlib.suppress(ValueError):
                 if end := _end_in(json.loads(line).get("object") or {}):
@@ -83,14 +83,14 @@ class PodWatch(DriverLog):
 
 
 class Witness:
-    """Sees how a driver ends: its exit code, and what it says last."""
+    """Observes how a driver ends: its exit code and its last message."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self._log = DriverLog(cluster, namespace)
         self._watch = PodWatch(cluster, namespace)
 
     def follow(self, drivers: Sequence[KubernetesObject]) -> None:
-        """Look at a driver from now on, unless that is being done."""
+        """Follow each running driver that is not followed yet."""
         for driver in drivers:
             if driver.get("status", {}).get("phase") == "Running":
                 self._watch.follow(driver)
@@ -98,11 +98,11 @@ class Witness:
 
     @property
     def end(self) -> DriverEnd:
-        """Return what was seen so far."""
+        """Return what was observed so far."""
         return self._watch.end.model_copy(update={"said": _last_word(self._log.text)})
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop following."""
         self._log.close()
         self._watch.close()
 
@@ -115,10 +115,10 @@ def pursue(
     witness: Witness,
     now: datetime,
 ) -> tuple[Course, Step]:
-    """Look once, do what is next, and return how far the stop has come.
+    """Look once, take the next step, and return the progress of the stop.
 
-    It may be called from several places at once, or again from an earlier course: each call does
-    only what the cluster still needs.
+    It is safe to call this concurrently, or again from an earlier course: each call does only what
+    the cluster still needs.
     """
     remains = remains_of(cluster, namespace, course.stream)
     course = course.noting(remains, now)
@@ -129,7 +129,7 @@ def pursue(
 
 
 def ask_to_end(cluster: Cluster, namespace: str, stream: str, manner: StopManner) -> None:
-    """Ask a stream to end, and do not wait for it."""
+    """Ask a stream to end, without waiting for it."""
     now = utc_now()
     course = Course.of(stream, remains_of(cluster, namespace, stream), now)
     witness = Witness(cluster, namespace)
@@ -146,7 +146,7 @@ def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains)
 
     match action:
         case Action.ASK:
-            # The driver first: the application's deletion would give it a grace of its own.
+            # The driver first: deleting the application would give it another grace period.
             end(remains.pods if manner.how is StopHow.AT_ONCE else remains.drivers)
             if remains.application:
                 cluster.end(remains.application)
@@ -161,13 +161,13 @@ def _act(cluster: Cluster, action: Action, manner: StopManner, remains: Remains)
 def kept_of(
     cluster: Cluster, namespace: str, stream: str, store: Store | None, prefix: str
 ) -> Kept:
-    """Return what a stopped stream leaves on purpose; what cannot be read is said, not raised.
+    """Return what a stop keeps; `unread` has the reason if something cannot be read.
 
-    `store` is None where the store cannot be asked.
+    `store` is None if Airflow cannot access it.
     """
     _, night = parse_stream_name(stream)
     kept = Kept.of_night(prefix, night) if prefix else Kept()
-    kept = kept.model_copy(update={"unread": "" if store else "there is no way to its store"})
+    kept = kept.model_copy(update={"unread": "" if store else "Airflow has no access to its store"})
     try:
         claims = [
             claim["metadata"]["name"]
@@ -196,7 +196,7 @@ def _end_in(pod: KubernetesObject) -> DriverEnd | None:
 
 
 def _last_word(log: str) -> str:
-    """Return stream2raw's own last event, e.g. `ended: asked to`; empty for another job."""
+    """Return stream2raw's last event, e.g. `ended: asked to`; empty for another job."""
     for line in reversed(log.splitlines()):
         with contextlib.suppress(ValueError, AttributeError):
             said = json.loads(line)

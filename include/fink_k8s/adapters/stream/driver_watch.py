@@ -1,4 +1,4 @@
-"""What the driver of a watched stream says: its metrics, asked now and then, and its log's end."""
+"""A watched stream's driver: its metrics, polled now and then, and the end of its log."""
 
 import asyncio
 import json
@@ -21,15 +21,15 @@ from fink_k8s.core.stream.stream_names import driver_pod_name
 _LOG_LINES = 100
 _LINE_LENGTH = 4000
 _PROBE_SECONDS = 10
-# What a driver said last comes a moment after the news of its end.
+# A driver's last log lines arrive a moment after the event of its end.
 _LAST_WORDS_SECONDS = 1.0
 
 
 class DriverWatch:
-    """One stream's driver, from the moment that it runs; `changed` is called after each probe.
+    """One stream's driver, once it runs; `changed` is called after each probe.
 
-    The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log is read while it is written. `places` bounds how many drivers are asked at the same time.
+    The operator deletes a failed driver at once, together with its log, so the log is read while it
+    is written. `places` limits how many drivers are probed at the same time.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DriverWatch:
         changed: Callable[[], None],
     ) -> None:
         self.awaits_probe = False
-        """Whether a driver runs of whose metrics nothing is known yet."""
+        """Whether a driver is running whose metrics are not known yet."""
         self._api = api
         self._namespace = namespace
         self._pod = driver_pod_name(stream)
@@ -63,47 +63,47 @@ class DriverWatch:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def see(self, driver: Mapping[str, Any] | None) -> None:
-        """Take note of the driver's pod as it is now."""
+        """Record the current state of the driver's pod."""
         runs = driver is not None and driver["status"].get("phase") == "Running"
         uid = driver["metadata"]["uid"] if driver else ""
         if runs and (not self._runs or uid != self._uid):
             self.cancel()
             if uid != self._uid:
-                self._lines.clear()  # one that dies without a word died of no other's cause
+                self._lines.clear()  # another driver's log does not explain this one's end
             self._uid, self._runs = uid, True
             self._start(self._read_log())
             self._probe_anew()
         elif self._runs and not runs:
             self._runs = self.awaits_probe = False
             self._metrics = self._failure = None
-            # One that was taken away while it ran has no last words that would tell why.
+            # A driver deleted while running logs nothing about the cause.
             self._ended_at = asyncio.get_running_loop().time() if driver else -math.inf
             if self._probing:
                 self._probing.cancel()
 
     def ask_again(self) -> None:
-        """Ask for the metrics at once if the last answer was none: it may not be the driver's."""
+        """Probe at once if the last probe got no metrics: the failure may not be the driver's."""
         if self._runs and self._metrics is None and not self.awaits_probe:
             self._probe_anew()
 
     def metrics(self) -> Manifest | None:
-        """Return the gauges as last probed; None where the driver does not give any.
+        """Return the gauges of the last probe; None if the driver serves none.
 
         Raises:
-            FinkError: the API server does not let them through; says why.
+            FinkError: the API server refuses the request; the message has the reason.
         """
         if self._failure:
-            # One error for all who look: each raise would add to its traceback.
+            # All callers share one error: each raise would add to its traceback.
             raise self._failure.with_traceback(None)
         return self._metrics
 
     @property
     def probes(self) -> int:
-        """Return how often metrics were asked for, of all its drivers; 0 before an answer."""
+        """Return how often metrics were probed, for all its drivers; 0 before an answer."""
         return 0 if self.awaits_probe else self._asked
 
     async def said(self, driver: Mapping[str, Any] | None) -> str:
-        """Return the last lines of its log; of a driver that has just ended, its last as well."""
+        """Return the last lines of its log; wait briefly for those of a driver that just ended."""
         if self._uid and not self._runs:
             left = self._ended_at + _LAST_WORDS_SECONDS - asyncio.get_running_loop().time()
             if left > 0:
@@ -122,17 +122,17 @@ class DriverWatch:
         return self._tail[1] or read
 
     def cancel(self) -> None:
-        """Ask and read no more."""
+        """Stop probing and reading."""
         for task in self._tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Ask and read no more, and wait until that has ended."""
+        """Stop probing and reading, and wait for the tasks to end."""
         self.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        # In a context of its own: what is done for all belongs to no trigger's log.
+        # In a separate context: shared work does not belong in one trigger's log.
         task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -148,7 +148,7 @@ class DriverWatch:
     async def _probe(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            # Also from one driver to the next: one that flaps is not asked more often.
+            # Also across drivers, so that a flapping stream is not probed more often.
             await asyncio.sleep(self._asked_at + self._pace.probe_seconds - clock())
             metrics, failure = None, None
             async with self._places:
@@ -162,21 +162,21 @@ class DriverWatch:
             self._changed()
 
     async def _ask(self) -> Manifest | None:
-        """Return the gauges, None where the driver has none."""
+        """Return the gauges, or None if the driver has none."""
         path = ui_of(self._namespace, self._pod) + "/metrics/json/"
         try:
             found = json.loads(await self._api.text(path, _PROBE_SECONDS))
         except (NotThere, InvalidRequest, json.JSONDecodeError):
-            # A pod without address is refused; while Spark starts up, every page is one sentence.
+            # A pod without an address is refused; while Spark starts, each page is one sentence.
             return None
         except Unavailable:
-            # The silence may be the driver's or the API server's own, which is asked for the pod.
+            # Either the driver or the API server is silent: request the pod to find out which.
             await self._ask_for_pod()
             return None
         gauges = found.get("gauges") if isinstance(found, dict) else None
         if not isinstance(gauges, dict):
             return None
-        # All else makes most of the page, and nobody asks for it.
+        # The rest is most of the page, and nothing uses it.
         return {"gauges": {name: gauge for name, gauge in gauges.items() if QUERY_GAUGE in name}}
 
     async def _ask_for_pod(self) -> None:
@@ -184,9 +184,9 @@ class DriverWatch:
             await self._api.get(f"{path_of('Pod', self._namespace)}/{self._pod}")
 
     async def _read_log(self) -> None:
-        """Read the log while the driver runs, anew where the connection is lost.
+        """Read the log while the driver runs, and again after a lost connection.
 
-        A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
+        An unreadable log is not an error: it only makes a diagnosis less exact.
         """
         path, lines_read = log_of(self._namespace, self._pod), 0
         for wait in self._pace.backoff.seconds():

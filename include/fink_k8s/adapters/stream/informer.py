@@ -1,8 +1,8 @@
-"""Watch streams from an event loop: one list and one watch a kind of object, however many look.
+"""Watch streams from an event loop: one list and one watch per kind, for any number of followers.
 
-All that follow streams of one namespace through one connection share a `NamespaceWatch`: the
-first one starts it, the last one ends it. What `streams.observe` is for a single look of a task,
-`Follower.observe` is for whoever observes again and again.
+All followers of streams in one namespace through one connection share a `NamespaceWatch`: the first
+one starts it, the last one ends it. Use `streams.observe` for a single look from a task, and
+`Follower.observe` for repeated observation.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from fink_k8s.core.stream.states import is_over
 from fink_k8s.core.stream.stream_names import pod_selector
 
 WATCH_RIGHTS = (
-    "watching streams takes get, list and watch on pods and sparkapplications and get on pods/log "
+    "watching streams needs get, list and watch on pods and sparkapplications, and get on pods/log "
     "and pods/proxy: kubectl apply -f include/kubernetes/airflow-account.yaml"
 )
-# The first answer may take a while; who waits for it is told of a failure at once.
+# The first answer may take a while; a failure is raised at once.
 _FIRST_SECONDS = 60
 _PROBE_SECONDS = 15
 
@@ -44,12 +44,12 @@ async def following(
     stream: str,
     pace: Pace | None = None,
 ) -> AsyncIterator["Follower"]:
-    """Follow one stream, on a watch that all share who give the same `key` in this event loop.
+    """Follow one stream, on a watch shared by all callers with the same `key` in this event loop.
 
-    `key` names the connection, and `make_cluster`, called in a thread, makes its client.
+    `key` names the connection, and `make_cluster`, called in a thread, creates its client.
 
     Raises:
-        InvalidRequest: `stream` is no stream's name.
+        InvalidRequest: `stream` is not a valid stream name.
     """
     pod_selector(stream)
     pace = pace or Pace()
@@ -67,7 +67,7 @@ async def following(
 
 
 class NamespaceWatch:
-    """The SparkApplications of a namespace, and the pods of its nights, while anyone follows."""
+    """The SparkApplications and night pods of a namespace, watched while there are followers."""
 
     def __init__(self, make_cluster: Callable[[], Cluster], namespace: str, pace: Pace) -> None:
         self.api = AsyncApi(make_cluster)
@@ -79,13 +79,13 @@ class NamespaceWatch:
         self._applications = self._mirror(APPLICATION_KIND, "", _name_of)
         self._pods = self._mirror("Pod", LABEL_NIGHT, _stream_of_pod)
         self._tried = asyncio.Event()
-        # In a context of its own: what is done for all belongs to no trigger's log.
+        # In a separate context: shared work does not belong in one trigger's log.
         self._running = asyncio.get_running_loop().create_task(self._run(), context=Context())
         self._running.add_done_callback(lambda _: self._turned())
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether it has ended by an error, which all that follow are told."""
+        """Tell whether it has ended with an error, which is raised to all followers."""
         return self._running.done()
 
     def join(self, stream: str) -> "Follower":
@@ -102,7 +102,7 @@ class NamespaceWatch:
         return follower
 
     def leave(self, follower: "Follower") -> bool:
-        """Take a follower away; tell whether it was the last one, with whom all ends."""
+        """Remove a follower; tell whether it was the last one, which ends the watch."""
         followed = self._streams[follower.stream]
         followed.followers.remove(follower)
         if not followed.followers:
@@ -114,18 +114,18 @@ class NamespaceWatch:
         return not self._streams
 
     async def settle(self) -> None:
-        """Wait until what has been left has ended, and with the last follower the client."""
+        """Wait until abandoned work has ended and, after the last follower, the client."""
         while self._left:
             await self._left.pop().close()
         if not self._streams:
             await asyncio.wait({self._running})
 
     async def ready(self) -> None:
-        """Wait for the first answer, and raise why there is none, or none any longer.
+        """Wait for the first answer; raise an error if there is none, or none any longer.
 
         Raises:
-            Unavailable: the API server is away; says since when.
-            NotPermitted: the account may not list or watch; says what to grant.
+            Unavailable: the API server does not answer; the message has the time.
+            NotPermitted: the account may not list or watch; the message has the rights to grant.
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._tried.wait(), _FIRST_SECONDS)
@@ -138,11 +138,11 @@ class NamespaceWatch:
             raise NotPermitted(f"{error}; {WATCH_RIGHTS}") from error
 
     def parts_of(self, stream: str) -> tuple[Manifest | None, list[Manifest]]:
-        """Return the stream's application and pods, as they were seen last."""
+        """Return the stream's application and pods, as last seen."""
         return next(iter(self._applications.of(stream)), None), self._pods.of(stream)
 
     def driver_of(self, stream: str) -> DriverWatch:
-        """Return what is known of a followed stream's driver."""
+        """Return the watch of a followed stream's driver."""
         return self._streams[stream].driver
 
     async def _run(self) -> None:
@@ -173,7 +173,7 @@ class NamespaceWatch:
 
 
 class Follower:
-    """One who follows one stream; made by `following`."""
+    """A follower of one stream; created by `following`."""
 
     def __init__(self, watch: NamespaceWatch, stream: str) -> None:
         self.stream = stream
@@ -182,14 +182,14 @@ class Follower:
         self._certain: tuple[str, ...] | None = None
 
     async def observe(self) -> Evidence:
-        """Return what is known of the stream, as `streams.observe` would.
+        """Return the evidence of the stream, as `streams.observe` would.
 
-        It waits for the first answer of the API server and of a driver's metrics, and for what
-        the driver said last; not where there is news meanwhile.
+        It waits for the first answer of the API server and of the driver's metrics, and for the
+        driver's last log lines, unless something changes first.
 
         Raises:
-            Unavailable: the API server is away; says since when.
-            NotPermitted: the account lacks a right; says which.
+            Unavailable: the API server does not answer; the message has the time.
+            NotPermitted: the account lacks a right; the message names it.
         """
         await self._watch.ready()
         driver = self._watch.driver_of(self.stream)
@@ -197,7 +197,7 @@ class Follower:
             self.news.clear()
             await self.changed(_PROBE_SECONDS)
             await self._watch.ready()
-        # What comes from here on is news for the next look.
+        # Changes from here on are for the next look.
         self.news.clear()
         seen = await self._certainly(Evidence(*self._watch.parts_of(self.stream)))
         metrics = driver.metrics() if seen.driver_phase == "Running" else None
@@ -205,15 +205,15 @@ class Follower:
         return Evidence(seen.application, seen.pods, metrics, said, probes=driver.probes)
 
     async def changed(self, timeout_seconds: float) -> bool:
-        """Wait until something of the stream has changed since the last look; tell whether."""
+        """Wait until the stream has changed since the last look; tell whether it has."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.news.wait(), timeout_seconds)
         return self.news.is_set()
 
     async def _certainly(self, seen: Evidence) -> Evidence:
-        """Have the API server itself confirm an end, once; what was mirrored may be behind.
+        """Confirm an end with the API server, once; the mirror may be behind.
 
-        Who has just started a stream must not be told of the end of the one before.
+        Otherwise a task that has just started a stream could see the end of the previous one.
         """
         if seen.exists and not is_over(seen.state):
             return seen
@@ -243,7 +243,7 @@ def _name_of(application: Manifest) -> str:
 
 
 def _stream_of_pod(pod: Manifest) -> str:
-    """Return the stream whose `pod_selector` a pod meets, if there is such a stream."""
+    """Return the stream that a pod's labels name, matching `pod_selector`."""
     labels = pod["metadata"].get("labels") or {}
     return f"stream2raw-{labels.get(LABEL_SURVEY, '')}-{labels.get(LABEL_NIGHT, '')}"
 

@@ -1,4 +1,4 @@
-"""Observe every stream of a namespace at once, and ask many questions with one time limit."""
+"""Observe all streams of a namespace at once, and make many requests with one time limit."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 def observe_all(cluster: Cluster, namespace: str) -> dict[str, Evidence]:
-    """Return what two lists show of each stream, by name, whichever way it came.
+    """Return the evidence of each stream from two lists, by name, however it was submitted.
 
     Raises:
         FinkError: the API server does not answer, or the account may not list.
@@ -34,10 +34,10 @@ def observe_all(cluster: Cluster, namespace: str) -> dict[str, Evidence]:
 def ask_each(
     names: Iterable[str], ask: Callable[[str], Answer], seconds: float, at_once: int = 20
 ) -> dict[str, Answer | Exception]:
-    """Return the answer for each name, or why there is none; wait no longer than `seconds`.
+    """Return the answer or the error for each name; wait no longer than `seconds`.
 
-    At most `at_once` are asked at the same time. Who has not answered by then is left to itself, in
-    a thread that does not keep the process alive.
+    At most `at_once` requests run at the same time. Unanswered ones are abandoned, in threads that
+    do not keep the process alive.
     """
     answers: dict[str, Answer | Exception] = {}
     turn = threading.Semaphore(at_once)
@@ -58,5 +58,5 @@ def ask_each(
         thread.start()
     for thread in threads.values():
         thread.join(max(0.0, deadline - time.monotonic()))
-    silent = Unavailable(f"it did not answer within {seconds:.0f} s")
+    silent = Unavailable(f"no answer within {seconds:.0f} s")
     return {name: answers.get(name, silent) for name in threads}

@@ -1,4 +1,4 @@
-"""Grant the drivers' rights, and have the API server say what they amount to."""
+"""Grant the drivers' rights, and verify them with the API server."""
 
 from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.base.waiting import ask_until_true
@@ -17,13 +17,13 @@ GRANT_SECONDS = 5.0
 def ensure_rights(
     cluster: Cluster, settings: Settings, mode: RbacMode, say: Say, login: Login | None = None
 ) -> list[str]:
-    """Make namespace, account and grant as `mode` asks; return what that changed.
+    """Create namespace, account and grants for `mode`; return what changed.
 
-    An existing namespace is left as it is. Going back to least privilege takes the project's own
-    cluster-wide binding away. Where the settings name a pull secret, it is made of `login`.
+    An existing namespace is left unchanged. Going back to least privilege removes the project's own
+    cluster-wide binding. If the settings name a pull secret, it is created from `login`.
 
     Raises:
-        InvalidRequest: a pull secret is named, is not there, and there is no login to make it of.
+        InvalidRequest: the pull secret does not exist, and there is no login to create it from.
     """
     changed = []
     wanted = [
@@ -46,22 +46,23 @@ def ensure_rights(
     for manifest in wanted:
         if cluster.apply(manifest):
             changed.append(_title(manifest))
-        say(f"{_title(manifest)}: {'applied' if _title(manifest) in changed else 'already so'}")
+        say(f"{_title(manifest)}: {'applied' if _title(manifest) in changed else 'unchanged'}")
     secret = settings.image_pull_secret
     if secret and not login and cluster.find("Secret", secret, settings.namespace) is None:
         raise InvalidRequest(
             f"FINK_IMAGE_PULL_SECRET names {secret}, which is not in namespace "
-            f"{settings.namespace}; give the connection docker_default a login, or make the Secret"
+            f"{settings.namespace}; add a login to the connection docker_default, or create the "
+            "Secret"
         )
     return changed
 
 
 def prove_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say) -> int:
-    """Ask the API server for each right, granted and denied; return how many were asked.
+    """Check each right with the API server, granted and denied; return the number of checks.
 
     Raises:
         NotPermitted: a right that the driver needs is missing.
-        Refused: the driver may do what it must not.
+        Refused: the driver has a right that it must not have.
     """
     namespace = settings.namespace
     user = f"system:serviceaccount:{namespace}:{settings.service_account}"
@@ -76,9 +77,11 @@ def prove_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
             continue
         right = f"{verb} {what} in namespace {where}"
         if due:
-            raise NotPermitted(f"{user} may not {right}, though it must; look for another binding")
+            raise NotPermitted(
+                f"{user} may not {right}, but needs this right; check its other bindings"
+            )
         raise Refused(
-            f"{user} may {right}, though it must not: another binding grants it; find it with "
+            f"{user} may {right}, but must not: another binding grants this right; find it with "
             f"kubectl get rolebindings,clusterrolebindings -A -o wide | grep {namespace}/"
             f"{settings.service_account}"
         )
@@ -88,7 +91,7 @@ def prove_rights(cluster: Cluster, settings: Settings, mode: RbacMode, say: Say)
 
 
 def _is_so(cluster: Cluster, user: str, verb: str, what: str, where: str, due: bool) -> bool:
-    """Ask once more for a while: what was granted a moment ago reaches the authorizer later."""
+    """Check repeatedly for a while: the authorizer learns of new grants with a delay."""
     return ask_until_true(
         lambda: cluster.may(user, verb, what, where) == due, GRANT_SECONDS, pause=0.2
     )

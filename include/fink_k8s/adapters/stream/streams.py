@@ -1,4 +1,4 @@
-"""One night's stream in the cluster: what is seen of it, and how it comes to be exactly once."""
+"""One night's stream in the cluster: observe it, and start it exactly once."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ _SUBMITTING = timedelta(seconds=30)
 
 
 class Way(StrEnum):
-    """How a stream came to be there."""
+    """How the stream was obtained."""
 
     CREATED = "created"
     ADOPTED = "adopted"
@@ -49,7 +49,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Submission:
-    """What was done, and the application (or the driver that has none) as the API server has it."""
+    """What was done, and the application (or the driver without one) from the API server."""
 
     way: Way
     there: dict[str, Any]
@@ -58,8 +58,8 @@ class Submission:
 class DriverLog:
     """The last lines of a stream's drivers, followed while they run.
 
-    The operator deletes a driver that has failed at once, and what it said last with it; so its
-    log has to be read while it is written. Subclasses follow something else of the same drivers.
+    The operator deletes a failed driver at once, together with its log, so the log has to be read
+    while it is written. Subclasses follow another resource of the same drivers.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -75,11 +75,11 @@ class DriverLog:
         return "\n".join(self._lines)
 
     def follow(self, driver: Any) -> None:
-        """Read a driver's log from now on, unless that is being done."""
+        """Start to read a driver's log, unless it is already being read."""
         if driver["metadata"]["uid"] == self._uid:
             return
         self.close()
-        self._lines.clear()  # one that dies without a word died of no other's cause
+        self._lines.clear()  # another driver's log does not explain this one's end
         self._uid = driver["metadata"]["uid"]
         name = driver["metadata"]["name"]
         threading.Thread(
@@ -87,7 +87,7 @@ class DriverLog:
         ).start()
 
     def close(self) -> None:
-        """Read no more; the thread that reads sees the end and closes."""
+        """Stop reading; the reading thread notices and closes the connection."""
         if self._answer is not None:
             # Closing it here would wait for that thread, which waits for the driver.
             with contextlib.suppress(OSError, ValueError):
@@ -98,7 +98,7 @@ class DriverLog:
         return self._cluster.follow_log(self._namespace, pod)
 
     def _read(self, pod: str) -> None:
-        # A log that cannot be read is no reason to fail: it only makes a diagnosis less exact.
+        # An unreadable log is not an error: it only makes a diagnosis less exact.
         with contextlib.suppress(FinkError, urllib3.exceptions.HTTPError, OSError):
             answer = self._answer = self._open(pod)
             with contextlib.closing(answer):
@@ -109,9 +109,9 @@ class DriverLog:
 def observe(
     cluster: Cluster, namespace: str, stream: str, log: DriverLog | None = None
 ) -> Evidence:
-    """Return what the cluster says of `stream` at this moment.
+    """Return the current evidence of `stream` from the cluster.
 
-    Who looks again and again gives a `log`, which keeps what a driver said before it was deleted.
+    For repeated looks, pass a `log`, which keeps the last log lines of a deleted driver.
     """
     application = cluster.find(APPLICATION_KIND, stream, namespace)
     pods = cluster.pods(namespace, pod_selector(stream))
@@ -129,7 +129,7 @@ def observe(
 
 @dataclass(frozen=True)
 class Holder:
-    """What holds a night's name: an application, or a driver that belongs to none."""
+    """The object that has a night's name: an application, or a driver without one."""
 
     submitted_with: SubmitWith
     kind: str
@@ -149,7 +149,7 @@ class Holder:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return the spec it was made from; empty where it does not say."""
+        """Return the spec it was created from; empty if it does not record one."""
         if self.kind == APPLICATION_KIND:
             return dict(self.there["spec"])
         annotations = self.there["metadata"].get("annotations") or {}
@@ -157,9 +157,9 @@ class Holder:
 
 
 def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
-    """Return whatever holds the stream's name, whichever way it was submitted.
+    """Return the objects that have the stream's name, however it was submitted.
 
-    A driver that the operator launched is the application's own matter while that one is at work.
+    A driver that the operator launched does not count while its application is active.
     """
     found = []
     application = cluster.find(APPLICATION_KIND, stream, namespace)
@@ -177,7 +177,7 @@ def holders(cluster: Cluster, namespace: str, stream: str) -> list[Holder]:
 
 
 def _drivers(cluster: Cluster, namespace: str, stream: str) -> list[dict[str, Any]]:
-    """Return the stream's driver pods, and whatever else has the name that its driver needs."""
+    """Return the stream's driver pods, and any other pod with the driver's name."""
     pods = cluster.pods(namespace, f"{pod_selector(stream)},spark-role=driver")
     name = driver_pod_name(stream)
     if all(pod["metadata"]["name"] != name for pod in pods):
@@ -193,18 +193,18 @@ def ensure_stream(
     *,
     as_it_runs: bool = False,
 ) -> Submission:
-    """Start the stream, or adopt the one of that name if it is the same.
+    """Start the stream, or adopt an existing one with the same name and spec.
 
-    The name is the lock of the night: whatever is called at once or again, in either way of
-    submission, one driver comes of it. `create` starts the stream where nothing holds its name,
-    and returns what does then; without it the application is created. What lives already is taken
-    with whatever spec it has where `as_it_runs`.
+    The name is the lock of the night: concurrent and repeated calls, for either way to submit,
+    result in one driver. `create` starts the stream if no object has its name, and returns the new
+    object; without it, the application is created. If `as_it_runs`, a live stream is adopted with
+    any spec.
 
     Raises:
-        Conflict: one is there with another spec; the message names the fields that differ.
-        Refused: it runs in the other way, a driver of an earlier application still lives, or the
-            stream of another survey writes to the same place.
-        Unavailable: one is being deleted; the same call works when it is gone.
+        Conflict: it runs with another spec; the message names the fields that differ.
+        Refused: it was submitted in the other way, a driver of an earlier application is still
+            alive, or the stream of another survey writes to the same place.
+        Unavailable: it is being deleted; the same call works when it is gone.
     """
     check_spark_conf(manifest["spec"])
     name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
@@ -223,7 +223,7 @@ def ensure_stream(
     try:
         made = (create or partial(cluster.create, manifest))()
     except Conflict:
-        # Someone else was faster; theirs is now the one to adopt, or to refuse.
+        # Another run was faster; adopt its stream, or refuse it.
         return ensure_stream(cluster, manifest, submit_with, create, as_it_runs=as_it_runs)
     except FinkError as error:
         if diagnosis_from(str(error)) is None and (cause := diagnose_words(str(error))):
@@ -233,39 +233,40 @@ def ensure_stream(
 
 
 def _check_way(holder: Holder, manifest: dict[str, Any], submit_with: SubmitWith) -> None:
-    """Check that a living holder can be the stream that is asked for."""
+    """Check that a live holder can be the requested stream."""
     name = manifest["metadata"]["name"]
     if holder.there["metadata"].get("deletionTimestamp"):
         raise Unavailable(f"stream {name} is being deleted; trigger again when it is gone")
     if holder.submitted_with is not submit_with:
         raise Refused(
-            f"stream {name} runs already, submitted with {holder.submitted_with}, and two drivers "
-            f"must not write one night; set submit_with to {holder.submitted_with} to adopt it, or "
-            f"stop it first: trigger fink_stop with streams={name}"
+            f"stream {name} is already running, submitted with {holder.submitted_with}, and two "
+            f"drivers must not write one night; set submit_with to {holder.submitted_with} to "
+            f"adopt it, or stop it first: trigger fink_stop with streams={name}"
         )
     if holder.kind == "Pod" and submit_with is SubmitWith.SPARK_OPERATOR:
         raise Refused(
-            f"driver {holder.name} of an earlier application {name} still lives, and two drivers "
-            f"must not write one night; wait, or end it: trigger fink_stop with streams={name}",
+            f"driver {holder.name} of an earlier application {name} is still alive, and two "
+            f"drivers must not write one night; wait, or stop it: trigger fink_stop with "
+            f"streams={name}",
             retryable=True,
         )
 
 
 def _check_same(holder: Holder, manifest: dict[str, Any]) -> None:
-    """Check that a living holder was made from the spec that is asked for."""
+    """Check that a live holder was created from the requested spec."""
     name = manifest["metadata"]["name"]
     if hash_of(holder.there) != hash_of(manifest):
         there = holder.spec
         changed = ", ".join(differences(there, manifest["spec"])) if there else ""
         raise Conflict(
-            f"stream {name} already runs with another spec ({changed or 'fields set by hand'}); "
-            "trigger with the values it runs with, or stop it first: trigger fink_stop with "
-            f"streams={name}"
+            f"stream {name} is already running with another spec "
+            f"({changed or 'fields set by hand'}); trigger with its current values, or stop it "
+            f"first: trigger fink_stop with streams={name}"
         )
 
 
 def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
-    """Check that no other survey's stream writes where this one would: paths hold nights alone."""
+    """Check that no other survey's stream writes there: paths hold only the night."""
     namespace = manifest["metadata"]["namespace"]
     survey, night = parse_stream_name(manifest["metadata"]["name"])
     place = _place_of(Evidence(manifest), manifest)
@@ -273,15 +274,15 @@ def _check_alone(cluster: Cluster, manifest: dict[str, Any]) -> None:
         for rival in holders(cluster, namespace, stream_name(other, night)):
             if not is_over(rival.state) and _place_of(rival.evidence, rival.there) == place:
                 raise Refused(
-                    f"{rival.name} writes night {night} below {place[0]} already, and two streams "
-                    f"must not share their folders: give survey {survey} a store_prefix of its own "
+                    f"{rival.name} already writes night {night} below {place[0]}, and two streams "
+                    f"must not share folders: set a separate store_prefix for survey {survey} "
                     f"in surveys.yaml, or trigger fink_stop with "
                     f"streams={stream_name(other, night)} first"
                 )
 
 
 def _place_of(evidence: Evidence, there: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return where a stream writes: its prefix, which of a claim is a folder, and its claims."""
+    """Return where a stream writes: its prefix (for a claim, a folder) and its claims."""
     volumes = there["spec"].get("volumes") or ()
     claims = [one["persistentVolumeClaim"]["claimName"] for one in volumes
               if "persistentVolumeClaim" in one]  # fmt: skip
@@ -289,10 +290,11 @@ def _place_of(evidence: Evidence, there: dict[str, Any]) -> tuple[str, list[str]
 
 
 def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
-    """Tell whether a driver waits in vain for config maps that its submission never made.
+    """Tell whether a driver waits for config maps that its submission never created.
 
-    spark-submit makes the driver first and what it mounts right after; where it is cut off between
-    the two, the pod stays Pending for ever. A submission that may be at work is waited for.
+    spark-submit creates the driver first, and the config maps that it mounts right after. If it is
+    interrupted in between, the pod stays Pending forever. Wait for a submission that may still be
+    in progress.
     """
     pod = holder.there
     if holder.kind != "Pod" or pod["status"].get("phase") != "Pending":
@@ -317,11 +319,12 @@ def _is_a_torso(cluster: Cluster, holder: Holder) -> bool:
 
 
 def _delete(cluster: Cluster, namespace: str, holder: Holder) -> None:
-    # Exactly this one: another call may have put its own in its place.
+    # Exactly this object: another call may have replaced it.
     cluster.delete(holder.kind, holder.name, namespace, uid=holder.there["metadata"]["uid"])
     if not ask_until_true(lambda: not _is_there(cluster, namespace, holder), _DELETE_SECONDS):
         raise Unavailable(
-            f"the ended stream's {holder.kind} {holder.name} is not gone after {_DELETE_SECONDS} s"
+            f"{holder.kind} {holder.name} of the ended stream still exists after "
+            f"{_DELETE_SECONDS} s"
         )
 
 

@@ -1,4 +1,4 @@
-"""What spark-submit needs around it: Java, rights, credentials and pod templates as files."""
+"""The environment of spark-submit: Java, rights, and files with credentials and pod templates."""
 
 import base64
 import binascii
@@ -29,8 +29,8 @@ SUBMIT_RIGHTS = (
     ("patch", "networkpolicies.networking.k8s.io"),
     ("get", "configmaps"),
 )
-# What the JVM is given of the worker's environment: no connection, key or password of Airflow's,
-# and nothing that would change Spark's configuration or the account behind our back.
+# The variables that the JVM gets from the worker: no connection, key or password of Airflow's,
+# and nothing that could change Spark's configuration or the account.
 _ENVIRONMENT = (
     "HOME",
     "HTTPS_PROXY",
@@ -61,7 +61,7 @@ class Prepared:
 
 
 def check_submit(streams: Cluster, namespace: str) -> Iterator[Finding]:
-    """Yield what the preflight finds of this way: Java, Airflow's own credentials and rights."""
+    """Yield the preflight findings for spark-submit: Java, Airflow's credentials and rights."""
     try:
         make_kubeconfig(streams.access())
     except InvalidRequest as error:
@@ -72,7 +72,7 @@ def check_submit(streams: Cluster, namespace: str) -> Iterator[Finding]:
         if java
         else Finding(
             FindingLevel.ERROR,
-            "spark-submit needs Java, and this worker has none",
+            "spark-submit needs Java, but this worker has none",
             "install a JRE (17 for Spark 3.5), set JAVA_HOME, or set submit_with to spark-operator",
         )
     )
@@ -91,7 +91,7 @@ def check_submit(streams: Cluster, namespace: str) -> Iterator[Finding]:
 
 
 def find_java(environment: Mapping[str, str]) -> str:
-    """Return the `java` that spark-submit will run; empty where there is none."""
+    """Return the path of the `java` that spark-submit will run; empty if there is none."""
     if home := environment.get("JAVA_HOME"):
         path = Path(home) / "bin/java"
         return str(path) if os.access(path, os.X_OK) else ""
@@ -100,13 +100,13 @@ def find_java(environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def prepared(submit: SparkSubmit, access: Access, home: Path) -> Iterator[Prepared]:
-    """Write pod templates and credentials, for as long as spark-submit of `home` runs.
+    """Provide pod templates and credentials as files while spark-submit of `home` runs.
 
-    Credentials are a kubeconfig that KUBECONFIG names: in no argument, no property, no log. The
-    folder is this user's alone, and gone afterwards.
+    Credentials are in a kubeconfig named by KUBECONFIG: not in an argument, property or log. Only
+    this user can read the folder, which is deleted afterwards.
 
     Raises:
-        InvalidRequest: the connection's credentials are of a kind that spark-submit cannot use.
+        InvalidRequest: spark-submit cannot use the connection's kind of credentials.
     """
     with tempfile.TemporaryDirectory(prefix="spark-submit-") as folder:
         kubeconfig = _written(Path(folder) / "kubeconfig", make_kubeconfig(access))
@@ -119,22 +119,22 @@ def prepared(submit: SparkSubmit, access: Access, home: Path) -> Iterator[Prepar
             "SPARK_HOME": str(home),
             "PATH": f"{home / 'bin'}:{environment.get('PATH', os.defpath)}",
             "KUBECONFIG": str(kubeconfig),
-            # Of the pods; it would be the worker's own user.
+            # The user in the pods; the default would be the worker's user.
             "SPARK_USER": "spark",
         }
         yield Prepared(f"k8s://{access.server}", {**submit.conf, **files}, environment)
 
 
 def make_kubeconfig(access: Access) -> dict[str, Any]:
-    """Return the kubeconfig of one account, with all that it needs inside.
+    """Return a self-contained kubeconfig of one account.
 
     Raises:
-        InvalidRequest: TLS is not verified, or the key is one that spark-submit cannot read.
+        InvalidRequest: TLS is not verified, or spark-submit cannot read the kind of key.
     """
     if access.server.startswith("https:") and not access.is_verified:
         raise InvalidRequest(
-            "the Kubernetes connection does not verify TLS, which spark-submit is not given; put "
-            "the cluster's certificate-authority into its kubeconfig"
+            "the Kubernetes connection does not verify TLS, but spark-submit always does; add "
+            "the cluster's certificate-authority to its kubeconfig"
         )
     cluster, user = {"server": access.server}, {}
     if access.authority:
@@ -161,7 +161,7 @@ def make_kubeconfig(access: Access) -> dict[str, Any]:
 
 
 def is_elliptic(pem: bytes) -> bool:
-    """Tell whether a private key is an elliptic-curve one, in either of its two forms."""
+    """Tell whether a private key is an elliptic-curve key, in either of its two formats."""
     if b"-----BEGIN EC PRIVATE KEY-----" in pem:
         return True
     body = b"".join(line for line in pem.splitlines() if not line.startswith(b"-----"))
@@ -176,7 +176,7 @@ def _content(file: str) -> str:
 
 
 def _written(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write JSON, which is YAML too, for this user's eyes only."""
+    """Write JSON, which is also YAML, readable by this user only."""
     path.touch(mode=0o600)
     path.write_text(json.dumps(content))
     return path

@@ -1,4 +1,4 @@
-"""The causes that can be named, an entry each: what a line says of it, and how bad it is.
+"""The known causes, one entry each: their wording and severity.
 
 To add one: a category and its entry here, a check (a row of messages.py, or a function that
 checks.py lists), recorded evidence, and a section of docs/troubleshooting.md.
@@ -46,9 +46,9 @@ class Category(StrEnum):
 
 @dataclass(frozen=True)
 class Wording:
-    """What a line says of a cause.
+    """The wording of a cause in a line.
 
-    `summary` may hold placeholders, such as `{pod}`, for which the check gives the values. It has
+    `summary` may hold placeholders, such as `{pod}`; the check provides the values. It has
     no ": " and `remedy` no ". ": these separate the parts of a line (`causes.diagnosis_from`).
     """
 
@@ -59,10 +59,10 @@ class Wording:
 
 @dataclass(frozen=True)
 class Entry(Wording):
-    """All that is fixed about one category.
+    """Everything fixed about one category.
 
-    `variants` are other wordings, by a name that the checks use; one without a remedy has that of
-    the entry.
+    `variants` are other wordings, by a name that the checks use; a variant without a remedy has
+    the remedy of the entry.
     """
 
     level: HealthLevel = HealthLevel.TROUBLED

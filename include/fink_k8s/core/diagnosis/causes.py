@@ -9,7 +9,7 @@ from fink_k8s.core.diagnosis.levels import Severity
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A cause in one line, what it rests on, and what to do."""
+    """A cause in one line, its evidence, and what to do."""
 
     category: Category
     summary: str
@@ -32,7 +32,7 @@ def diagnosis_of(category: Category, detail: str, variant: str = "", **values: s
 
     Args:
         category: what was found.
-        detail: what it rests on.
+        detail: the evidence for it.
         variant: which of the entry's wordings to use; empty for its own.
         values: what the summary's placeholders stand for; others are ignored.
 
@@ -45,7 +45,7 @@ def diagnosis_of(category: Category, detail: str, variant: str = "", **values: s
 
 
 def diagnosis_from(line: str) -> Diagnosis | None:
-    """Return the diagnosis that a task's last line holds, or None where it names no category."""
+    """Return the diagnosis in a task's last line, or None if it names no category."""
     match = _LINE.search(line)
     if match is None or match["category"] not in set(Category):
         return None

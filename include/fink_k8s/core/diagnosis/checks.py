@@ -9,12 +9,12 @@ from fink_k8s.core.diagnosis.evidence import Evidence
 CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     # What loses alerts.
     pod_checks.check_two_writers,
-    # What the cluster says of pods.
+    # What the cluster reports about pods.
     pod_checks.check_waiting,
     pod_checks.check_node,
     pod_checks.check_schedule,
     pod_checks.check_driver_memory,
-    # What programs say in words we know, and what a run said while the trouble was fresh.
+    # Known messages of programs, and of a run's tasks while the trouble was fresh.
     log_checks.check_deleted,
     log_checks.check_failure,
     log_checks.check_running,
@@ -22,7 +22,7 @@ CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     # What numbers show.
     progress_checks.check_pair,
     progress_checks.check_offsets,
-    # That something failed, without a cause we know.
+    # A failure of unknown cause.
     log_checks.check_submission,
     log_checks.check_crash_loop,
     log_checks.check_driver,
@@ -36,9 +36,9 @@ CHECKS: tuple[Callable[[Evidence], Diagnosis | None], ...] = (
     progress_checks.check_topic,
     progress_checks.check_corrupt_alerts,
 )
-"""The order: from what leaves no doubt to what is only the last that is known."""
+"""In order of certainty: conclusive evidence first."""
 
 
 def diagnose(evidence: Evidence) -> Diagnosis | None:
-    """Return the first cause that the evidence shows, or None where nothing is wrong (yet)."""
+    """Return the first cause that the evidence shows, or None if nothing is wrong (yet)."""
     return next(filter(None, (check(evidence) for check in CHECKS)), None)

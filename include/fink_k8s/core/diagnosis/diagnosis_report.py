@@ -1,4 +1,4 @@
-"""A diagnosis and what it rests on, for a person to read and for a bundle to keep; pure."""
+"""A diagnosis and its evidence, as a report to read and as a bundle to save; pure."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 from fink_k8s.core.diagnosis.causes import Diagnosis
 from fink_k8s.core.diagnosis.evidence import Evidence
 
-NOTHING_WRONG = "nothing is wrong"
+NOTHING_WRONG = "no problem found"
 _EVENTS, _LAST_LINES = 40, 25
 
 
@@ -18,17 +18,17 @@ def line_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> str:
     if found:
         return f"{stream}: {found}"
     for task, said in evidence.failures.items():
-        return f"{stream}: {task} failed" + (f": {said}" if said else "; its log says why")
+        return f"{stream}: {task} failed" + (f": {said}" if said else "; see its log")
     if evidence.unanswered:
         missing = ", ".join(sorted(evidence.unanswered))
-        return f"{stream}: no cause is seen, but not everything could be looked at ({missing})"
+        return f"{stream}: no cause was found, but these sources could not be read ({missing})"
     if not evidence.exists:
-        return f"{stream}: there is no such stream"
+        return f"{stream}: the stream does not exist"
     return f"{stream}: {NOTHING_WRONG}"
 
 
 def bundle_of(stream: str, evidence: Evidence, found: Diagnosis | None) -> dict[str, str]:
-    """Return the files of a bundle, by name: the report, and all that was seen, as it was seen."""
+    """Return the files of a bundle, by name: the report, and all evidence unchanged."""
     facts = {
         "diagnosis": asdict(found) if found else None,
         "seen_at": evidence.seen_at,
@@ -55,9 +55,9 @@ def diagnosis_report_of(stream: str, evidence: Evidence, found: Diagnosis | None
     if found:
         lines += [f"- Remedy: {found.remedy} ({found.category.anchor})"]
     for task, said in evidence.failures.items():
-        lines.append(f"- {task} failed: {said or 'its log says why'}")
+        lines.append(f"- {task} failed: {said or 'see its log'}")
     for source, why in sorted(evidence.unanswered.items()):
-        lines.append(f"- NOT looked at: {source}: {why}")
+        lines.append(f"- NOT read: {source}: {why}")
     lines += ["", "| what | seen |", "|---|---|"]
     lines += [f"| {what} | {value} |" for what, value in facts_of(evidence).items()]
     if evidence.events:
@@ -71,12 +71,12 @@ def diagnosis_report_of(stream: str, evidence: Evidence, found: Diagnosis | None
 
 
 def facts_of(evidence: Evidence) -> dict[str, str]:
-    """Return the row of each thing that was seen; unknown ones say so."""
+    """Return a row for each fact; the value is `unknown` where nothing was seen."""
     executors = [pod for pod in evidence.pods if pod not in evidence.drivers]
     phases = ", ".join(str(pod["status"].get("phase")) for pod in executors) or "none"
     position, topic = evidence.position, evidence.topic
     facts = {
-        "application": (evidence.state or "new") if evidence.application else "not there",
+        "application": (evidence.state or "new") if evidence.application else "missing",
         "driver": evidence.driver_phase + _since(evidence, evidence.driver_started),
         "executors": phases,
         "live queries": str(evidence.live_queries) if evidence.metrics else "unknown",

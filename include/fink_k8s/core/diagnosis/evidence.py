@@ -1,4 +1,4 @@
-"""What is known of one stream at one moment: values only, from the API server, Kafka, the store."""
+"""What is known about one stream at one moment: plain values from Kubernetes, Kafka, the store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from fink_k8s.core.stream.states import Phase, phase_of, state_of_driver
 ALIVE = frozenset({"Pending", "Running", "Unknown"})
 """Pod phases in which a driver may still write."""
 QUERY_GAUGE = ".spark.streaming."
-"""What is in the name of each gauge of a streaming query."""
+"""A part of the name of each gauge of a streaming query."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the cluster says of one stream, as the API gives it.
+    """The state of one stream, as the Kubernetes API returns it.
 
-    A quick look (`adapters/stream/streams.py`) has the first four fields. A full one
-    (`adapters/diagnosis/evidence_sources.py`) has them all, `seen_at` first, and only then do the
-    checks read what takes a clock, Kafka or the store to know. What did not answer is None, and in
-    `unanswered`.
+    A quick look (`adapters/stream/streams.py`) fills the first four fields. A full look
+    (`adapters/diagnosis/evidence_sources.py`) fills all of them. Checks that need the time, Kafka
+    or the store run only if `seen_at` is set. A source that did not answer is None here, and
+    `unanswered` has the reason.
     """
 
     application: KubernetesObject | None
@@ -33,31 +33,31 @@ class Evidence:
     seen_at: datetime | None = None
     events: Sequence[KubernetesObject] = ()
     logs: Mapping[str, str] = field(default_factory=dict)
-    """By pod; of an earlier container of a pod by `<pod>.previous`."""
+    """By pod; the log of a pod's previous container is under `<pod>.previous`."""
     position: Position | None = None
     topic: Topic | None = None
     probes: int = 0
-    """How often whoever watches has asked for metrics; 0 where there is no answer to go by yet."""
+    """How often the watcher has asked for metrics; 0 if there is no answer yet."""
     failures: Mapping[str, str] = field(default_factory=dict)
-    """What the tasks of a failed run said last, by task."""
+    """The last messages of a failed run's tasks, by task."""
     unanswered: Mapping[str, str] = field(default_factory=dict)
-    """Why a source of the full look gave nothing, by source (`kafka`, `store`, `events`, ...)."""
+    """Why a source of the full look did not answer, by source (`kafka`, `store`, `events`, ...)."""
 
     @property
     def exists(self) -> bool:
-        """Tell whether there is a stream: an application, or a driver that has none."""
+        """Tell whether the stream exists: an application, or a driver without one."""
         return self.application is not None or self.driver is not None
 
     @property
     def status(self) -> KubernetesObject:
-        """Return the application's status; empty where there is none yet."""
+        """Return the application's status; empty if there is none yet."""
         return (self.application or {}).get("status") or {}
 
     @property
     def state(self) -> str:
         """Return the application's state, e.g. `RUNNING`; empty for a new one.
 
-        A driver that plain spark-submit started has no application: its pod's phase tells.
+        A driver that plain spark-submit started has no application: its pod's phase counts instead.
         """
         if self.application is None and self.driver is not None:
             return state_of_driver(self.driver_phase)
@@ -65,7 +65,7 @@ class Evidence:
 
     @property
     def runs(self) -> bool:
-        """Tell whether the driver runs and is to run: the operator notices it some seconds late."""
+        """Tell whether the driver runs, as it should: the operator notices it some seconds late."""
         phase = phase_of(self.state)
         return self.driver_phase == "Running" and phase in {Phase.STARTING, Phase.RUNNING}
 
@@ -90,7 +90,7 @@ class Evidence:
 
     @property
     def store_prefix(self) -> str:
-        """Return where the stream writes, by its own command line; empty where none tells."""
+        """Return where the stream writes according to its command line; empty if unknown."""
         return prefix_in(self.flags)
 
     @property
@@ -104,17 +104,17 @@ class Evidence:
 
     @property
     def driver(self) -> KubernetesObject | None:
-        """Return the driver pod: the one that lives, where an earlier one is still listed."""
+        """Return the driver pod: the live one, if an earlier one is still listed."""
         return max(self.drivers, key=lambda pod: pod["status"].get("phase") in ALIVE, default=None)
 
     @property
     def driver_phase(self) -> str:
         """Return the driver pod's phase, e.g. `Pending`."""
-        return str(self.driver["status"].get("phase")) if self.driver else "not there"
+        return str(self.driver["status"].get("phase")) if self.driver else "missing"
 
     @property
     def driver_started(self) -> datetime | None:
-        """Return when the driver's container began to run; None where it does not."""
+        """Return when the driver's container began to run; None if it is not running."""
         for status in (self.driver or {}).get("status", {}).get("containerStatuses") or ():
             if running := status.get("state", {}).get("running"):
                 return datetime.fromisoformat(running["startedAt"])
@@ -122,7 +122,7 @@ class Evidence:
 
     @property
     def lifetime(self) -> timedelta | None:
-        """Return how long a driver that has ended had run, as far as the cluster still knows."""
+        """Return how long a driver ran that has ended; None if the cluster no longer knows."""
         for status in (self.driver or {}).get("status", {}).get("containerStatuses") or ():
             if ended := status.get("state", {}).get("terminated"):
                 return _between(ended.get("startedAt"), ended.get("finishedAt"))
@@ -132,7 +132,7 @@ class Evidence:
 
     @property
     def live_queries(self) -> int:
-        """Return how many streaming queries the driver's gauges speak of."""
+        """Return how many streaming queries the driver's gauges show."""
         gauges = (self.metrics or {}).get("gauges", {})
         names = {
             name.split(QUERY_GAUGE, 1)[1].rsplit(".", 1)[0]
@@ -143,7 +143,7 @@ class Evidence:
 
     @property
     def input_rate(self) -> float | None:
-        """Return the alerts a second that the last batch took in, by the driver's gauges."""
+        """Return the alerts per second that the last batch read, from the driver's gauges."""
         gauges = (self.metrics or {}).get("gauges", {})
         rates = [
             float(gauge["value"])
@@ -154,7 +154,7 @@ class Evidence:
 
     @property
     def lag(self) -> int | None:
-        """Return how many alerts of the topic are not committed yet; None where nobody knows."""
+        """Return how many alerts of the topic are not committed yet; None if unknown."""
         return self._behind(self.topic.ends) if self.topic else None
 
     @property

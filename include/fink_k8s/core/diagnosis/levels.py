@@ -1,17 +1,17 @@
-"""How bad a cause is, and how a stream is at one look."""
+"""How severe a cause is, and the health of a stream at one look."""
 
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """What a cause does to a stream: stop or hold it up, or only call for attention."""
+    """The effect of a cause: it stops or delays the stream, or only needs attention."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class HealthLevel(StrEnum):
-    """How a stream is, at one look."""
+    """The health of a stream at one look."""
 
     WELL = "well"
     STARTING = "starting"

@@ -1,7 +1,7 @@
-"""The words by which Kubernetes, the operator, Spark, Kafka and S3 name a cause; a table.
+"""The phrases by which Kubernetes, the operator, Spark, Kafka and S3 report a cause; a table.
 
-Each was read in a real log of the fault (tests/unit/core/diagnosis/evidence), but for those of AWS,
-HDFS and of other Spark versions, which are from their sources.
+Each phrase is from a real log of the fault (tests/unit/core/diagnosis/evidence), except those of
+AWS, HDFS and other Spark versions, which are from their source code.
 """
 
 import json
@@ -20,8 +20,8 @@ class _Message(NamedTuple):
     variant: str = ""
 
 
-# The words of preflight are among them: what Airflow cannot reach, a stream cannot either.
-# In this order: a message may hold the words of two, and the more specific one is right.
+# Preflight's messages are included: what Airflow cannot reach, a stream cannot reach either.
+# The order matters: if a message matches two rows, the more specific one comes first.
 _MESSAGES = (
     _Message(Category.IMAGE_PULL, ("is not in the registry",), "not-built"),
     _Message(Category.QUOTA, ("exceeded quota",)),
@@ -34,7 +34,7 @@ _MESSAGES = (
         Category.TWO_WRITERS,
         ("CONCURRENT_STREAM_LOG_UPDATE", "Race while writing batch", "are concurrently using"),
     ),
-    # Of stream2raw's refusal, which quotes what each of the two holds; 3 is its exit code.
+    # From stream2raw's refusal, which quotes the content of both; 3 is its exit code.
     _Message(
         Category.PAIR_BROKEN,
         (
@@ -49,7 +49,7 @@ _MESSAGES = (
         Category.OUT_OF_MEMORY, ("possible container OOM", "exited with exit code 137"), "executor"
     ),
     _Message(Category.OUT_OF_MEMORY, ("java.lang.OutOfMemoryError", "(JVM OOM)")),
-    # Before the offsets: of a topic that is gone Spark also says that data may have been missed.
+    # Before the offsets: for a deleted topic, Spark also logs that data may have been missed.
     _Message(
         Category.TOPIC_MISSING,
         (
@@ -70,7 +70,7 @@ _MESSAGES = (
             "KAFKA_DATA_LOSS",
         ),
     ),
-    # It warns from the first second, while its query seems to live; its end comes after minutes.
+    # It warns from the first second, while its query seems alive; it ends after minutes.
     _Message(
         Category.KAFKA_UNREACHABLE,
         (
@@ -110,7 +110,7 @@ _MESSAGES = (
 
 
 def diagnose_words(text: str) -> Diagnosis | None:
-    """Return the cause that a message of Kubernetes, the operator or a driver names."""
+    """Return the cause that a message of Kubernetes, the operator or a driver shows."""
     for message in _MESSAGES:
         if any(word in text for word in message.words):
             return diagnosis_of(message.category, essence(text, message.words), message.variant)
@@ -118,7 +118,7 @@ def diagnose_words(text: str) -> Diagnosis | None:
 
 
 def essence(text: str, words: Sequence[str]) -> str:
-    """Return the line that holds one of the words, shortened: the operator sends whole stacks."""
+    """Return the line with one of the words, shortened: the operator sends whole stack traces."""
     for line in text.splitlines():
         if any(word in line for word in words):
             return (reason_of(line.strip()) or line.strip())[:DETAIL_LENGTH]
@@ -126,9 +126,9 @@ def essence(text: str, words: Sequence[str]) -> str:
 
 
 def last_words(log: str) -> str:
-    """Return what a driver said of its own end: stream2raw's last reason, or an error's line.
+    """Return a driver's own reason for its end: stream2raw's last `reason`, or an error line.
 
-    Empty where it said nothing of it, as one that was killed: its last line is about its work.
+    Empty if the log has none, as for a killed driver, whose last line is about its work.
     """
     lines = [line.strip() for line in log.splitlines()]
     errors = [line for line in lines if "Error" in line or "Exception" in line]
@@ -136,18 +136,18 @@ def last_words(log: str) -> str:
 
 
 def last_line(log: str) -> str:
-    """Return a log's last line, the bars of Spark's progress aside."""
+    """Return a log's last line, without Spark's progress bars."""
     lines = [line.rpartition("\r")[2].strip() for line in log.splitlines()]
     return next((line for line in reversed(lines) if line and "[Stage " not in line), "")
 
 
 def last_reason(log: str) -> str:
-    """Return the `reason` that stream2raw gave last; empty where it gave none."""
+    """Return the last `reason` that stream2raw logged; empty if there is none."""
     return next(filter(None, map(reason_of, reversed(log.splitlines()))), "")
 
 
 def reason_of(line: str) -> str:
-    """Return the `reason` of a line of stream2raw's; empty for any other line."""
+    """Return the `reason` in a log line of stream2raw; empty for any other line."""
     try:
         event = json.loads(line) if "reason" in line else {}
     except ValueError:

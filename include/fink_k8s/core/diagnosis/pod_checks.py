@@ -1,4 +1,4 @@
-"""What pods and the events of the cluster show: the state of things outside the program."""
+"""Checks of pods and events: the state of things outside the program."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from fink_k8s.core.diagnosis.evidence import ALIVE, Evidence
 from fink_k8s.core.stream.states import Phase, phase_of
 
 OPERATOR_TIME = timedelta(seconds=30)
-"""How long an application may be without state."""
+"""How long an application may have no state."""
 
 # The kubelet's reasons for a container that waits.
 _WAITING = {
@@ -22,7 +22,7 @@ _WAITING = {
     "RegistryUnavailable": Category.IMAGE_PULL,
     "CreateContainerConfigError": Category.SECRET_MISSING,
 }
-# The scheduler's words where it is a claim that a pod lacks: `persistentvolumeclaim "x" not found`,
+# The scheduler's words if a pod's claim is missing: `persistentvolumeclaim "x" not found`,
 # `pod has unbound immediate PersistentVolumeClaims`.
 _CLAIM = "persistentvolumeclaim"
 # Why the control plane itself ends a pod. The kubelet's own reason, TerminationByKubelet, is an
@@ -32,7 +32,7 @@ _DISRUPTIONS = {"DeletionByTaintManager", "DeletionByPodGC"}
 
 
 def check_two_writers(evidence: Evidence) -> Diagnosis | None:
-    """Name two drivers of one night: whatever else is wrong, this one loses alerts."""
+    """Report two drivers of one night: of all faults, this one loses alerts."""
     alive = [pod for pod in evidence.drivers if pod["status"].get("phase") in ALIVE]
     if len(alive) < 2:
         return None
@@ -41,7 +41,7 @@ def check_two_writers(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_waiting(evidence: Evidence) -> Diagnosis | None:
-    """Read why a container waits to be made."""
+    """Report why a container cannot be created yet."""
     for pod, waiting in _waiting(evidence.pods):
         if category := _WAITING.get(str(waiting.get("reason"))):
             name, image = pod["metadata"]["name"], pod["spec"]["containers"][0]["image"]
@@ -51,10 +51,10 @@ def check_waiting(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_node(evidence: Evidence) -> Diagnosis | None:
-    """Tell a node that is gone, from its pods and their events alone: nodes are not ours to read.
+    """Report a lost node, from its pods and their events: this account may not read nodes.
 
-    A pod goes on being `Running` on a node that says nothing any more; only its condition `Ready`
-    and an event `NodeNotReady` tell.
+    A pod stays `Running` on a node that no longer responds; only its condition `Ready` and an event
+    `NodeNotReady` show the loss.
     """
     for pod in evidence.pods:
         if why := _why_lost(pod, evidence.events):
@@ -64,7 +64,7 @@ def check_node(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_schedule(evidence: Evidence) -> Diagnosis | None:
-    """Read why the scheduler finds no node."""
+    """Report why the scheduler finds no node."""
     for pod in evidence.pods:
         for condition in _conditions(pod):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
@@ -76,10 +76,10 @@ def check_schedule(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_executor_memory(evidence: Evidence) -> Diagnosis | None:
-    """Read the kernel's verdict over executors; takes a full look.
+    """Report executors that the kernel killed for memory; needs a full look.
 
-    Spark starts others in their place and says little of it, so a quick look would call a stream
-    troubled that goes on.
+    Spark replaces them and logs little about it, so a quick look would report trouble for a stream
+    that keeps running.
     """
     if evidence.seen_at is None:
         return None
@@ -93,7 +93,7 @@ def check_executor_memory(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_driver_memory(evidence: Evidence) -> Diagnosis | None:
-    """Read the kernel's verdict over a driver that has ended."""
+    """Report a driver that the kernel killed for memory."""
     if phase_of(evidence.state) not in {Phase.DEAD, Phase.RESTARTING}:
         return None
     for ended in _terminated(evidence.driver):
@@ -104,7 +104,7 @@ def check_driver_memory(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_operator(evidence: Evidence) -> Diagnosis | None:
-    """Name an operator that lets an application lie; takes a clock."""
+    """Report an operator that does not process an application; needs a full look."""
     if evidence.seen_at is None or evidence.application is None or evidence.state:
         return None
     made = evidence.application["metadata"].get("creationTimestamp")
@@ -115,7 +115,7 @@ def check_operator(evidence: Evidence) -> Diagnosis | None:
 
 
 def operator_away(waited: timedelta) -> Diagnosis:
-    """Return the diagnosis of an application that has been without state for `waited`."""
+    """Return the diagnosis of an application that has had no state for `waited`."""
     detail = f"it has no state after {waited.total_seconds():.0f} s"
     return diagnosis_of(Category.OPERATOR_AWAY, detail)
 

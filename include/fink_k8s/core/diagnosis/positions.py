@@ -1,4 +1,4 @@
-"""How far a night has been read, and how far its topic reaches."""
+"""How far a night has been read, and how far its topic extends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Position:
-    """How far a night's checkpoint has come.
+    """The progress in a night's checkpoint.
 
     `planned` and `committed` are batch numbers, -1 for none; `next` holds the next offset to read
     by partition, empty before the first batch; `committed_at` is when the last batch ended.
@@ -24,17 +24,17 @@ class Position:
     """Alerts of committed batches: all, and those that could not be decoded."""
     earlier_at: datetime | None = None
     earlier_read: int = 0
-    """When a batch some minutes before the last one ended, and the alerts read until then."""
+    """When a batch ended some minutes before the last one, and the alerts read by then."""
 
     @property
     def pace(self) -> float | None:
-        """Return how many alerts a second the last batches have read; None of a single batch."""
+        """Return the alerts per second that the last batches read; None for a single batch."""
         if self.committed_at is None or self.earlier_at is None:
             return None
         return self._pace_until(self.committed_at)
 
     def rate(self, now: datetime) -> float | None:
-        """Return how many alerts a second were read until `now`; it falls while no batch ends."""
+        """Return the alerts per second read until `now`; it falls while no batch ends."""
         if self.committed_at is None:
             return None
         return 0.0 if self.earlier_at is None else self._pace_until(now)
@@ -46,9 +46,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic's offsets by partition; no partitions: the broker knows no such topic.
+    """A topic's offsets by partition; no partitions if the broker does not know the topic.
 
-    `due` holds the first offset that is younger than `overdue`: what lies below has waited longer.
+    `due` holds the first offset younger than `overdue`: alerts below it have waited longer.
     """
 
     name: str
@@ -59,6 +59,6 @@ class Topic:
 
     @property
     def arriving(self) -> float:
-        """Return how many alerts a second have come during the last `overdue`."""
+        """Return the alerts per second that arrived during the last `overdue`."""
         fresh = sum(end - self.due.get(p, end) for p, end in self.ends.items())
         return fresh / self.overdue.total_seconds()

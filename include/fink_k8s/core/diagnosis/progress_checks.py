@@ -1,6 +1,6 @@
-"""What offsets, counts and ages show: a stream that lives, and yet does not do its work.
+"""Checks of offsets, counts and ages: a stream that is alive but makes no progress.
 
-All of it takes a full look; a quick one has no numbers and finds nothing here.
+All checks need a full look; a quick one has no numbers, and they find nothing.
 """
 
 from datetime import timedelta
@@ -12,13 +12,13 @@ from fink_k8s.core.diagnosis.evidence import Evidence
 START_TIME = timedelta(seconds=120)
 """How long a driver may take from its start to its query."""
 CORRUPT_SHARE = 0.05
-"""The share of damaged alerts above which not the alert, but its source or the schema is wrong."""
+"""Above this share of damaged alerts, the source or the schema is wrong, not the alert."""
 ENOUGH_ALERTS = 50
-"""Of fewer alerts no share is told."""
+"""With fewer alerts, a share means nothing."""
 
 
 def check_offsets(evidence: Evidence) -> Diagnosis | None:
-    """Name alerts that Kafka has deleted before they were read."""
+    """Report alerts that Kafka deleted before they were read."""
     topic, position = evidence.topic, evidence.position
     if topic is None or position is None:
         return None
@@ -35,7 +35,7 @@ def check_offsets(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_pair(evidence: Evidence) -> Diagnosis | None:
-    """Name an output and a checkpoint of which one has a past and the other has none."""
+    """Report an output without its checkpoint, or a checkpoint without its output."""
     position = evidence.position
     if position is None:
         return None
@@ -49,7 +49,7 @@ def check_pair(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_topic(evidence: Evidence) -> Diagnosis | None:
-    """Name a topic that the broker does not know: a stream waits for it without a word."""
+    """Report a topic that the broker does not know: a stream waits for it silently."""
     if not evidence.exists or evidence.topic is None or evidence.topic.ends:
         return None
     detail = "the stream waits for it and stores nothing"
@@ -57,7 +57,7 @@ def check_topic(evidence: Evidence) -> Diagnosis | None:
 
 
 def check_query(evidence: Evidence) -> Diagnosis | None:
-    """Name a driver that has run long enough, and has no query."""
+    """Report a driver that has run long enough but has no query."""
     started = evidence.driver_started
     if evidence.seen_at is None or not evidence.runs or started is None:
         return None
@@ -68,7 +68,7 @@ def check_query(evidence: Evidence) -> Diagnosis | None:
 
 
 def query_dead(age: timedelta, *, answers: bool) -> Diagnosis:
-    """Return the diagnosis of a driver that has run for `age` and has no live query."""
+    """Return the diagnosis of a driver that has run for `age` without a live query."""
     detail = "its metrics show no live query" if answers else "its metrics do not answer"
     return diagnosis_of(
         Category.QUERY_DEAD, f"{detail}, {age.total_seconds():.0f} s after its start"
@@ -76,10 +76,10 @@ def query_dead(age: timedelta, *, answers: bool) -> Diagnosis:
 
 
 def check_stalled(evidence: Evidence) -> Diagnosis | None:
-    """Name a live query whose batches do not end, though alerts have waited for long.
+    """Report a live query whose batches do not end, although alerts have waited for long.
 
-    A quiet topic is no stall, nor are alerts that have just come: only what has waited longer than
-    the topic's `overdue` counts, and only where no batch has ended for as long.
+    A quiet topic is not a stall, nor are alerts that have just arrived: only alerts that have
+    waited longer than the topic's `overdue` count, and only if no batch has ended for as long.
     """
     topic, position, now = evidence.topic, evidence.position, evidence.seen_at
     if now is None or topic is None or position is None or not evidence.runs:
@@ -91,15 +91,15 @@ def check_stalled(evidence: Evidence) -> Diagnosis | None:
         Category.STALLED,
         f"{evidence.overdue} alerts have waited for more than {topic.overdue.total_seconds():.0f} "
         f"s, and batch {position.committed + 1} has not ended {(now - since).total_seconds():.0f} "
-        "s after the one before",
+        "s after the previous one",
     )
 
 
 def check_late(evidence: Evidence) -> Diagnosis | None:
-    """Name a stream whose batches end, and yet alerts wait longer than they should, ever longer.
+    """Report a stream that commits batches, but leaves alerts waiting longer and longer.
 
-    A stream that catches up, after a late start or an outage, reads faster than alerts come, and
-    is well. What an earlier driver has read says nothing of this one's pace.
+    A stream that catches up after a late start or an outage reads faster than alerts arrive, and is
+    well. The reads of an earlier driver do not count towards this one's pace.
     """
     topic, position, now = evidence.topic, evidence.position, evidence.seen_at
     started = evidence.driver_started
@@ -114,12 +114,12 @@ def check_late(evidence: Evidence) -> Diagnosis | None:
         Category.LATE,
         f"{topic.arriving:.1f} alerts arrive per second, {pace:.1f} are stored; "
         f"{evidence.overdue} alerts have waited for more than "
-        f"{topic.overdue.total_seconds():.0f} s, {evidence.lag} wait in all",
+        f"{topic.overdue.total_seconds():.0f} s, {evidence.lag} are waiting in total",
     )
 
 
 def check_corrupt_alerts(evidence: Evidence) -> Diagnosis | None:
-    """Name a source that sends garbage."""
+    """Report a source that sends undecodable alerts."""
     position = evidence.position
     if position is None or position.read < ENOUGH_ALERTS:
         return None

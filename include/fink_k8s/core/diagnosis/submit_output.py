@@ -1,4 +1,4 @@
-"""What spark-submit says when it fails on the worker; its output may be a stack of 200 lines."""
+"""The cause in spark-submit's output when it fails on the worker, often a long stack trace."""
 
 import re
 
@@ -16,7 +16,7 @@ _PASSING = (
 
 
 def diagnose_submission(output: str) -> Diagnosis:
-    """Return the one cause that spark-submit's output names."""
+    """Return the cause that spark-submit's output shows."""
     line = _cause_of(output)
     if "is forbidden: User" in output:
         return diagnosis_of(Category.RIGHT_MISSING, line, "airflow")
@@ -29,17 +29,17 @@ def may_pass(output: str) -> bool:
 
 
 def lost_the_race(output: str) -> bool:
-    """Tell whether spark-submit found a driver of that name: someone else was faster."""
+    """Tell whether spark-submit found a driver of that name: another run was faster."""
     return "reason=AlreadyExists" in output or "already exists" in _cause_of(output)
 
 
 def _cause_of(output: str) -> str:
-    """Return the root of the exception, or the last line that speaks of an error."""
+    """Return the root cause of the exception, or the last line with an error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith(("Exception in thread", "Caused by:"))]
     errors = [line for line in lines if "rror" in line]
-    cause = (causes or errors or lines or ["it said nothing"])[-1]
-    # The API server's own words, where they are in it.
+    cause = (causes or errors or lines or ["it printed nothing"])[-1]
+    # The API server's own message, if it is quoted.
     if match := re.search(r"Message: (.*?)\.?(?: Received status: .*)?$", cause):
         cause = match[1]
     return cause[:600]

@@ -1,6 +1,6 @@
-"""How long a state may last: from a row of health verdicts to one outcome.
+"""How long a state may last: from a sequence of health verdicts to one outcome.
 
-A single look cannot tell a start from a death, or a hiccup from a fault; only time does.
+A single look cannot distinguish a start from a failure, or a hiccup from a fault; only time can.
 """
 
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from fink_k8s.core.diagnosis.pod_checks import OPERATOR_TIME, operator_away
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
 from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
 
-# A driver without query may answer now and then: it is one and the same death.
+# The metrics of a driver without a query may answer now and then: it is the same failure.
 _CLOCKS = {HealthVerdict.SILENT: HealthVerdict.NO_QUERY}
 
 
 class Goal(StrEnum):
-    """What is waited for."""
+    """What the caller waits for."""
 
     RUNNING = "running"
     HEALTHY = "healthy"
@@ -25,7 +25,7 @@ class Goal(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a wait: whether the goal was reached, and the line that says why (not)."""
+    """The end of a wait: whether the goal was reached, and one line with the reason."""
 
     reached: bool
     reason: str
@@ -34,10 +34,11 @@ class Outcome:
 
 @dataclass
 class Watch:
-    """Judges one stream, look by look, until its goal is reached or cannot be.
+    """Judges one stream, look by look, until it reaches its goal or cannot reach it.
 
-    `patience` is how long a trouble that may heal is let be; `start_time` how long a driver may
-    take from its start to its query; `operator_time` how long an application may be without state.
+    `patience` is how long to tolerate a problem that may resolve itself; `start_time` how long a
+    driver may take from its start to its query; `operator_time` how long an application may have no
+    state.
     """
 
     goal: Goal
@@ -48,7 +49,7 @@ class Watch:
     _since: dict[HealthVerdict, datetime] = field(default_factory=dict)
 
     def judge(self, evidence: Evidence, now: datetime) -> Outcome | None:
-        """Return the outcome, or None as long as there is none. `now` is aware."""
+        """Return the outcome, or None while the wait goes on. `now` is an aware datetime."""
         health = assess(evidence)
         self.last = health
         self._note(health.verdict, now)
@@ -63,7 +64,7 @@ class Watch:
                 return Outcome(False, health.reason, retryable=True)
             case HealthVerdict.NO_QUERY | HealthVerdict.SILENT:
                 if self.goal is Goal.RUNNING:
-                    return Outcome(True, "the driver runs")
+                    return Outcome(True, "the driver is running")
                 return self._judge_query(health.verdict, evidence, now)
             case HealthVerdict.STARTING if evidence.state == "":
                 return self._judge_operator(now)
@@ -85,7 +86,7 @@ class Watch:
         return Outcome(False, str(query_dead(age, answers=verdict is HealthVerdict.NO_QUERY)))
 
     def _note(self, verdict: HealthVerdict, now: datetime) -> None:
-        """Remember since when a verdict holds; a trouble is over only when the stream is well."""
+        """Record since when a verdict holds; trouble is over only when the stream is healthy."""
         clock = _CLOCKS.get(verdict, verdict)
         kept = {clock} if verdict is HealthVerdict.HEALTHY else {clock, HealthVerdict.TROUBLED}
         self._since = {known: since for known, since in self._since.items() if known in kept}

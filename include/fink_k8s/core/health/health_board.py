@@ -1,8 +1,8 @@
-"""What was seen of all streams, look by look, and what of it is news; pure.
+"""The health of all streams, look by look, and which changes are news; pure.
 
-A stream that flaps is told once: a level counts as worse only after as many looks in a row as
-`LOOKS` says, and a trouble that was told is over only after `WELL_LOOKS` well ones. What was told
-and what was seen are kept apart, so that a message that could not be delivered is news once more.
+A stream that flaps is reported once: a level counts as worse only after `LOOKS` consecutive looks,
+and reported trouble is over only after `WELL_LOOKS` consecutive good ones. What was seen and what
+was reported are stored separately, so that a message that could not be delivered is sent again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from fink_k8s.core.diagnosis.levels import HealthLevel
 from fink_k8s.core.health.health_line import StreamLine
 
-# In the order of their weight: how many looks in a row must be as bad as that before it is told.
+# From mild to severe: how many consecutive looks must be at least this bad before it is reported.
 LOOKS = {
     HealthLevel.UNKNOWN: 3,
     HealthLevel.LATE: 2,
@@ -26,19 +26,19 @@ LOOKS = {
 }
 WELL_LOOKS = 2
 START_LIMIT = timedelta(minutes=15)
-"""A start that takes longer is a trouble, whatever its cause."""
+"""A start that takes longer counts as trouble, whatever its cause."""
 FORGOTTEN_AFTER = timedelta(days=1)
-"""How long a stream that vanished is remembered."""
+"""How long to remember a stream that vanished."""
 
 _WEIGHTS = {level: weight for weight, level in enumerate(LOOKS, start=1)}
 _VANISHED = (
-    "application and driver are gone, and no fink_stop was asked for it; "
-    "trigger fink_deploy for its night: it goes on where the checkpoint stands"
+    "the application and the driver are gone, but nobody stopped the stream with fink_stop; "
+    "trigger fink_deploy for its night: the stream continues from its checkpoint"
 )
 
 
 class Kind(StrEnum):
-    """What a change is."""
+    """The kind of a change."""
 
     WORSE = "worse"
     BETTER = "better"
@@ -48,7 +48,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Change:
-    """What has changed with one stream; `is_news` tells whether anybody is to be told."""
+    """A change of one stream; `is_news` is true where people are to be notified."""
 
     kind: Kind
     stream: str
@@ -57,10 +57,10 @@ class Change:
 
 
 class Standing(BaseModel):
-    """What is known of one stream.
+    """What is known about one stream.
 
-    `seen` is the last look's own level, `since` when it was first seen so; `recent` are the levels
-    of the last looks; `told` is the worst one that was told since the stream was well.
+    `seen` is the level at the last look, `since` when that level began; `recent` holds the levels
+    of the last looks; `told` is the worst level that was reported since the stream was well.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +77,7 @@ class Standing(BaseModel):
 
     @property
     def worse(self) -> HealthLevel | None:
-        """Return the level that is to be told as worse, if there is one."""
+        """Return the level to report as worse, if there is one."""
         for level in reversed(LOOKS):
             looks = self.recent[-LOOKS[level] :]
             holds = len(looks) == LOOKS[level] and all(_weight(one) >= _weight(level)
@@ -88,7 +88,7 @@ class Standing(BaseModel):
 
     @property
     def is_well_again(self) -> bool:
-        """Tell whether a trouble that was told is over."""
+        """Tell whether reported trouble is over."""
         return (
             self.told is not None and self.recent[-WELL_LOOKS:] == (HealthLevel.WELL,) * WELL_LOOKS
         )
@@ -102,16 +102,16 @@ class Board(BaseModel):
     streams: Mapping[str, Standing] = {}
 
     def missing(self, lines: Iterable[StreamLine]) -> list[str]:
-        """Return the streams that are on the board, and not among `lines`."""
+        """Return the streams that are on the board but not in `lines`."""
         return sorted({*self.streams} - {line.stream for line in lines})
 
     def after_look(
         self, lines: Collection[StreamLine], now: datetime, stopped: Collection[str] = ()
     ) -> Self:
-        """Return the board after a look at all there is.
+        """Return the board after a look at all streams.
 
-        `stopped` are the missing ones that were asked to end. One that had ended or died before is
-        gone as well; any other that is missing has vanished, which is as bad as dead.
+        `stopped` holds the missing streams that were asked to end. A missing stream that had ended
+        or died before is gone as well; any other has vanished, which is as bad as dead.
         """
         streams = {line.stream: _after(self.streams.get(line.stream), line, now) for line in lines}
         for name in self.missing(lines):
@@ -121,18 +121,18 @@ class Board(BaseModel):
         return self.model_copy(update={"streams": streams})
 
     def after_blind_look(self, line: StreamLine, now: datetime) -> Self:
-        """Return the board after a look at nothing but what `line` speaks of; all else stays."""
+        """Return the board after a look at the subject of `line` only; all else is unchanged."""
         one = {line.stream: _after(self.streams.get(line.stream), line, now)}
         return self.model_copy(update={"streams": {**self.streams, **one}})
 
     def changes(self) -> list[Change]:
-        """Return what has changed since it was last told, the worst first."""
+        """Return what has changed since the last report, the worst first."""
         found = [_change(name, standing) for name, standing in sorted(self.streams.items())]
         order = list(Kind)
         return sorted(filter(None, found), key=lambda change: order.index(change.kind))
 
     def having_told(self, changes: Iterable[Change]) -> Self:
-        """Return the board once these changes are no news any more."""
+        """Return the board after these changes have been reported."""
         streams = dict(self.streams)
         for change in changes:
             standing = streams.pop(change.stream)
@@ -141,7 +141,7 @@ class Board(BaseModel):
         return self.model_copy(update={"streams": streams})
 
     def having_kept(self, stream: str, bundle: str) -> Self:
-        """Return the board with the address of the bundle that shows a stream's trouble."""
+        """Return the board with the address of the diagnosis bundle of a stream."""
         kept = self.streams[stream].model_copy(update={"bundle": bundle})
         return self.model_copy(update={"streams": {**self.streams, stream: kept}})
 
@@ -162,15 +162,15 @@ def _after(before: Standing | None, line: StreamLine, now: datetime) -> Standing
 
 
 def _without(name: str, before: Standing, now: datetime, was_stopped: bool) -> Standing | None:
-    """Return the standing of a stream that is not there any more; None once it is forgotten."""
+    """Return the standing of a stream that is missing; None once it is forgotten."""
     if before.is_gone:
         return before
     if was_stopped:
-        return before.model_copy(update={"is_gone": True, "text": f"{name}: gone, as asked"})
+        return before.model_copy(update={"is_gone": True, "text": f"{name}: stopped as requested"})
     if before.has_vanished:
         return before if now - before.since < FORGOTTEN_AFTER else None
     if before.seen in {HealthLevel.ENDED, HealthLevel.DEAD}:
-        text = f"{name}: gone, it had been {before.seen}"
+        text = f"{name}: gone; it was {before.seen}"
         return before.model_copy(update={"is_gone": True, "text": text})
     vanished = StreamLine(name, HealthLevel.DEAD, f"{name}: dead; {_VANISHED}")
     return _after(before, vanished, now).model_copy(update={"has_vanished": True})

@@ -1,4 +1,4 @@
-"""One look at one stream, as one line: how it is, its last progress, its rate, its lag; pure."""
+"""One look at one stream, as one line: its level, last progress, rate and lag; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ _LEVELS = {
     HealthVerdict.TROUBLED: HealthLevel.TROUBLED,
     HealthVerdict.ABSENT: HealthLevel.UNKNOWN,
 }
-# Without these two nobody can tell a start from anything else.
+# Without these two sources, a start cannot be distinguished from anything else.
 _NEEDED = ("application", "pods")
 
 
 @dataclass(frozen=True)
 class StreamLine:
-    """What one look says of one stream (or of what it depends on): its level, and one line.
+    """The result of one look at a stream (or at what it depends on): its level, and one line.
 
     `figures` has state, driver, batch, progress_s (seconds since the last batch ended), rate
-    (alerts a second that are stored) and lag (alerts); what nobody knows is None.
+    (alerts stored per second) and lag (alerts); unknown values are None.
     """
 
     stream: str
@@ -43,14 +43,14 @@ class StreamLine:
 
 
 def stream_line(stream: str, evidence: Evidence) -> StreamLine:
-    """Return the line of a full look, or of a quick one where the full one was not answered.
+    """Return the line of a full look, or of a quick one where the full one got no answer.
 
-    Whoever did not answer is named in it.
+    The line names each source that did not answer.
     """
     figures = figures_of(evidence)
     try:
         health = assess(evidence)
-    except InvalidRequest as error:  # a state of an operator that is newer than we are
+    except InvalidRequest as error:  # a state of an operator newer than this project
         return StreamLine(stream, HealthLevel.UNKNOWN, f"{stream}: unknown; {error}", "", figures)
     level = _level_of(evidence, health)
     parts = [f"{stream}: {level}", _in_words(figures)]
@@ -63,10 +63,10 @@ def stream_line(stream: str, evidence: Evidence) -> StreamLine:
 
 
 def figures_of(evidence: Evidence) -> dict[str, Figure]:
-    """Return what a look has measured, by name; see `StreamLine`."""
+    """Return the measurements of a look, by name; see `StreamLine`."""
     position, now = evidence.position, evidence.seen_at
     figures: dict[str, Figure] = {
-        "state": (evidence.state or "new") if evidence.exists else "not there",
+        "state": (evidence.state or "new") if evidence.exists else "missing",
         "driver": evidence.driver_phase,
         "batch": None,
         "progress_s": None,
@@ -95,7 +95,7 @@ def _level_of(evidence: Evidence, health: Health) -> HealthLevel:
 
 
 def _in_words(figures: Mapping[str, Figure]) -> str:
-    """Return the figures as a person reads them."""
+    """Return the figures as readable text."""
     words = [f"{figures['state']}, driver {figures['driver']}"]
     if figures["batch"] is not None:
         words.append(f"batch {figures['batch']} ended {figures['progress_s']} s ago")

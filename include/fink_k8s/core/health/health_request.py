@@ -6,7 +6,7 @@ from fink_k8s.core.base.fields import Request
 
 
 class HealthRequest(Request):
-    """A look at all streams, and whether it is told whatever it shows."""
+    """A look at all streams, and whether to send the result in any case."""
 
     send_test: bool = Field(
         False,

@@ -14,7 +14,7 @@ from fink_k8s.core.stream.states import Phase, phase_of
 
 
 class HealthVerdict(StrEnum):
-    """What can be said of a stream at one moment."""
+    """The condition of a stream at one moment."""
 
     ABSENT = "absent"
     STARTING = "starting"
@@ -28,7 +28,7 @@ class HealthVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """A verdict, and the one line that explains it."""
+    """A verdict, and one line that explains it."""
 
     verdict: HealthVerdict
     reason: str
@@ -43,14 +43,14 @@ class Health:
 def assess(evidence: Evidence) -> Health:
     """Return the health that the evidence shows.
 
-    `TROUBLED` has a cause, but may heal: the operator, the kubelet or the scheduler tries again.
-    `NO_QUERY` is a driver whose metrics show no live query: right after its start the query
-    has not begun, later it has died. `SILENT` is a driver whose metrics do not answer. The caller,
-    who knows how long these last, decides. A quiet topic is healthy: the query lives though no
-    alert comes.
+    `TROUBLED` has a cause but may recover: the operator, the kubelet or the scheduler retries.
+    `NO_QUERY` means that the driver's metrics show no live query: right after the start, the query
+    has not begun; later, it has died. `SILENT` means that the driver's metrics do not answer. The
+    caller knows how long these last and decides. A quiet topic is healthy: the query is alive even
+    though no alerts arrive.
     """
     if not evidence.exists:
-        return Health(HealthVerdict.ABSENT, "there is no such stream")
+        return Health(HealthVerdict.ABSENT, "the stream does not exist")
     phase = phase_of(evidence.state)
     found = diagnose(evidence)
     if phase is Phase.DEAD:

@@ -1,9 +1,9 @@
-"""When a night that is over has been read to its end; pure.
+"""Decide when a past night has been read to its end; pure.
 
-Alerts come late, so an empty topic is not enough: it has to stay empty for a while. And a night
-that is made up for has all of its alerts before it, and a burst may come at last: the time of grace
-counts from the last moment at which the stream came nearer to the end, so that one that works is
-let work. What was read in time gives no new grace: a topic that never ends would never be left.
+Alerts arrive late, so an empty topic is not enough: it has to stay empty for a while. A night that
+is caught up later still has all its alerts to read, and a burst may arrive at the end. So the grace
+period counts from the last time the lag reached a new low: a stream that makes progress may
+continue. Keeping up with new alerts does not extend it, or an endless topic would never be left.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from fink_k8s.core.night.watch_event import Sign, WatchEnd
 class Drain:
     """Judges, look by look, whether all alerts of a night are committed.
 
-    `began` is when the drain was first looked at, `quiet` how long no alert may have come, `grace`
-    how long the lag may go without falling.
+    `began` is the time of the first look, `quiet` how long no alert may arrive before the end,
+    `grace` how long the lag may go without falling.
     """
 
     began: datetime
@@ -32,10 +32,10 @@ class Drain:
     _since: datetime | None = None
 
     def judge(self, lag: int | None, ends: Mapping[int, int], now: datetime) -> WatchEnd | None:
-        """Return how the drain ended, or None as long as it goes on.
+        """Return how the drain ended, or None while it goes on.
 
         Args:
-            lag: alerts that are not committed yet; None where nobody knows.
+            lag: alerts that are not committed yet; None if unknown.
             ends: the topic's end offsets by partition.
             now: the present moment, aware.
         """
@@ -52,16 +52,16 @@ class Drain:
         if self._since and now - self._since >= self.quiet:
             return WatchEnd(
                 sign=Sign.DRAINED,
-                reason=f"all is read, and no alert came for {self.quiet.total_seconds():.0f} s",
+                reason=f"all are stored, and none arrived for {self.quiet.total_seconds():.0f} s",
             )
         return self.out_of_grace(now)
 
     def out_of_grace(self, now: datetime) -> WatchEnd | None:
-        """Return how the drain ended where the time of grace is over, however the stream is."""
+        """Return how the drain ended if the grace period is over, whatever the stream's health."""
         if now - max(filter(None, (self.began, self._least_at))) < self.grace:
             return None
-        return WatchEnd(sign=Sign.TIME_IS_UP, reason=f"the time of grace is over, {self}")
+        return WatchEnd(sign=Sign.TIME_IS_UP, reason=f"the grace period is over, {self}")
 
     def __str__(self) -> str:
-        """Return how far it has come."""
-        return "the lag is not known" if self.lag is None else f"the lag is {self.lag} alerts"
+        """Return the progress."""
+        return "the lag is unknown" if self.lag is None else f"the lag is {self.lag} alerts"

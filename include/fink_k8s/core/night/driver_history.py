@@ -1,4 +1,4 @@
-"""What a night's watch has seen of the stream's drivers: since when they run, and why they went."""
+"""The history of a night's drivers: when each started, and why it ended."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,23 +16,23 @@ class DriverHistory:
     """The drivers of one stream, up to the last look."""
 
     last: KubernetesObject | None = None
-    """The driver that was seen last, alive or not."""
+    """The last driver seen, alive or not."""
     started: datetime | None = None
-    """When it started to run; None where none was seen to run."""
+    """When it started to run; None if none was seen running."""
     was_alive: bool = False
-    """Whether its query was seen to live."""
+    """Whether its query was seen alive."""
     lived_s: float = 0
-    """How long it had run when its query was last seen to live, in seconds."""
+    """How long it had run when its query was last seen alive, in seconds."""
     before_s: float = 0
-    """The same, of the driver before it."""
+    """The same for the previous driver."""
     down_since: datetime | None = None
-    """Since when no query lives."""
+    """Since when no query is alive."""
     cause: str = ""
-    """Why; empty as long as one lives, and where nobody knows."""
+    """The cause; empty while a query is alive, or if unknown."""
     is_taken: bool = False
-    """Whether the last look shows that the driver was taken away, though nobody ends its stream."""
+    """Whether the last look shows that the driver was deleted, but its stream was not stopped."""
     was_taken: bool = False
-    """Whether that was so at any look: it did not end by itself."""
+    """Whether any look showed this: the driver did not end by itself."""
     _seen: Evidence | None = None
 
     def after(self, evidence: Evidence, health: Health, now: datetime) -> Self:
@@ -66,32 +66,33 @@ class DriverHistory:
         )
 
     def _failing(self, health: Health, now: datetime) -> Self:
-        # What the operator and the last words of one that was taken away say later is an echo.
+        # Later messages of the operator and of a deleted driver are only consequences.
         is_new = health.diagnosis is not None and not self.was_taken
         cause = str(health.diagnosis) if is_new else self.cause
         return replace(self, down_since=self.down_since or now, cause=cause)
 
     def lifetime(self, evidence: Evidence) -> float:
-        """Return how long the driver that died had run, in seconds; 0 where nobody knows.
+        """Return how long the dead driver had run, in seconds; 0 if unknown.
 
-        Of one that was dead before this watch began, the cluster is asked.
+        For a driver that died before this watch began, the cluster's record counts.
         """
         unseen = evidence.lifetime if self.started is None else None
         return self.lived_s or (unseen.total_seconds() if unseen else 0)
 
 
 def _is_taken_away(before: Evidence, now: Evidence) -> bool:
-    """Tell whether a driver that ran is gone, or going, though nobody ends its stream.
+    """Tell whether a running driver was deleted, but its stream was not stopped.
 
-    One that ends by itself is seen to have failed first. The operator takes it to be running for
-    some seconds; one of plain spark-submit that was asked to end is seen to be going first.
+    A driver that ends by itself is seen as failed first. After a deletion, the operator still
+    reports it as running for some seconds. A driver of plain spark-submit that was asked to end is
+    first seen with a deletion timestamp.
     """
     if before.driver_phase != "Running":
         return False
     if now.application is None:
         if before.application is not None or now.exists or _is_let_end(before):
             return False
-        # Where the operator launched it, somebody has deleted its application.
+        # If the operator launched it, its application was deleted.
         return not is_of_operator(before.driver or {})
     if now.state != "RUNNING" or "deletionTimestamp" in now.application["metadata"]:
         return False
@@ -99,5 +100,5 @@ def _is_taken_away(before: Evidence, now: Evidence) -> bool:
 
 
 def _is_let_end(evidence: Evidence) -> bool:
-    """Tell whether the driver is given time to end: who deletes by force gives none."""
+    """Tell whether the driver has time to end; a forced deletion gives none."""
     return bool(evidence.driver and evidence.driver["metadata"].get("deletionGracePeriodSeconds"))

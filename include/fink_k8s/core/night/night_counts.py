@@ -26,10 +26,10 @@ class NightCounts:
 
 
 def counts_said(log: str) -> NightCounts:
-    """Return what a driver says that it committed: the sum of its log's lines of batches.
+    """Return the counts that a driver logged: the sum over the batch lines of its log.
 
-    It is the driver's word: no row was counted, and a driver that was started again tells its own
-    batches only. A batch whose counts it was not given is counted as a batch without messages.
+    These are the driver's own numbers: no rows are counted, and a restarted driver logs its own
+    batches only. A batch logged without counts counts as a batch without messages.
     """
     batches = {line["batch"]: line for line in _batches(log)}
     read = sum(line.get("messages", 0) for line in batches.values())

@@ -1,7 +1,7 @@
-"""What is known of a night that is over, and whether it is complete; pure.
+"""The facts about a past night, and whether it is complete; pure.
 
-A night is verified if each alert that came before its end was read, and each one that was read is
-stored or set aside. Whatever speaks against that is a reason, in one line.
+A night is verified if each alert that arrived before its end was read, and each alert that was read
+is stored or set aside. Everything that contradicts this is a reason, in one line.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ _SHOWN = 3
 
 
 class _Fact(BaseModel):
-    """Take what other tasks tell, also where they tell more than is asked for."""
+    """Validate the results of other tasks; ignore additional fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Drained(_Fact):
-    """How the end of the night was waited for: the lag at last (None: unknown), and how long."""
+    """The result of the drain: the last lag (None if unknown), and the time waited."""
 
     lag: int | None = None
     waited_s: float = Field(0, ge=0)
@@ -34,11 +34,11 @@ class Drained(_Fact):
 
 
 class OffsetRange(_Fact):
-    """One partition: what was committed, [start, end), and what the topic holds now.
+    """One partition: the committed offsets [start, end), and what the topic holds now.
 
-    `begins` is the topic's first offset, `due` that of the first alert after the night's end,
-    `high` the one after its last alert; None where the topic no longer has the partition.
-    `expected` is where the night had to begin to read, None where nobody knows.
+    `begins` is the topic's first offset, `due` the offset of the first alert after the night's end,
+    `high` the offset after its last alert; None if the topic no longer has the partition.
+    `expected` is the offset at which the night had to start, or None if unknown.
     """
 
     partition: int
@@ -56,22 +56,22 @@ class OffsetRange(_Fact):
 
     @property
     def late(self) -> int:
-        """Return how many alerts came after the night's end, and were not taken."""
+        """Return how many alerts arrived after the night's end and were not read."""
         if self.due is None or self.high is None:
             return 0
         return max(0, self.high - max(self.due, self.end))
 
     def __str__(self) -> str:
-        """Return what was committed, as an interval."""
+        """Return the committed offsets, as an interval."""
         return f"[{self.start}, {self.end})"
 
 
 class NightFacts(_Fact):
-    """One night that is over.
+    """One past night.
 
-    `until` is the moment up to which alerts belong to it: the window's end, and the time of the
-    drain. `counts` is None where nobody could count, and `unseen` says why. `broken` names files
-    that the manifest lists and that cannot be read.
+    Alerts up to `until` belong to it: the window's end plus the time of the drain. `counts` is None
+    if Airflow could not count, and `unseen` has the reason. `broken` lists files of the manifest
+    that cannot be read.
     """
 
     stream: str
@@ -87,7 +87,7 @@ class NightFacts(_Fact):
     offsets: tuple[OffsetRange, ...] = ()
     topic_is_there: bool = True
     is_own_topic: bool = False
-    """Whether the topic is of this night alone, made by its survey with the night's first alert."""
+    """Whether the topic is for this night only, created by the survey with the first alert."""
     curve: tuple[LagPoint, ...] = ()
     longest_gap_s: float | None = None
     restarts: tuple[Restart, ...] = ()
@@ -97,7 +97,7 @@ class NightFacts(_Fact):
 
     @property
     def survey(self) -> str:
-        """Return whose alerts they are."""
+        """Return the name of the survey."""
         return parse_stream_name(self.stream)[0]
 
     @property
@@ -107,32 +107,32 @@ class NightFacts(_Fact):
 
     @property
     def unread(self) -> int:
-        """Return the lag at the end: alerts of the night that are in the topic, and unread."""
+        """Return the lag at the end: alerts of the night that are in the topic but unread."""
         return sum(one.unread for one in self.offsets)
 
     @property
     def late(self) -> int:
-        """Return how many alerts came after the night's end, and were not taken."""
+        """Return how many alerts arrived after the night's end and were not read."""
         return sum(one.late for one in self.offsets)
 
     @property
     def has_no_topic(self) -> bool:
-        """Tell whether the survey made no topic for the night: a cloudy one, without an alert."""
+        """Tell whether the survey created no topic: a cloudy night without alerts."""
         read = self.counts.read if self.counts else 0
         return self.is_own_topic and not self.topic_is_there and read == 0
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Return all that speaks against the night's being complete, a line each."""
+        """Return the reasons why the night is not verified, one line each."""
         return tuple(_reasons(self))
 
     @property
     def is_verified(self) -> bool:
-        """Tell whether nothing speaks against it."""
+        """Tell whether the night is complete."""
         return not self.reasons
 
     def local(self, moment: datetime) -> datetime:
-        """Return a moment in the night's zone."""
+        """Return a moment in the night's time zone."""
         return moment.astimezone(ZoneInfo(self.zone) if self.zone else self.start.tzinfo)
 
     def told_by(
@@ -143,8 +143,8 @@ class NightFacts(_Fact):
         *,
         adopted: bool = False,
     ) -> Self:
-        """Return the facts with what the tasks of the night saw, as far as they told it."""
-        # Who drained saw what the watch saw, and more; a drain that found no stream saw nothing.
+        """Return the facts with the results of the night's tasks, as far as they are available."""
+        # The drain knows all restarts that the watch saw, unless it found no stream.
         told = [(one or {}).get("restarts") or () for one in (watched, drained)]
         return self.model_copy(
             update={
@@ -156,7 +156,7 @@ class NightFacts(_Fact):
         )
 
     def as_extra(self) -> dict[str, JsonValue]:
-        """Return what a DAG that goes on from the raw alerts has to know."""
+        """Return what a DAG that processes the raw alerts needs to know."""
         counts = self.counts
         return {
             "survey": self.survey,
@@ -172,26 +172,28 @@ class NightFacts(_Fact):
 
 def _reasons(facts: NightFacts) -> Iterator[str]:
     if facts.unseen or facts.counts is None:
-        yield f"nobody counted: {facts.unseen or 'the store was not asked'}"
+        yield f"the alerts were not counted: {facts.unseen or 'the store was not read'}"
         return
     yield from _wrong_counts(facts, facts.counts)
     for one in facts.offsets:
         yield from _wrong_offsets(facts.topic, one)
     if not facts.topic_is_there and not facts.has_no_topic:
         yield (
-            f"topic {facts.topic} is not on the brokers: whether all of it was read, nobody can "
-            "say; was it deleted, or is its name another?"
+            f"topic {facts.topic} is not on the brokers, so it is unknown whether all of it was "
+            "read; check the topic's name, and whether it was deleted"
         )
     if facts.unread:
-        drained = ", though all was said to be read" if facts.drain.is_drained else ""
+        drained = (
+            ", although the drain reported that all was read" if facts.drain.is_drained else ""
+        )
         where = ", ".join(
             f"[{max(one.end, one.begins or 0)}, {one.due}) of partition {one.partition}"
             for one in facts.offsets
             if one.unread
         )
         yield (
-            f"{facts.unread} alerts of the night are left unread in {facts.topic}{drained}: "
-            f"{where}; start the stream of the night again, it goes on there"
+            f"{facts.unread} alerts of the night remain unread in {facts.topic}{drained}: "
+            f"{where}; start the stream of the night again, and it continues there"
         )
 
 
@@ -200,8 +202,8 @@ def _wrong_counts(facts: NightFacts, counts: NightCounts) -> Iterator[str]:
         more = len(facts.broken) - _SHOWN
         names = ", ".join(facts.broken[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
         yield (
-            f"{len(facts.broken)} files that the manifest lists are gone or broken ({names}); "
-            "bring them back, or read the night again to a new prefix"
+            f"{len(facts.broken)} files listed in the manifest are missing or damaged ({names}); "
+            "restore them, or read the night again to a new prefix"
         )
     missing = counts.read - counts.stored - counts.set_aside
     if missing > 0:
@@ -213,23 +215,23 @@ def _wrong_counts(facts: NightFacts, counts: NightCounts) -> Iterator[str]:
         )
         yield f"{missing} alerts that were read are neither stored nor set aside{hint}"
     if missing < 0:
-        yield f"{-missing} more alerts are stored and set aside than were read: some are doubled"
+        yield f"{-missing} more alerts are stored and set aside than were read: some are duplicated"
 
 
 def _wrong_offsets(topic: str, one: OffsetRange) -> Iterator[str]:
     where = f"partition {one.partition} of {topic}"
     if one.expected is not None and one.start > one.expected:
         yield (
-            f"[{one.expected}, {one.start}) of {where} was never read: the stream began late, or "
-            "the topic had lost it"
+            f"[{one.expected}, {one.start}) of {where} was never read: the stream started late, "
+            "or the topic had already deleted it"
         )
     if one.begins is not None and one.begins > one.end:
         yield (
-            f"[{one.end}, {one.begins}) of {where} was deleted before it was read; the topic's "
+            f"[{one.end}, {one.begins}) of {where} was deleted before it was read: the topic's "
             "retention is too short"
         )
     if one.high is not None and one.high < one.end:
         yield (
-            f"{where} ends at {one.high}, though {one.end} was read up to: the topic was made "
-            "anew, and what it held is not known"
+            f"{where} ends at {one.high}, but the night was read up to {one.end}: the topic was "
+            "re-created, and its earlier content is unknown"
         )

@@ -1,7 +1,7 @@
-"""How far behind the alerts a night's stream was: the lag over time, and the longest wait; pure.
+"""The lag of a night's stream over time, and its longest wait; pure.
 
-All of it comes from what outlives the night: when alerts came to the topic, and when files of how
-many rows were written.
+Both are computed from records that outlive the night: when alerts arrived in the topic, and when
+files were written, with their row counts.
 """
 
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from typing import Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 Arrived = Callable[[datetime], int]
-"""How many alerts of the night had come before a moment."""
+"""Returns how many alerts of the night had arrived before a moment."""
 
 MOST_MOMENTS = 60
 _PEAKS = 12
@@ -23,7 +23,7 @@ _A_MOMENT = timedelta(milliseconds=1)
 
 
 class LagPoint(BaseModel):
-    """How many alerts had come at a moment, and how many of them were stored or set aside."""
+    """How many alerts had arrived by a moment, and how many were stored or set aside."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,13 +33,13 @@ class LagPoint(BaseModel):
 
     @property
     def lag(self) -> int:
-        """Return how many alerts waited; clocks of two systems never make it negative."""
+        """Return how many alerts waited; never negative, even if two clocks differ."""
         return max(0, self.arrived - self.taken)
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What was taken in up to each of some moments, in order: rows stored and set aside."""
+    """The cumulative number of rows stored and set aside at each of several moments, in order."""
 
     moments: Sequence[datetime]
     totals: Sequence[int]
@@ -51,7 +51,7 @@ class Intake:
         return cls([at for at, _ in files], list(accumulate(rows for _, rows in files)))
 
     def at(self, moment: datetime) -> int:
-        """Return how many alerts had been taken in by then, that moment included."""
+        """Return how many alerts had been stored or set aside by `moment`, inclusive."""
         number = bisect_right(self.moments, moment)
         return self.totals[number - 1] if number else 0
 
@@ -61,10 +61,10 @@ class Intake:
 
 
 def moments_of(start: datetime, end: datetime, intake: Intake) -> list[datetime]:
-    """Return at most MOST_MOMENTS moments at which to look at the lag.
+    """Return up to MOST_MOMENTS moments at which to compute the lag.
 
-    They are spread evenly from `start` to `end`; and just before a long gap ends, the lag is at a
-    peak that an even spread would miss.
+    They are spread evenly from `start` to `end`. Further moments are just before long gaps end,
+    where the lag has peaks that an even spread would miss.
     """
     first, last = min([start, *intake.moments[:1]]), max([end, *intake.moments[-1:]])
     steps = MOST_MOMENTS - _PEAKS - 1
@@ -74,16 +74,16 @@ def moments_of(start: datetime, end: datetime, intake: Intake) -> list[datetime]
 
 
 def lag_curve(moments: Iterable[datetime], arrived: Arrived, intake: Intake) -> list[LagPoint]:
-    """Return the lag at each of the moments."""
+    """Return the lag at each moment."""
     return [LagPoint(at=at, arrived=arrived(at), taken=intake.at(at)) for at in moments]
 
 
 def longest_gap(arrived: Arrived, intake: Intake) -> timedelta:
     """Return the longest time without a new file while alerts were waiting.
 
-    A gap counts from when the first alert waits in it, so that a quiet topic makes none. That
-    moment is found by halving, a bounded number of questions for a night of any length: the answer
-    is short of the truth by no more than 1/4096 of a gap.
+    A gap counts from when its first alert waits, so that a quiet topic makes no gap. Bisection
+    finds that moment with a bounded number of requests for a night of any length; the result is too
+    short by at most 1/4096 of a gap.
     """
     longest = timedelta(0)
     for since, till in intake.gaps()[:_MOST_GAPS]:

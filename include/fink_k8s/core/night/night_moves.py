@@ -1,12 +1,12 @@
-"""What the task that watches a night does next; pure, the twin of `next_step` of the stop.
+"""The next move of the task that watches a night; pure, the counterpart of the stop's `next_step`.
 
-A situation is what has happened, and what was found when the task looked; `next_move` answers it
-with a move. `WatchNightOperator` finds the one and carries out the other, and decides nothing.
+A situation is what has happened and what the task found; `next_move` maps it to a move.
+`WatchNightOperator` finds situations and carries out moves; it decides nothing.
 
-Two rules are behind all of it. No driver is started while another one may live: what no longer is
-the stream that died belongs to somebody else, and is watched. And a stream that somebody has asked
-to end stays ended; a driver without an application leaves nothing that tells why it is gone, so
-there the notes of the stops have to.
+Two rules apply throughout. First, no driver is started while another one may be alive: a stream
+that is no longer the one that died belongs to another run, and is only watched. Second, a stream
+that was asked to end stays ended. A driver without an application leaves no record of why it is
+gone, so in that case the recorded stop requests decide.
 """
 
 from dataclasses import dataclass
@@ -29,17 +29,17 @@ from fink_k8s.core.stream.restarts import (
 )
 from fink_k8s.core.stream.stream_request import SubmitWith
 
-ENDED_ALREADY = "the stream has been ended already"
+ENDED_ALREADY = "the stream has already ended"
 
 
 class Death(WatchEvent):
-    """A stream that died, and the manifest with which it is started again, its history in it."""
+    """A stream that died, and the manifest to restart it with, including its restart history."""
 
     manifest: dict[str, Any]
 
 
 class PendingStart(BaseModel):
-    """A start that is due since a moment; it outlives the worker that was to carry it out."""
+    """A start that is due since a moment; it is stored, so it survives the worker."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,50 +49,50 @@ class PendingStart(BaseModel):
 
 @dataclass(frozen=True)
 class WatchRules:
-    """What the run has asked for."""
+    """The settings of the run."""
 
     manifest: Manifest
     submit_with: SubmitWith = SubmitWith.SPARK_OPERATOR
     restarts: int = 3
-    """How many restarts in a row there may be."""
+    """The maximum number of restarts in a row."""
     is_night_over: bool = False
-    """Whether the stream is only to read what is left: one that was ended stays so."""
+    """Whether the stream only reads the rest of the night: then a stopped one stays stopped."""
 
     @property
     def has_application(self) -> bool:
-        """Tell whether an application outlives the driver, and so tells who ended it."""
+        """Tell whether an application outlives the driver, and so shows how it ended."""
         return self.submit_with is not SubmitWith.SPARK_SUBMIT
 
     def asks_notes(self, event: WatchEvent) -> bool:
-        """Tell whether only the notes of the stops can say how a watch ended."""
+        """Tell whether only the recorded stop requests can explain how a watch ended."""
         return event.leaves_nothing and not self.has_application
 
 
 @dataclass(frozen=True)
 class WatchRecord:
-    """What is remembered of the stream outside of the cluster; None: nothing."""
+    """What is recorded about the stream outside the cluster; None if nothing is."""
 
     pending: PendingStart | None = None
     begun: datetime | None = None
-    """Since when the stream is this task's, over all tries: an earlier order was not meant."""
+    """Since when this task owns the stream, over all tries; earlier stop requests do not count."""
     asked_to_end: datetime | None = None
-    """When somebody last asked the stream to end."""
+    """When the stream was last asked to end."""
 
     def was_stopped_since(self, moment: datetime | None) -> bool:
-        """Tell whether somebody has asked the stream to end at `moment` or later."""
+        """Tell whether the stream was asked to end at `moment` or later."""
         return bool(moment and self.asked_to_end and self.asked_to_end >= moment)
 
 
 @dataclass(frozen=True)
 class TryBegins:
-    """A try of the task begins; `is_held` tells whether anything holds the stream's name."""
+    """A try of the task begins; `is_held` is true if an object has the stream's name."""
 
     is_held: bool
 
 
 @dataclass(frozen=True)
 class WatchEnds:
-    """The trigger has fired; `application` is what the cluster has of one that died."""
+    """The trigger has fired; `application` is the remaining application of a dead stream."""
 
     event: WatchEvent
     application: KubernetesObject | None = None
@@ -102,8 +102,8 @@ class WatchEnds:
 class PauseEnds:
     """The pause before a restart is over.
 
-    `holders` are the uids of what holds the stream's name, `living_born` is when the driver that
-    lives was made; None where none lives.
+    `holders` are the uids of objects with the stream's name; `living_born` is when the live driver
+    was created, or None if there is none.
     """
 
     death: Death
@@ -113,7 +113,7 @@ class PauseEnds:
 
 @dataclass(frozen=True)
 class RemainsEnd:
-    """What was left of the dead stream was brought to its end, as far as it went."""
+    """The remains of the dead stream were stopped, as far as possible."""
 
     death: Death
 
@@ -130,7 +130,7 @@ class WatchOn:
 
 @dataclass(frozen=True)
 class PauseThenRestart:
-    """Note what is to be started, and wait."""
+    """Record what to start, and wait."""
 
     death: Death
     pause: timedelta
@@ -138,14 +138,14 @@ class PauseThenRestart:
 
 @dataclass(frozen=True)
 class EndRemains:
-    """Bring what is left of the dead stream to its end."""
+    """Stop the remains of the dead stream."""
 
     death: Death
 
 
 @dataclass(frozen=True)
 class StartNow:
-    """Start the stream, then watch it; `cause` is what it died of, if it did."""
+    """Start the stream, then watch it; `cause` is why it died, if it did."""
 
     manifest: Manifest
     cause: str = ""
@@ -153,14 +153,14 @@ class StartNow:
 
 @dataclass(frozen=True)
 class FinishWatch:
-    """Succeed with what the watch saw."""
+    """Succeed with the result of the watch."""
 
     event: WatchEvent
 
 
 @dataclass(frozen=True)
 class GiveUpWatch:
-    """Fail for good: somebody has to act."""
+    """Fail permanently: a person has to act."""
 
     reason: str
 
@@ -169,7 +169,7 @@ Move = WatchOn | PauseThenRestart | EndRemains | StartNow | FinishWatch | GiveUp
 
 
 def next_move(situation: Situation, record: WatchRecord, rules: WatchRules, now: datetime) -> Move:
-    """Return what the task does next. `now` is aware."""
+    """Return the next move of the task. `now` is an aware datetime."""
     match situation:
         case TryBegins(is_held):
             return _at_begin(is_held, record, rules, now)
@@ -179,14 +179,14 @@ def next_move(situation: Situation, record: WatchRecord, rules: WatchRules, now:
             return _after_pause(situation, record, rules)
         case RemainsEnd(death):
             if record.pending and record.was_stopped_since(record.pending.since):
-                return WatchOn("somebody has asked it to end meanwhile")
+                return WatchOn("it has been asked to end in the meantime")
             return StartNow(death.manifest, death.reason)
 
 
 def _at_begin(is_held: bool, record: WatchRecord, rules: WatchRules, now: datetime) -> Move:
-    """Take the stream as it is; one that an earlier try was about to start is started.
+    """Adopt the stream as it is, or start the one that an earlier try was about to start.
 
-    One that is dead is the trigger's to report: it is started again by the policy, or not at all.
+    The trigger reports a dead stream; the restart policy then decides.
     """
     if is_held and not record.pending:
         return WatchOn()
@@ -213,8 +213,8 @@ def _after_watch(
     pause = pause_before(event.restarts, timedelta(seconds=event.lived_s), rules.restarts)
     if pause is None:
         return GiveUpWatch(
-            f"{crash_loop(event.restarts, event.reason)} The stream was left as it is; trigger "
-            "fink_night again when the cause is fixed"
+            f"{crash_loop(event.restarts, event.reason)} The stream was left unchanged; "
+            "trigger fink_night again when the cause is fixed"
         )
     restart = Restart(at=now, cause=event.reason, by=RestartedBy.FINK, lived_s=event.lived_s)
     ran = _as_it_ran(event, application, rules)
@@ -223,9 +223,9 @@ def _after_watch(
 
 
 def _after_end(event: WatchEvent, rules: WatchRules) -> Move:
-    """Succeed at the night's end; of a night that is over, also where somebody ended the stream.
+    """Succeed at the night's end; after the night, succeed also if the stream was stopped.
 
-    That is what comes next anyway, and the proof will show whether it came too early.
+    The stop comes next anyway, and the proof shows whether it came too early.
     """
     is_end = event.sign in {Sign.TIME_IS_UP, Sign.DRAINED}
     if is_end or (event.sign is Sign.GONE and rules.is_night_over):
@@ -234,28 +234,28 @@ def _after_end(event: WatchEvent, rules: WatchRules) -> Move:
 
 
 def _after_pause(situation: PauseEnds, record: WatchRecord, rules: WatchRules) -> Move:
-    """Bring what is left of the dead stream to its end, unless it is somebody else's by now."""
+    """Stop the remains of the dead stream, unless they belong to another run by now."""
     death = situation.death
     if not rules.has_application and record.was_stopped_since(_meant_since(death, record)):
         return _after_end(_ended(death), rules)
     if death.born and situation.living_born and situation.living_born > death.born:
-        return WatchOn("it has a new driver already")
+        return WatchOn("it already has a new driver")
     is_the_one = death.holder in situation.holders if death.holder else not situation.holders
     if not is_the_one:
-        # Somebody has started it anew, or ended it; both are theirs to decide.
-        return WatchOn("it is no longer the one that died")
+        # Somebody has restarted or stopped it; that decision stands.
+        return WatchOn("it is no longer the stream that died")
     if record.pending and record.was_stopped_since(record.pending.since):
-        return WatchOn("somebody has asked it to end meanwhile")
+        return WatchOn("it has been asked to end in the meantime")
     return EndRemains(death)
 
 
 def _explained(
     event: WatchEvent, record: WatchRecord, rules: WatchRules, now: datetime
 ) -> WatchEvent:
-    """Return the event, its sign as the notes tell it where nothing is left of the stream.
+    """Return the event; if nothing is left of the stream, the recorded stops determine its sign.
 
-    An application stays when its driver dies, so that one which is missing was deleted by
-    somebody. A driver without one leaves nothing: it has died unless its end was asked for.
+    An application stays when its driver dies, so a missing application was deleted by somebody. A
+    driver without an application leaves nothing: it has died, unless it was asked to end.
     """
     if not rules.asks_notes(event):
         return event
@@ -264,30 +264,30 @@ def _explained(
         return _ended(event)
     if event.sign is Sign.DIED:
         return event
-    # Whoever has not seen it live takes it to have lived: a crash loop is seen.
+    # If it was not seen alive, assume that it was: a crash loop would have been seen.
     lived = event.lived_s or (now - (since or now)).total_seconds()
     return event.model_copy(update={"sign": Sign.DIED, "reason": UNSEEN, "lived_s": lived})
 
 
 def _meant_since(event: WatchEvent, record: WatchRecord) -> datetime | None:
-    """Return since when an order to stop is meant for the driver that was seen last.
+    """Return since when a stop request applies to the last driver seen.
 
-    An earlier one was meant for an earlier driver, which an upgrade, say, has ended.
+    An earlier request was for an earlier driver, which an upgrade, for example, has stopped.
     """
     return event.born or record.begun
 
 
 def _ended(event: WatchEvent) -> WatchEvent:
-    """Return the event of a stream that somebody ended."""
+    """Return the event of a stream that was stopped."""
     return event.model_copy(update={"sign": Sign.GONE, "reason": ENDED_BY_SOMEBODY})
 
 
 def _as_it_ran(
     event: WatchEvent, application: KubernetesObject | None, rules: WatchRules
 ) -> dict[str, Any]:
-    """Return what the dead stream was made from, which this run may have asked for otherwise.
+    """Return the manifest of the dead stream, which may differ from this run's manifest.
 
-    Nothing may be left of a driver without application: what it bore, the trigger has seen.
+    A driver without an application may leave nothing; the trigger has recorded its annotations.
     """
     if application:
         return {**rules.manifest, **application}

@@ -1,8 +1,7 @@
-"""The report of a night as a page of HTML, and the list of such pages; pure.
+"""The report of a night as an HTML page, and the list of such pages; pure.
 
-The templates beside this module escape whatever they are given, and the picture is drawn anew from
-the facts: nothing that lies in the store is shown as it lies there. The pages need no script and no
-other file.
+The templates next to this module escape all values, and the picture is drawn again from the facts:
+nothing from the store is shown verbatim. The pages need no script and no other file.
 """
 
 from collections.abc import Mapping
@@ -37,7 +36,7 @@ svg{width:100%;height:auto}
 @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}a{color:#58a6ff}}
 """
 STYLES = (_STYLE, PICTURE_STYLE)
-"""The texts of all style elements of the pages, for the policy that allows these and no other."""
+"""The texts of all style elements of the pages, for the policy that allows only these."""
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
@@ -50,7 +49,7 @@ _TEMPLATES = Environment(
 
 
 class _Verdict(NamedTuple):
-    """A sentence on a night, and the style that it is shown in."""
+    """A sentence about a night, and the style to show it in."""
 
     kind: str
     sentence: str
@@ -72,7 +71,7 @@ def night_page(facts: NightFacts) -> str:
 
 
 def list_page(reports: Mapping[str, NightFacts | str], more: int = 0) -> str:
-    """Return the page of several nights, by stream: each one's facts, or why they are not known.
+    """Return the page of several nights, by stream: the facts of each, or why they are unknown.
 
     `more` is how many earlier nights are not shown.
     """

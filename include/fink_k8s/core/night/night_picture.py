@@ -1,7 +1,7 @@
-"""A night as a picture: what came and what was stored, the lag, the restarts; SVG, pure.
+"""A night as a picture: alerts arrived and stored, the lag, the restarts; SVG, pure.
 
-Two panels share the axis of time. The picture needs no script and no other file, and follows the
-reader's choice of a light or a dark page.
+Two panels share the time axis. The picture needs no script and no other file, and follows the
+reader's choice of a light or dark page.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,7 @@ _MOST_TICKS = 9
 
 @dataclass(frozen=True)
 class _Panel:
-    """A field of the picture: moments from left to right, alerts from bottom to top."""
+    """A panel of the picture: time from left to right, alerts from bottom to top."""
 
     first: datetime
     last: datetime
@@ -46,12 +46,12 @@ class _Panel:
     highest: int
 
     def x(self, moment: datetime) -> float:
-        """Return a moment's place, within the frame."""
+        """Return the x coordinate of a moment, within the frame."""
         share = (moment - self.first) / (self.last - self.first)
         return round(_LEFT + (_RIGHT - _LEFT) * min(1.0, max(0.0, share)), 1)
 
     def y(self, alerts: int) -> float:
-        """Return a number's height."""
+        """Return the y coordinate of a number of alerts."""
         return round(self.bottom - (self.bottom - self.top) * alerts / self.highest, 1)
 
     def points(self, curve: Iterable[LagPoint], value: Callable[[LagPoint], int]) -> str:
@@ -71,7 +71,7 @@ class _Panel:
 
 def picture_of(facts: NightFacts) -> str:
     """Return the picture, a whole SVG document that can also stand in an HTML page."""
-    title = f"{facts.survey} night {facts.night}: alerts that came, were stored, and waited"
+    title = f"{facts.survey} night {facts.night}: alerts that arrived, were stored, and waited"
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" class="night" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         'role="img" aria-labelledby="night-title night-description">',
@@ -84,7 +84,7 @@ def picture_of(facts: NightFacts) -> str:
     ]) + "\n"  # fmt: skip
 
 
-_UNKNOWN = "When alerts came and were stored is not known."
+_UNKNOWN = "It is unknown when alerts arrived and were stored."
 
 
 def _curves(facts: NightFacts) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _curves(facts: NightFacts) -> Iterator[str]:
     most = max(1, *(max(one.arrived, one.taken) for one in curve))
     came = _Panel(first, last, _CAME_TOP, _CAME_BOTTOM, most)
     lag = _Panel(first, last, _LAG_TOP, _LAG_BOTTOM, max(1, *(one.lag for one in curve)))
-    yield from came.frame("alerts: came (dashed), stored or set aside (solid)")
+    yield from came.frame("alerts: arrived (dashed), stored or set aside (solid)")
     yield f'<polyline class="came" points="{came.points(curve, lambda one: one.arrived)}"/>'
     yield f'<polyline class="taken" points="{came.points(curve, lambda one: one.taken)}"/>'
     yield from lag.frame("lag: alerts that waited")
@@ -107,7 +107,7 @@ def _curves(facts: NightFacts) -> Iterator[str]:
 
 
 def _times(facts: NightFacts, panel: _Panel) -> Iterator[str]:
-    """Yield the axis of time: full hours, or less where the night is short, in its own zone."""
+    """Yield the time axis: full hours, or shorter steps for a short night, in the night's zone."""
     span = panel.last - panel.first
     step = next((step for step in _STEPS if span / step <= _MOST_TICKS), _STEPS[-1])
     form = "%H:%M:%S" if step < timedelta(minutes=1) else "%H:%M"
@@ -141,9 +141,9 @@ def _description(facts: NightFacts) -> str:
         return _UNKNOWN
     peak = max(facts.curve, key=lambda one: one.lag)
     return (
-        f"{facts.curve[-1].arrived:,} alerts came and {facts.curve[-1].taken:,} were stored or set "
-        f"aside; at most {peak.lag:,} waited, at {_clock(facts, peak.at)}. "
-        f"{len(facts.restarts)} restarts are marked."
+        f"{facts.curve[-1].arrived:,} alerts arrived and {facts.curve[-1].taken:,} were stored or "
+        f"set aside; at most {peak.lag:,} waited, at {_clock(facts, peak.at)}. "
+        f"Restarts marked: {len(facts.restarts)}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A night's facts for a person to read in the morning: one sentence, then the details; pure."""
+"""A night's report to read in the morning: one sentence, then the details; pure."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -15,14 +15,14 @@ OFFSET_COLUMNS = (
     "partition", "committed", "topic begins", "first alert after the end", "topic ends", "unread",
     "late",
 )  # fmt: skip
-RESTART_COLUMNS = ("at", "started again by", "back after", "cause")
+RESTART_COLUMNS = ("at", "restarted by", "back after", "cause")
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_PARTITIONS, _SHOWN_RESTARTS, _CAUSE_LENGTH = 4, 3, 60
 _SPARKS = 60
 
 
 def sentence_of(facts: NightFacts) -> str:
-    """Return the one sentence that says how the night was, with the offsets to prove it."""
+    """Return one sentence about the night, with the offsets that prove it."""
     name = f"{facts.survey} night {facts.night}"
     if not facts.is_verified:
         told = f"{name} is NOT VERIFIED: {'; '.join(facts.reasons)}"
@@ -65,7 +65,7 @@ def files_of(facts: NightFacts) -> dict[str, str]:
 
 
 def details_of(facts: NightFacts) -> list[tuple[str, str]]:
-    """Return what else is known, as rows of (what, value)."""
+    """Return the details, as rows of (what, value)."""
     counts, drain = facts.counts, facts.drain
     gap = "unknown" if facts.longest_gap_s is None else f"{facts.longest_gap_s:.0f} s"
     rows = [
@@ -79,27 +79,27 @@ def details_of(facts: NightFacts) -> list[tuple[str, str]]:
         ("stored", _number(counts.stored) if counts else "unknown"),
         ("set aside", _number(counts.set_aside) if counts else "unknown"),
         ("unread at the end", _number(facts.unread) if facts.offsets else "unknown"),
-        ("came after the end", _number(facts.late) if facts.offsets else "unknown"),
+        ("arrived after the end", _number(facts.late) if facts.offsets else "unknown"),
         ("longest gap", gap),
         ("largest lag", _number(max(p.lag for p in facts.curve)) if facts.curve else "unknown"),
         ("restarts", str(len(facts.restarts))),
     ]  # fmt: skip
     if facts.adopted:
-        rows.append(("start", "adopted: the stream ran already"))
+        rows.append(("start", "adopted: the stream was already running"))
     if drain.waited_s or drain.is_drained:
         lag = "unknown" if drain.lag is None else _number(drain.lag)
-        ended = "all was read" if drain.is_drained else f"it was given up, lag {lag}"
+        ended = "all was read" if drain.is_drained else f"the drain gave up, lag {lag}"
         rows.append(("drain", f"waited {drain.waited_s:.0f} s until {ended}"))
     return rows + ([("stop", facts.stop)] if facts.stop else [])
 
 
 def sparkline_of(facts: NightFacts) -> str:
-    """Return the lag over the night as one line of text; empty where nobody knows it."""
+    """Return the lag over the night as one line of text; empty if unknown."""
     if not facts.curve:
         return ""
     highest = max(1, *(point.lag for point in facts.curve))
     top = len(_BARS) - 1
-    # Ceiling: a lag of one alert is to be seen, and none at all is the lowest bar alone.
+    # Round up: a lag of one alert is visible, and only a lag of 0 is the lowest bar.
     bars = "".join(_BARS[-(-point.lag * top // highest)] for point in facts.curve[:_SPARKS])
     first, last = facts.local(facts.curve[0].at), facts.local(facts.curve[-1].at)
     return f"{first:%H:%M} {bars} {last:%H:%M}, at most {_number(highest)} alerts"
@@ -110,7 +110,7 @@ def _course(facts: NightFacts) -> str:
     if counts is None:
         return "nothing"
     if counts.read == counts.stored == counts.set_aside == 0:
-        read = f"no alert came to {facts.topic}" if not facts.unread else "no alert was read"
+        read = f"no alert arrived in {facts.topic}" if not facts.unread else "no alert was read"
     else:
         sign = "=" if counts.is_complete else "but"
         read = (
@@ -118,7 +118,7 @@ def _course(facts: NightFacts) -> str:
             f"{_number(counts.set_aside)} set aside, {_ranges(facts)}"
             f"{' accounted for' if facts.is_verified else ''}, in {_number(counts.batches)} batches"
         )
-    after = f", {_number(facts.late)} came after the end" if facts.late else ""
+    after = f", {_number(facts.late)} arrived after the end" if facts.late else ""
     gap = f", longest gap {facts.longest_gap_s:.0f} s" if facts.longest_gap_s is not None else ""
     lag = f", lag at the end {_number(facts.unread)}" if facts.offsets else ""
     return f"{read}; {_restarts(facts)}{gap}{lag}{after}"
@@ -180,7 +180,7 @@ def _number(value: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return outside text as Markdown that shows it as it is."""
+    """Return external text as Markdown that shows it verbatim."""
     return escape(" ".join(text.split()), quote=False)
 
 

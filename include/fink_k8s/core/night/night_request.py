@@ -107,11 +107,11 @@ class NightRequest(ImageChoice, StreamRequest):
 
     @property
     def waits_for_topic(self) -> bool:
-        """Tell whether a topic that is not there yet is no fault: it comes with its alerts."""
+        """Tell whether a missing topic is acceptable: it is created with its first alert."""
         return True
 
     def end(self, otherwise: datetime) -> datetime:
-        """Return when the night ends (UTC): as asked, else at `otherwise`."""
+        """Return when the night ends (UTC): as requested, or at `otherwise`."""
         moment = datetime.fromisoformat(self.ends_at) if self.ends_at else otherwise
         return moment.astimezone(UTC)
 
@@ -120,9 +120,9 @@ _OF_ONE_NIGHT = {
     "night": "each run has its own",
     "topic": "set the survey's `topic` instead",
     "ends_at": "set the survey's `night` instead",
-    "survey": "each survey has a form of its own",
+    "survey": "each survey has its own form",
 }
-"""Fields of a night that no survey's form can set, and why."""
+"""Fields of a night that no survey's form can set, and the reason."""
 
 
 def night_form_from(survey: Survey) -> dict[str, JsonValue]:
@@ -140,5 +140,5 @@ def night_form_from(survey: Survey) -> dict[str, JsonValue]:
         request = NightRequest.model_validate({**survey.form, "survey": survey.name})
     except ValidationError as error:
         raise InvalidRequest(f"{where} {refusal_of(error)}") from None
-    # As the form wants them: `"4"` is 4 there.
+    # As the form expects them: `"4"` becomes 4.
     return request.model_dump(mode="json", include=set(survey.form))

@@ -1,7 +1,7 @@
-"""What a night's watch makes of what it sees, look by look: go on, note a restart, or end.
+"""The decision of a night's watch at each look: continue, record a restart, or end.
 
-It is patient with all that the Spark Operator heals by itself, and ends only where the night is
-over, or where somebody has to act.
+The watch tolerates everything that the Spark Operator repairs by itself. It ends only when the
+night is over, or when the stream needs action.
 """
 
 from dataclasses import dataclass, field
@@ -16,18 +16,18 @@ from fink_k8s.core.night.restart_log import RestartLog
 from fink_k8s.core.night.watch_event import ENDED_BY_SOMEBODY, Sign, WatchEnd
 
 GONE_FOR = timedelta(seconds=60)
-"""How long an application has to be missing: in an upgrade there is none for some seconds."""
+"""How long an application must be missing: during an upgrade there is none for some seconds."""
 SILENT_FOR = timedelta(seconds=60)
-"""How long no metrics may come from a driver that runs: the way there may be cut, not its life."""
+"""How long a running driver may return no metrics: perhaps only the connection is broken."""
 
 
 @dataclass
 class NightWatch:
     """Judges one stream until `until`.
 
-    A query that is dead under a Running driver is known when two probes in a row have found none,
-    unless the driver is so young that the query may not have begun; one that was seen alive under
-    this driver has. A driver that does not answer at all is given `silent_for`.
+    A query counts as dead under a Running driver if two probes in a row have found none, unless the
+    driver is so young that its query may not have started and was not seen alive. A driver that
+    does not answer at all counts as dead after `silent_for`.
     """
 
     until: datetime
@@ -43,10 +43,10 @@ class NightWatch:
     _dead_since: datetime | None = None
 
     def judge(self, evidence: Evidence, now: datetime) -> WatchEnd | None:
-        """Return how the watch ended, or None as long as it goes on. `now` is aware."""
+        """Return how the watch ended, or None while it goes on. `now` is an aware datetime."""
         health = self.last = assess(evidence)
         if self._looked_at and now - self._looked_at >= self.silent_for:
-            self._dead_since = self._gone_since = None  # nobody has looked meanwhile
+            self._dead_since = self._gone_since = None  # no look in between
         self._looked_at = now
         was_down = self.driver.down_since is not None
         self.driver = self.driver.after(evidence, health, now)
@@ -57,14 +57,14 @@ class NightWatch:
         elif self.driver.is_taken:
             health = Health(HealthVerdict.FAILED, self.driver.cause)
         if _is_being_ended(evidence):
-            health = Health(HealthVerdict.ABSENT, "somebody ends the stream")
+            health = Health(HealthVerdict.ABSENT, "the stream is being stopped")
         end = self._end(health, evidence, now)
         if end is None and now >= self.until:
             return WatchEnd(sign=Sign.TIME_IS_UP, reason=health.reason)
         return end
 
     def _end(self, health: Health, evidence: Evidence, now: datetime) -> WatchEnd | None:
-        """Return how the stream ended, or None where it has not."""
+        """Return how the stream ended, or None if it has not."""
         self._gone_since = None if evidence.exists else self._gone_since or now
         if self._gone_since and now - self._gone_since >= self.gone_for:
             return WatchEnd(sign=Sign.GONE, reason=ENDED_BY_SOMEBODY)
@@ -85,9 +85,9 @@ class NightWatch:
         )
 
     def _has_no_query(self, health: Health, evidence: Evidence, now: datetime) -> bool:
-        """Tell whether two probes in a row have found no query, or none an answer for long.
+        """Tell whether two probes in a row found no query, or got no answer for long.
 
-        A driver without query may answer now and then: it is one and the same death.
+        The metrics of a driver without a query may answer now and then: it is the same failure.
         """
         if health.verdict not in {HealthVerdict.NO_QUERY, HealthVerdict.SILENT}:
             self._dead_at, self._dead_since = 0, None
@@ -103,9 +103,9 @@ class NightWatch:
 
 
 def _is_being_ended(evidence: Evidence) -> bool:
-    """Tell a stream that is being stopped: its application is gone, its drivers are asked to end.
+    """Tell whether a stream is being stopped: no application, and its drivers are being deleted.
 
-    Such a driver ends with exit code 0 in plain sight, and must not be taken for one that died.
+    Such a driver visibly ends with exit code 0, and must not be mistaken for one that died.
     """
     drivers = evidence.drivers
     return (

@@ -1,4 +1,4 @@
-"""What a night's watch knows of the stream's restarts: those on record, and what is new of them."""
+"""The restarts of a night's stream: those on record, and new ones to record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,15 +18,15 @@ class RestartLog:
     """The restarts of one stream, up to the last look; oldest first."""
 
     history: tuple[Restart, ...] = ()
-    """As the stream itself has them on record."""
+    """The restarts recorded on the stream itself."""
     news: tuple[Restart, ...] = ()
-    """The same with what the last look adds to them; empty where it adds nothing."""
+    """The same plus what the last look adds; empty if it adds nothing."""
     _over: Mapping[datetime, Restart] = field(default_factory=dict)
-    """Those whose end this watch has seen, by their moment."""
+    """The restarts that this watch has seen completed, by time."""
 
     @property
     def known(self) -> tuple[Restart, ...]:
-        """Return all that is known of the restarts."""
+        """Return all known restarts."""
         return self.news or self.history
 
     def after(
@@ -38,26 +38,26 @@ class RestartLog:
         *,
         was_down: bool,
     ) -> Self:
-        """Return the log with one more look at a stream that is there.
+        """Return the log with one more look at an existing stream.
 
         Args:
             evidence: what is seen of the stream.
             health: what `evidence` shows.
             driver: the history of its drivers, this look included.
             now: the present moment, aware.
-            was_down: whether no query lived at the look before.
+            was_down: whether no query was alive at the previous look.
         """
         noted = tuple(restarts_of(evidence.application or evidence.driver))
         log = replace(self, history=tuple(self._over.get(one.at, one) for one in noted), news=())
         if restart := log._new_restart(evidence, driver, now):
             return replace(log, news=(*log.history, restart))
-        # Only an application can be told; of a driver's return this watch knows what it saw.
+        # Only an application keeps the record; for a driver, this watch knows only what it saw.
         is_seen = was_down or evidence.application is not None
         is_back = health.verdict is HealthVerdict.HEALTHY and is_seen
         if is_back and log.history and not log.history[-1].is_over:
             return log._having_seen_it_back(now)
         if evidence.application and log.history != noted:
-            return replace(log, news=log.history)  # it could not be noted so far
+            return replace(log, news=log.history)  # not recorded so far
         return log
 
     def _new_restart(
@@ -76,7 +76,7 @@ class RestartLog:
         )
 
     def _having_seen_it_back(self, now: datetime) -> Self:
-        """Return the log with the last restart over: a query lives again."""
+        """Return the log with the last restart completed: a query is alive again."""
         *earlier, last = self.history
         back = max(0.0, round((now - last.at).total_seconds(), 1))
         over = last.model_copy(update={"back_after_s": back})

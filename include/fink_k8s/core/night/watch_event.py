@@ -1,4 +1,4 @@
-"""How the watch over a night's stream ended, as its trigger reports it to the task; pure."""
+"""How the watch of a night's stream ended, as the trigger reports it to the task; pure."""
 
 import json
 from enum import StrEnum
@@ -11,8 +11,8 @@ from fink_k8s.core.night.driver_history import DriverHistory
 from fink_k8s.core.stream.restarts import Restart
 
 ENDED_BY_SOMEBODY = (
-    "the stream is gone: somebody ended it, or deleted its application; trigger fink_night again "
-    "to go on with the night"
+    "the stream is gone: it was stopped, or its application was deleted; to continue the night, "
+    "trigger fink_night again"
 )
 
 
@@ -29,8 +29,8 @@ class Sign(StrEnum):
 class WatchEnd(BaseModel):
     """How a watch ended.
 
-    `lived_s` is how long the driver that died had run. `holder` is the uid of what still holds the
-    stream's name, its application or a driver without one; empty where nothing is left.
+    `lived_s` is how long the dead driver had run, in seconds. `holder` is the uid of what still has
+    the stream's name, its application or a driver without one; empty if nothing is left.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,7 +42,7 @@ class WatchEnd(BaseModel):
 
 
 def _spec_from(value: Any) -> Any:
-    """Return a spec that came as text: a driver bears it so, and what it bears is not trusted."""
+    """Return a spec given as text, as in a driver's annotation, which is not trusted."""
     if not isinstance(value, str):
         return value
     try:
@@ -55,23 +55,23 @@ def _spec_from(value: Any) -> Any:
 class WatchEvent(WatchEnd):
     """How a watch ended, and what the next start needs to know of the stream.
 
-    It waits in Airflow's database as JSON, and a deployment may come in between: fields that are
-    not known are ignored, missing ones have their defaults.
+    It is stored in Airflow's database as JSON, possibly across a deployment: unknown fields are
+    ignored, and missing ones get their defaults.
     """
 
     lag: int | None = None
-    """Alerts that are not committed; None where nobody asked."""
+    """Alerts that are not committed; None if it was not measured."""
     restarts: tuple[Restart, ...] = ()
     born: Annotated[AwareDatetime | None, BeforeValidator(lambda value: value or None)] = None
-    """When the driver that was seen last was made; None where none was seen."""
+    """When the last driver seen was created; None if none was seen."""
     spec: Annotated[dict[str, Any], BeforeValidator(_spec_from)] = {}
-    """What that driver was made from, where it bears that."""
+    """The spec of that driver, if its annotations have it."""
 
     @classmethod
     def of(
         cls, end: WatchEnd, driver: DriverHistory, restarts: tuple[Restart, ...], lag: int | None
     ) -> Self:
-        """Return the event of a watch that ended so, with what it has seen."""
+        """Return the event of a watch that ended with `end`, with what it has seen."""
         metadata = (driver.last or {}).get("metadata", {})
         return cls.model_validate(
             {
@@ -85,5 +85,5 @@ class WatchEvent(WatchEnd):
 
     @property
     def leaves_nothing(self) -> bool:
-        """Tell whether the stream is dead or gone, and nothing is left that tells which."""
+        """Tell whether the stream is dead or gone, with nothing left to show which."""
         return self.sign in {Sign.DIED, Sign.GONE} and not self.holder

@@ -1,4 +1,4 @@
-"""What the cluster holds of one stream at one moment, and what its objects say of themselves."""
+"""What the cluster holds of one stream at one moment, and the state of each object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,27 +29,27 @@ class Remains:
 
     @property
     def unasked(self) -> bool:
-        """Tell whether an application or a driver is there that is not being deleted."""
+        """Tell whether an application or a driver exists that is not being deleted."""
         heads = [*([self.application] if self.application else []), *self.drivers]
         return not all(is_going(head) for head in heads)
 
     @property
     def store_prefix(self) -> str:
-        """Return where the stream writes, by its own arguments; empty where none tell."""
+        """Return where the stream writes according to its arguments; empty if unknown."""
         return Evidence(self.application, self.pods).store_prefix
 
     @property
     def state(self) -> str:
-        """Return the application's state, or what the driver's pod amounts to; '' where new."""
+        """Return the application's state, or the one its driver's pod implies; '' if new."""
         return Evidence(self.application, self.pods).state
 
     def __str__(self) -> str:
-        """Name every object, with what there is to know of its state."""
+        """Return the name and the state of every object."""
         return ", ".join(map(_described, self.all)) or "nothing"
 
 
 def is_alive(pod: KubernetesObject) -> bool:
-    """Tell whether a container of the pod was started, and has not ended."""
+    """Tell whether a container of the pod was started and has not ended."""
     return pod.get("status", {}).get("phase") in {"Running", "Unknown"}
 
 
@@ -59,7 +59,7 @@ def is_going(thing: KubernetesObject) -> bool:
 
 
 def is_vouched_for(pod: KubernetesObject) -> bool:
-    """Tell whether the pod's node says that it runs: then it does, whatever the API was told."""
+    """Tell whether the pod's node reports it as ready: then it runs, even while being deleted."""
     conditions = pod.get("status", {}).get("conditions") or ()
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 

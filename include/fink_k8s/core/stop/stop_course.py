@@ -1,9 +1,9 @@
-"""How a stream is stopped: from what is left of it to what is to be done next; pure.
+"""How a stream is stopped: from what remains of it to the next step; pure.
 
-Order matters. The driver's pod is asked first, with its own period of grace, then the application
-is deleted in the background, so that nobody starts the driver again. A foreground deletion would
-take the executors and the driver's service away under the batch in hand. What hangs on the driver
-(executors, config maps, services) goes when it has gone.
+The order matters. First delete the driver's pod, with its own grace period; then delete the
+application in the background, so that the operator does not restart the driver. A foreground
+deletion would remove the executors and the driver's service during the current batch. The objects
+that the driver owns (executors, config maps, services) go after it.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from fink_k8s.core.stop.remains import Remains, grace_end_of, is_alive, is_going
 from fink_k8s.core.stop.stop_request import StopHow, StopManner
 from fink_k8s.core.stream.states import Phase, phase_of
 
-# Kubernetes knows no SIGTERM without a SIGKILL to come, and a kubelet does not shorten a period of
-# grace that has begun (kubernetes#113606, seen with 1.34): so it is long enough for every limit to
-# pass without a kill, and not so long that a hung driver lives for hours.
+# Kubernetes sends no SIGTERM without a later SIGKILL, and a kubelet does not shorten a grace
+# period that has begun (kubernetes#113606, seen with 1.34). So the period is long enough for every
+# limit to pass without a kill, and short enough that a hung driver does not live for hours.
 RESERVE_S = 60
-# SIGKILL by the node that runs the pod, which confirms it; 0 would only strike the pod out.
+# SIGKILL by the node that runs the pod, which confirms it; 0 would only delete the API object.
 AT_ONCE_GRACE_S = 1
 FORCED_GRACE_S = 0
-# How long the cluster's garbage collector, a live node and the operator take at most.
+# The longest that the garbage collector, a live node and the operator take.
 SWEEP_AFTER = timedelta(seconds=6)
 LOST_AFTER = timedelta(seconds=30)
-# The node controller takes a silent node's pods for not ready after 50 s.
+# The node controller marks the pods of a silent node as not ready after 50 s.
 FORCE_LIMIT = timedelta(seconds=120)
 REST_LIMIT = timedelta(seconds=45)
 SUBMISSION_TIME = timedelta(seconds=8)
 
 
 class Action(StrEnum):
-    """What is to be done next."""
+    """The next action."""
 
     ASK = "ask"
     KILL = "kill"
@@ -49,19 +49,19 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """The next action, and the line that says why."""
+    """The next action, and one line with the reason."""
 
     action: Action
     reason: str = ""
 
     @property
     def is_last(self) -> bool:
-        """Tell whether the stop is over, one way or the other."""
+        """Tell whether the stop is over, successful or not."""
         return self.action in {Action.DONE, Action.GIVE_UP}
 
 
 class DriverEnd(BaseModel):
-    """How a driver ended: its exit code, Kubernetes' reason, and the job's own last word."""
+    """How a driver ended: its exit code, Kubernetes' reason, and the job's last message."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,7 +71,7 @@ class DriverEnd(BaseModel):
 
 
 class Course(BaseModel):
-    """How far the stop of one stream has come; it goes through the triggerer as JSON."""
+    """The progress of one stream's stop; it passes through the triggerer as JSON."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,7 +92,7 @@ class Course(BaseModel):
 
     @classmethod
     def of(cls, stream: str, remains: Remains, now: datetime) -> Self:
-        """Begin: note what is there, and in which state."""
+        """Begin: record what exists, and in which state."""
         was = (remains.state or "NEW") if remains.application or remains.drivers else ""
         if remains.all and not was:
             was = "REMAINS"
@@ -113,7 +113,7 @@ class Course(BaseModel):
             changes |= {"was_alive": self.was_alive or any(map(is_alive, remains.drivers))}
         elif self.driverless_since is None:
             changes |= {"driverless_since": now}
-        # Who deletes again moves the moment forward in the API, but not in the kubelet.
+        # A second deletion moves the deadline forward in the API, but not in the kubelet.
         graces = [grace_end_of(pod) for pod in remains.pods if is_going(pod)]
         changes["grace_ends"] = max(filter(None, [self.grace_ends, *graces]), default=None)
         return self.model_copy(update=changes)
@@ -134,25 +134,25 @@ class Course(BaseModel):
         return self.model_copy(update=changes)
 
     def seeing(self, end: DriverEnd) -> Self:
-        """Return the course with what was seen of the driver's end; what is known stays."""
+        """Return the course with what was seen of the driver's end; known values stay."""
         known = {name: value for name, value in end if value not in (None, "")}
         return self.model_copy(update={"end": self.end.model_copy(update=known)})
 
 
 def next_step(course: Course, manner: StopManner, remains: Remains, now: datetime) -> Step:
-    """Return what is to be done next. `remains` is what `course` has noted last.
+    """Return the next step. `remains` is what `course` has recorded last.
 
-    Every action may be done again without harm; none of them touches data or checkpoint.
+    Every action is safe to repeat; none touches data or checkpoint.
     """
     if _is_another(course, remains.application):
         return Step(
             Action.GIVE_UP,
-            f"{course.stream} was started anew while it was being stopped, and that one was left "
-            "alone; stop it again if that is meant",
+            f"{course.stream} was started again while it was being stopped; the new stream was "
+            "left unchanged. To stop it too, trigger fink_stop again",
         )
     if not remains.all:
         if _may_still_be_submitted(course, now):
-            return Step(Action.WAIT, "a submission may be under way")
+            return Step(Action.WAIT, "waiting for a submission that may be in progress")
         return Step(Action.DONE)
     if course.asked is None or remains.unasked:
         return Step(Action.ASK, str(remains))
@@ -162,9 +162,9 @@ def next_step(course: Course, manner: StopManner, remains: Remains, now: datetim
 
 
 def grace_of(action: Action, manner: StopManner, pod: KubernetesObject) -> int:
-    """Return the seconds after which Kubernetes kills `pod`, when `action` is done to it.
+    """Return the grace period of `pod` under `action`, in seconds.
 
-    Where the limit is to be kept by force, Kubernetes itself keeps it, whatever becomes of us.
+    If the limit is to be enforced, Kubernetes enforces it, even if Airflow stops.
     """
     if action is Action.FORCE:
         return FORCED_GRACE_S
@@ -180,16 +180,16 @@ def _step_with_driver(course: Course, manner: StopManner, remains: Remains, now:
     asked = course.asked or now
     if course.killed is None:
         if now - asked < timedelta(seconds=manner.limit_s):
-            return Step(Action.WAIT, f"the driver ends its batch: {remains}")
+            return Step(Action.WAIT, f"waiting for the driver to finish its batch: {remains}")
         is_lost = not any(map(is_vouched_for, remains.drivers))
         if manner.then_at_once or (manner.force_lost and is_lost):
-            return Step(Action.KILL, f"not ended within {manner.limit_s} s: {remains}")
+            return Step(Action.KILL, f"not ended after {manner.limit_s} s: {remains}")
         return Step(
             Action.GIVE_UP,
-            f"{course.stream} has not ended gracefully within {manner.limit_s} s; still there: "
-            f"{remains}. It goes on ending and is not started again; Kubernetes kills it at "
-            f"{_clock(course.grace_ends)} unless it ends before (a batch in hand is then run again "
-            f"at the next start). Trigger fink_stop again to see it gone."
+            f"{course.stream} did not end gracefully within {manner.limit_s} s; remaining: "
+            f"{remains}. It is still ending and will not be restarted. Kubernetes kills it at "
+            f"{_clock(course.grace_ends)} unless it ends before; the next start then repeats the "
+            f"current batch. Trigger fink_stop again to confirm that it is gone."
             f"{_hint_of_lost_node(remains)}",
         )
     return _step_with_lost(course, manner, remains, now, since=course.killed)
@@ -201,18 +201,19 @@ def _step_without_driver(
     since = course.driverless_since or now
     if remains.application:
         if now - since < REST_LIMIT:
-            return Step(Action.WAIT, f"the application goes: {remains}")
+            return Step(Action.WAIT, f"waiting for the application to be deleted: {remains}")
         finalizers = ", ".join(remains.application["metadata"].get("finalizers") or ["none"])
         return Step(
             Action.GIVE_UP,
-            f"the driver of {course.stream} is gone, but its application is held by the finalizers "
-            f"{finalizers}; bring back who set them (Kubernetes' own: the controller manager), or "
-            f"take them off: kubectl patch sparkapplication {course.stream} --type=merge -p "
+            f"the driver of {course.stream} is gone, but finalizers block the deletion of its "
+            f"application: {finalizers}. Restore the controller that set them (for Kubernetes' "
+            f"own: the controller manager), or remove them: kubectl patch sparkapplication "
+            f"{course.stream} --type=merge -p "
             '\'{"metadata":{"finalizers":null}}\'',
         )
     if course.swept is None:
         if now - since < SWEEP_AFTER:
-            return Step(Action.WAIT, f"Kubernetes clears up: {remains}")
+            return Step(Action.WAIT, f"waiting for Kubernetes to clean up: {remains}")
         return Step(Action.SWEEP, f"left behind: {remains}")
     return _step_with_lost(course, manner, remains, now, since=course.swept)
 
@@ -220,26 +221,27 @@ def _step_without_driver(
 def _step_with_lost(
     course: Course, manner: StopManner, remains: Remains, now: datetime, since: datetime
 ) -> Step:
-    """Judge what should have gone at once, and is there still."""
+    """Return the step for objects that should be gone but still exist."""
     due = max(filter(None, [since, course.grace_ends]))
     if now - due < LOST_AFTER:
-        return Step(Action.WAIT, f"killed by {_clock(due)} at the latest: {remains}")
+        return Step(Action.WAIT, f"to be killed by {_clock(due)} at the latest: {remains}")
     if course.forced and now - course.forced < LOST_AFTER:
-        return Step(Action.WAIT, f"struck out: {remains}")
+        return Step(Action.WAIT, f"waiting for the forced deletion: {remains}")
     if manner.force_lost and remains.pods and course.forced is None:
         if not any(map(is_vouched_for, remains.pods)):
-            return Step(Action.FORCE, f"no node vouches for it: {remains}")
+            return Step(Action.FORCE, f"no node reports it as running: {remains}")
         if now - due < FORCE_LIMIT:
-            return Step(Action.WAIT, f"its node still vouches for it: {remains}")
+            return Step(Action.WAIT, f"its node still reports it as running: {remains}")
     nodes = sorted({str(pod.get("spec", {}).get("nodeName", "none")) for pod in remains.pods})
-    where = f" Node {', '.join(nodes)} does not confirm their end:" if nodes else ""
+    where = f" Node {', '.join(nodes)} does not confirm that they ended." if nodes else ""
     if any(map(is_vouched_for, remains.pods)) and manner.force_lost:
-        where += " it still vouches for them, so they were not struck out:"
+        where += " It still reports them as running, so they were not deleted by force."
     return Step(
         Action.GIVE_UP,
-        f"{course.stream} was ended, but is still there after {(now - since).total_seconds():.0f} "
-        f"s: {remains}.{where} see kubectl get nodes, and bring it back. Only if it is off for "
-        "good, trigger fink_stop with force_lost; else two drivers may write one night",
+        f"{course.stream} was stopped, but after {(now - since).total_seconds():.0f} s these "
+        f"remain: {remains}.{where} Check kubectl get nodes, and restore the node. Only if it is "
+        "switched off permanently, trigger fink_stop with force_lost; otherwise two drivers may "
+        "write one night",
     )
 
 
@@ -250,7 +252,7 @@ def _may_still_be_submitted(course: Course, now: datetime) -> bool:
     state = "" if course.was == "NEW" else course.was
     try:
         is_submitting = phase_of(state) in {Phase.STARTING, Phase.RESTARTING}
-    except InvalidRequest:  # a state of an operator that is newer than we are
+    except InvalidRequest:  # a state of an operator newer than this project
         is_submitting = True
     since = course.driverless_since or now
     return is_submitting and now - max(since, course.asked) < SUBMISSION_TIME
@@ -259,21 +261,21 @@ def _may_still_be_submitted(course: Course, now: datetime) -> bool:
 def _is_another(course: Course, application: KubernetesObject | None) -> bool:
     if application is None or _uid_of(application) == course.application_uid:
         return False
-    # A driver without application may be joined by the one that it belongs to.
+    # The application of a driver seen without one may appear later.
     return bool(course.application_uid) or course.asked is not None
 
 
 def _hint_of_lost_node(remains: Remains) -> str:
-    """Say so where a driver is no longer vouched for by its node."""
+    """Return a hint if the node of a driver no longer reports it as running."""
     for pod in remains.drivers:
         node = pod.get("spec", {}).get("nodeName", "")
         if node and not is_vouched_for(pod):
-            return f" Node {node} seems to be away: see kubectl get node {node}"
+            return f" Node {node} does not seem to respond: check kubectl get node {node}"
     return ""
 
 
 def _clock(moment: datetime | None) -> str:
-    return f"{moment:%H:%M:%S} UTC" if moment else "the end of its period of grace"
+    return f"{moment:%H:%M:%S} UTC" if moment else "the end of its grace period"
 
 
 def _uid_of(thing: KubernetesObject | None) -> str:

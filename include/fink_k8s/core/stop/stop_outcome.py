@@ -1,6 +1,6 @@
-"""What came of a stop, in one line a stream: how it ended, what is gone, what was left on purpose.
+"""The outcome of a stop, one line per stream: how it ended, what was removed, what was kept.
 
-Pure: a finished course and what the store says, in; an outcome, out.
+Pure: from a finished course and the state of the store to an outcome.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ class Ending(StrEnum):
 
 
 class Kept(BaseModel):
-    """What a stop leaves on purpose, and what the store says of it, where it can be read."""
+    """What a stop keeps, and its state in the store as far as it can be read."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class Kept(BaseModel):
 
     @classmethod
     def of_night(cls, prefix: str, night: str) -> Self:
-        """Return the places of a night, unread."""
+        """Return the paths of a night, without reading them."""
         return cls(
             data=raw_path(prefix, night),
             checkpoint=checkpoint_path(prefix, night),
@@ -49,14 +49,14 @@ class Kept(BaseModel):
 
     @property
     def open_batch(self) -> int | None:
-        """Return the batch that was begun and not committed, if there is one."""
+        """Return the batch that was started but not committed, if there is one."""
         if self.planned is None or self.planned == self.committed:
             return None
         return self.planned
 
 
 class StopOutcome(BaseModel):
-    """How the stop of one stream came out; its fields go to XCom."""
+    """The outcome of one stream's stop; its fields go to XCom."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,10 +72,10 @@ class StopOutcome(BaseModel):
 
 
 def outcome_of(course: Course, kept: Kept, seconds: float) -> StopOutcome:
-    """Return the outcome of a course that is done: nothing of the stream is left in the cluster.
+    """Return the outcome of a finished course: nothing of the stream is left in the cluster.
 
-    A graceful end is claimed only where the checkpoint shows it: the last batch that was begun is
-    committed. The driver's exit code and its own word can speak against it, but do not prove it.
+    An end counts as graceful only if the checkpoint shows that the last started batch is committed.
+    The driver's exit code can disprove a graceful end, but cannot prove it.
     """
     ending = _ending_of(course, kept)
     line = " ".join(
@@ -83,7 +83,7 @@ def outcome_of(course: Course, kept: Kept, seconds: float) -> StopOutcome:
         for part in (
             f"{course.stream}: {_ending_in_words(course, ending, seconds)}.",
             _batches_in_words(course, kept),
-            f"Gone: {_counted(course.found)}." if course.found else "",
+            f"Removed: {_counted(course.found)}." if course.found else "",
             _kept_in_words(kept),
         )
         if part
@@ -117,12 +117,12 @@ def _ending_in_words(course: Course, ending: Ending, seconds: float) -> str:
     end = course.end
     told = f"exit code {end.exit_code}" if end.exit_code is not None else "exit code not seen"
     if end.said:
-        told += f", its last word: {end.said}"
+        told += f", its last message: {end.said}"
     match ending:
         case Ending.ALREADY_SO:
-            return "nothing of it was there, already so"
+            return "nothing to stop, it does not exist"
         case Ending.NO_DRIVER:
-            return f"was {course.was} without a living driver, removed in {seconds:.1f} s"
+            return f"was {course.was} without a live driver, removed in {seconds:.1f} s"
         case Ending.GRACEFUL:
             return f"was {course.was}, ended gracefully in {seconds:.1f} s ({told})"
         case Ending.KILLED:
@@ -135,14 +135,14 @@ def _ending_in_words(course: Course, ending: Ending, seconds: float) -> str:
 
 def _batches_in_words(course: Course, kept: Kept) -> str:
     if kept.unread:
-        return f"Whether its last batch is committed could not be read: {kept.unread}."
+        return f"Could not read whether its last batch is committed: {kept.unread}."
     if kept.open_batch is not None:
         return (
-            f"Batch {kept.open_batch} was begun and is not committed; the next start runs it "
-            "again, so that nothing is lost or doubled."
+            f"Batch {kept.open_batch} was started but not committed; the next start repeats it, so "
+            "nothing is lost or duplicated."
         )
     if kept.committed is None:
-        return "No batch was begun: there is neither data nor checkpoint of it."
+        return "No batch was started: it has no data and no checkpoint."
     return f"Its last batch, {kept.committed}, is committed."
 
 
@@ -156,7 +156,7 @@ def _kept_in_words(kept: Kept) -> str:
             f"{counts['set_aside']} set aside"
         )
     parts += [f"claim {claim}" for claim in kept.claims]
-    return f"Left on purpose: {', '.join(parts)}." if parts else ""
+    return f"Kept: {', '.join(parts)}." if parts else ""
 
 
 def _counted(names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a person may ask of a stop: which streams, and how patiently."""
+"""The request for a stop: which streams, and how patiently."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -16,7 +16,7 @@ StreamNames = Annotated[list[StreamName], AfterValidator(lambda names: sorted(se
 
 
 class StopHow(StrEnum):
-    """How a stream is brought to its end."""
+    """How to stop a stream."""
 
     GRACEFULLY = "gracefully"
     AT_ONCE = "at-once"
@@ -35,7 +35,7 @@ class StopManner(Request):
 
 
 class StreamChoice(Request):
-    """Which streams are meant: exactly one of streams, night and all_streams."""
+    """The streams to stop: exactly one of streams, night and all_streams."""
 
     streams: StreamNames = Field(
         default_factory=list,
@@ -65,18 +65,18 @@ class StreamChoice(Request):
         given = [name for name in ("streams", "night", "all_streams") if getattr(self, name)]
         if not given:
             raise ValueError(
-                "no stream is named; give streams, or night (and surveys), or set all_streams"
+                "no stream is chosen; enter streams, or night (and surveys), or set all_streams"
             )
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are given; give exactly one of them")
+            raise ValueError(f"{' and '.join(given)} are set; set exactly one of them")
         if self.surveys and not self.night:
-            raise ValueError("surveys chooses among the streams of a night; give night as well")
+            raise ValueError("surveys is set without night; enter night as well")
         return self
 
     def chosen(self, there: list[str]) -> list[str]:
-        """Return the names that are meant, given the streams that are `there`; sorted.
+        """Return the chosen names, sorted, given the streams that are `there`.
 
-        Streams that are asked for by name are among them also where there is nothing of them.
+        Streams requested by name are included even if they do not exist.
         """
         if self.streams:
             return self.streams

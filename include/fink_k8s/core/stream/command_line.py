@@ -1,7 +1,7 @@
-"""The command line of stream2raw: what form and settings say, in Fink's own flags; pure.
+"""The command line of stream2raw: form and settings as Fink's own flags; pure.
 
-Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-broker 4.0; of 2.4,
-`bin/stream2raw.py` and `fink_broker/parser.py`, which refuse each flag that they do not know.
+Sources: `bin/ztf/stream2raw.py` and `fink_broker/common/parser.py` of fink-broker 4.0;
+`bin/stream2raw.py` and `fink_broker/parser.py` of 2.4, which reject unknown flags.
 """
 
 from fink_k8s.core.base.errors import InvalidRequest
@@ -14,17 +14,17 @@ from fink_k8s.core.stream.stream_request import StreamRequest
 
 OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"
 _UNKNOWN_BEFORE = ("max_offsets_per_trigger", "spark_log_level")
-"""Fields that have no flag in the older generation."""
+"""Fields without a flag in the older generation."""
 
 
 def arguments_of(
     request: StreamRequest, settings: Settings, main_file: str, flags: Flags = Flags.PREFIX
 ) -> list[str]:
-    """Return the words after the program's name; `flags` is what Fink's own code takes.
+    """Return the arguments after the program's name; `flags` is the generation of Fink's code.
 
     Raises:
-        InvalidRequest: this project's job does not read the alerts of that survey, or the program
-            has no flag for what is asked for; the message names the field.
+        InvalidRequest: this project's job does not read that survey, or the program has no flag
+            for a field; the message names the field.
     """
     given = {
         "-servers": settings.kafka_servers,
@@ -54,12 +54,12 @@ def _check_sayable(request: StreamRequest) -> None:
         usual = StreamRequest.model_fields[name].default
         if getattr(request, name) != usual:
             raise InvalidRequest(
-                f"{name}: Fink's own code of this release has no flag for it; leave it at {usual}"
+                f"{name}: Fink's own code of this release has no such flag; keep {usual}"
             )
 
 
 def _schema_of(request: StreamRequest, main_file: str) -> str:
-    """Return the path of the alerts' schema in the image; empty where the program has to know."""
+    """Return the path of the alerts' schema in the image; empty if the program has its own."""
     is_own, survey = main_file == OWN_MAIN_FILE, survey_of(request.survey)
     if is_own and survey.refusal:
         raise InvalidRequest(survey.refusal)

@@ -1,4 +1,4 @@
-"""What the driver may do, and what it must not, as data: for the Role and for its proof."""
+"""The driver's rights, granted and denied, as data: for the Role and for its proof."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ DRIVER_RULES: tuple[Mapping[str, Any], ...] = (
         "verbs": ["create", "get", "list", "delete", "deletecollection"],
     },
     {
-        # Spark asks to delete its executors' claims at its end, whether there are any or not.
+        # At its end, Spark deletes its executors' claims, even if there are none.
         "apiGroups": [""],
         "resources": ["persistentvolumeclaims"],
         "verbs": ["list", "delete", "deletecollection"],
@@ -35,10 +35,10 @@ DENIED_TO_DRIVER: tuple[tuple[str, str], ...] = (
     ("create", "rolebindings.rbac.authorization.k8s.io"),
     ("get", "nodes"),
 )
-"""(verb, resource) that a driver of mode `least-privilege` must be refused."""
+"""(verb, resource) that a driver of mode `least-privilege` must not have."""
 
 EDIT_IN_CLUSTER: tuple[tuple[str, str], ...] = (("list", "pods"), ("get", "secrets"))
-"""(verb, resource) in another namespace: granted by mode `cluster-edit` alone."""
+"""(verb, resource) in another namespace: granted only by mode `cluster-edit`."""
 
 
 def allowed_to_driver() -> list[tuple[str, str]]:

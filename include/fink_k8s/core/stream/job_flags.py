@@ -1,4 +1,4 @@
-"""The job's flags, read back from the command line of a stream that is there."""
+"""The job's flags, read back from the command line of an existing stream."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -12,5 +12,5 @@ def flags_in(words: Sequence[str]) -> dict[str, str]:
 
 
 def prefix_in(flags: Mapping[str, str]) -> str:
-    """Return where a stream with these flags writes, as FINK_STORE_PREFIX says it, or nothing."""
+    """Return where a stream with these flags writes, in FINK_STORE_PREFIX's form, or nothing."""
     return flags.get("-online_data_prefix") or flags.get("-rawdatapath", "").rpartition("/raw/")[0]

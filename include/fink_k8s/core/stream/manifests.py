@@ -1,4 +1,4 @@
-"""Every Kubernetes object that the project makes, as plain dicts from pure functions."""
+"""Every Kubernetes object that the project creates, as plain dicts from pure functions."""
 
 import base64
 import hashlib
@@ -23,12 +23,12 @@ SPARK_UID = 185
 ENFORCE, RESTRICTED = "pod-security.kubernetes.io/enforce", "restricted"
 POD_MILLICORES = 300
 ROLE = "fink-driver"
-# The batch in hand must be able to end after SIGTERM.
+# The current batch must be able to end after SIGTERM.
 GRACE_SECONDS = 120
-# Spark writes in these places only; the root file system is read-only.
+# Spark writes only here; the root file system is read-only.
 _SCRATCH = {"tmp": "/tmp", "work": "/opt/spark/work-dir", "spark-local-dir-1": "/var/data/spark"}  # noqa: S108
 _SPARK_CONF = {
-    # The gauges spark.streaming.* tell a live query from a driver that only runs.
+    # The gauges spark.streaming.* show whether the driver has a live query.
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.ui.killEnabled": "false",
     "spark.authenticate": "true",
@@ -38,7 +38,7 @@ _SPARK_CONF = {
 
 
 def make_namespace(settings: Settings) -> Manifest:
-    """Return the streams' namespace, which admits pods of Pod Security `restricted` only."""
+    """Return the streams' namespace, which admits only pods of Pod Security `restricted`."""
     enforce = {ENFORCE: RESTRICTED}
     return {
         "apiVersion": "v1",
@@ -57,7 +57,7 @@ def make_service_account(settings: Settings) -> Manifest:
 
 
 def make_pull_secret(settings: Settings, login: Login) -> Manifest:
-    """Return the Secret by which kubelets log in to the registry; nothing but them reads it."""
+    """Return the Secret with which kubelets log in to the registry; only they read it."""
     token = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
     config = {"auths": {login.host: {"auth": token}}}
     return {
@@ -91,7 +91,7 @@ def make_role_binding(settings: Settings) -> Manifest:
 
 
 def make_cluster_edit_binding(settings: Settings) -> Manifest:
-    """Return the binding of Fink's document: ClusterRole `edit`, in every namespace."""
+    """Return the binding from Fink's documentation: ClusterRole `edit` in every namespace."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -122,10 +122,10 @@ def make_spark_application(
 ) -> Manifest:
     """Return the SparkApplication of one night; the same arguments give the same bytes.
 
-    An image without digest is one that was built into minikube's Docker, so nothing is pulled.
+    An image without a digest was built in minikube's Docker, so nothing is pulled.
 
-    The annotation `fink.spec-hash` lets a later run tell the same stream from another one under
-    the same name. `flags` is what Fink's own code of that release takes.
+    With the annotation `fink.spec-hash`, a later run can recognize the same stream under the same
+    name. `flags` is the generation of Fink's own code in that release.
     """
     store = settings.store
     labels = labels_of(request.survey, request.night)
@@ -190,20 +190,20 @@ def spec_hash(spec: Mapping[str, Any]) -> str:
 
 
 def canonical_json(spec: Mapping[str, Any]) -> str:
-    """Return a spec as the one JSON text that stands for it."""
+    """Return the canonical JSON text of a spec."""
     return json.dumps(spec, sort_keys=True, separators=(",", ":"))
 
 
 def hash_of(manifest: Mapping[str, Any]) -> str:
-    """Return the spec's hash that an application or a driver carries; empty for other hands'."""
+    """Return the spec hash of an application or driver; empty if this project did not create it."""
     annotations = manifest["metadata"].get("annotations") or {}
     return str(annotations.get(ANNOTATION_SPEC_HASH, ""))
 
 
 def differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Return the names of the asked spec's fields that differ, two levels deep, sorted.
+    """Return the names of the requested spec's fields that differ, two levels deep, sorted.
 
-    Fields that were not asked for are the cluster's own defaults and do not count.
+    Other fields are the cluster's defaults and do not count.
     """
     found = []
     for name, value in asked.items():
@@ -225,7 +225,7 @@ def _flags_that_differ(there: list[str], asked: list[str]) -> list[str]:
 
 
 def _pod(store: StoreKind, labels: Mapping[str, str]) -> Manifest:
-    """Return what driver and executor have in common: Pod Security `restricted`, keys, scratch."""
+    """Return the fields common to driver and executor: Pod Security, keys, scratch space."""
     mounts = _SCRATCH | store.mounts
     return {
         "labels": dict(labels),

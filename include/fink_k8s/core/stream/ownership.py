@@ -13,9 +13,9 @@ _DRIVER_SUFFIX = driver_pod_name("")
 def stream_of(thing: KubernetesObject) -> str:
     """Return the name of the stream that `thing` is a part of; empty for everything else.
 
-    An application is known by its name, which is the lock of the night; pods by the project's
-    labels or the driver's name; what Spark and the operator made for them by its owner. `thing`
-    is an object as the API gives it, with its `kind`.
+    An application is recognized by its name, which is the lock of the night; a pod by the project's
+    labels or the driver's name; objects that Spark and the operator created by their owner. `thing`
+    is an object as the API returns it, with its `kind`.
     """
     metadata = thing["metadata"]
     if thing["kind"] == "SparkApplication":
@@ -59,7 +59,7 @@ def _stream_driven_by(pod: str) -> str:
 
 
 def stream_named(name: str) -> str:
-    """Return `name` where it is a stream's, else nothing."""
+    """Return `name` if it is a stream's name, otherwise an empty text."""
     try:
         parse_stream_name(name)
     except InvalidRequest:

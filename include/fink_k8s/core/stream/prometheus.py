@@ -1,6 +1,6 @@
-"""How Prometheus finds a driver, and what Spark is told to show it.
+"""How Prometheus finds a driver, and the Spark options that expose its metrics.
 
-The driver's port 4040 shows two pages in Prometheus' text format: the driver's own metrics, with
+The driver's port 4040 serves two pages in Prometheus' text format: the driver's own metrics, with
 the streaming query's, at `SCRAPED`'s path, and the executors' at `EXECUTORS_PATH`.
 https://spark.apache.org/docs/latest/monitoring.html#metrics
 """
@@ -22,11 +22,10 @@ SCRAPED: Mapping[str, str] = {
 
 
 def prometheus_conf(spark_version: str) -> dict[str, str]:
-    """Return the options that open both pages; a Spark before 3.0 has neither.
+    """Return the options that enable both pages; Spark before 3.0 has neither.
 
-    The sink is set beside Spark's own, which goes on to serve `/metrics/json/`. A name space of
-    our own keeps the names of metrics the same from one run to the next: by default they hold the
-    id of the application.
+    The sink is added to Spark's own, which still serves `/metrics/json/`. A fixed namespace keeps
+    the metric names the same across runs: by default, they contain the application id.
     """
     if version_of(spark_version).major < 3:
         return {}

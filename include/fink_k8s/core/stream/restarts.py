@@ -1,12 +1,11 @@
-"""When a stream that died is started again, and when it is not; pure.
+"""The policy for restarting a dead stream; pure.
 
-The Spark Operator starts a dead driver again by itself, a fixed number of times in the life of an
-application. This policy goes on where that ends: what counts is how a stream fared lately, so that
-a stream that ran well for a while has its whole budget again, and one that dies again and again
-ends as failed, with its reason.
+The Spark Operator restarts a dead driver by itself, a fixed number of times in the life of an
+application. After that, this policy applies. It counts recent restarts only: a stream that ran well
+for a while has its whole budget again, and one that dies repeatedly ends as failed, with the cause.
 
-What was done stands in the application's annotation `fink.restarts`: whoever adopts the stream has
-its history, and no Airflow process needs to have lived to know it.
+The restarts are recorded in the application's annotation `fink.restarts`, so that a run that adopts
+the stream has its history, even if no Airflow process was running.
 """
 
 import json
@@ -19,23 +18,23 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, Validati
 
 ANNOTATION_RESTARTS = "fink.restarts"
 HEALTHY_SPAN = timedelta(minutes=10)
-"""How long a driver has to have run, for its death to be the first one again."""
+"""After a run this long, a driver's death counts as the first one again."""
 FIRST_PAUSE = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(minutes=5)
-# An annotation holds 256 KiB in all; so many restarts have some 100 KiB at most.
+# All annotations together may have 256 KiB; this many restarts need about 100 KiB.
 _MOST = 200
 _CAUSE_LENGTH = 400
 
 
 class RestartedBy(StrEnum):
-    """Who started the driver again."""
+    """Who restarted the driver."""
 
     OPERATOR = "operator"
     FINK = "fink"
 
 
 class Restart(BaseModel):
-    """A driver's end, and that another one was started for it."""
+    """The end of a driver, and its replacement by another one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,15 +42,15 @@ class Restart(BaseModel):
     cause: str
     by: RestartedBy
     lived_s: float = 0
-    """How long the driver that died had run, in seconds."""
+    """How long the dead driver had run, in seconds."""
     back_after_s: float | None = None
-    """After how many seconds a query lived again; None: it has not been seen to."""
+    """After how many seconds a query was alive again; None if not seen yet."""
     application: str = ""
     """The uid of the application whose driver died; empty for one of plain spark-submit."""
 
     @property
     def is_over(self) -> bool:
-        """Tell whether a query was seen to live again."""
+        """Tell whether a query was seen alive again."""
         return self.back_after_s is not None
 
 
@@ -59,16 +58,16 @@ _History = TypeAdapter(list[Restart])
 
 
 def restarts_of(thing: Mapping[str, Any] | None) -> list[Restart]:
-    """Return the restarts that an application or a driver tells of, oldest first."""
+    """Return the restarts recorded on an application or a driver, oldest first."""
     annotations = (thing or {}).get("metadata", {}).get("annotations") or {}
     try:
         return _History.validate_json(annotations.get(ANNOTATION_RESTARTS, "[]"))
     except ValidationError:
-        return []  # someone else's words there are no reason to fail
+        return []  # written by something else; ignore it
 
 
 def annotation_of(restarts: Sequence[Restart]) -> dict[str, str]:
-    """Return the annotation that tells of `restarts`; of very many, the latest."""
+    """Return the annotation that records `restarts`; if there are very many, the latest."""
     told = [
         restart.model_copy(update={"cause": restart.cause[:_CAUSE_LENGTH]}).model_dump(mode="json")
         for restart in restarts[-_MOST:]
@@ -77,9 +76,9 @@ def annotation_of(restarts: Sequence[Restart]) -> dict[str, str]:
 
 
 def started_again(there: Mapping[str, Any], restarts: Sequence[Restart]) -> dict[str, Any]:
-    """Return the manifest of which an application comes anew, telling of `restarts`.
+    """Return the manifest to re-create an application, with `restarts` recorded on it.
 
-    What the cluster has added to it stays behind; its spec, and so its hash, is as it was.
+    Additions of the cluster are left out; the spec, and so its hash, is unchanged.
     """
     metadata = there["metadata"]
     ours = {
@@ -101,7 +100,7 @@ def started_again(there: Mapping[str, Any], restarts: Sequence[Restart]) -> dict
 
 
 def is_told(history: Sequence[Restart], application: str, starts: int) -> bool:
-    """Tell whether the history has all restarts by the operator of an application.
+    """Tell whether the history has all of the operator's restarts of an application.
 
     `starts` is how many drivers the operator has started for it.
     """
@@ -111,7 +110,7 @@ def is_told(history: Sequence[Restart], application: str, starts: int) -> bool:
 
 
 def in_a_row(history: Sequence[Restart], span: timedelta = HEALTHY_SPAN) -> int:
-    """Return how many of the last restarts by Fink came without a healthy span before them."""
+    """Return the number of Fink's latest restarts without a healthy span before them."""
     row = 0
     for restart in reversed(history):
         row += restart.by is RestartedBy.FINK
@@ -123,13 +122,13 @@ def in_a_row(history: Sequence[Restart], span: timedelta = HEALTHY_SPAN) -> int:
 def pause_before(
     history: Sequence[Restart], lived: timedelta, budget: int, span: timedelta = HEALTHY_SPAN
 ) -> timedelta | None:
-    """Return how long to wait before the next start, or None where there is to be none.
+    """Return how long to wait before the next start, or None if there is to be none.
 
     Args:
         history: the restarts up to now.
-        lived: how long the driver that has just died had run.
-        budget: how many restarts in a row there may be.
-        span: how long a driver has to have run for the budget to be whole again.
+        lived: how long the driver ran that has just died.
+        budget: the maximum number of restarts in a row.
+        span: how long a driver must run to restore the budget.
     """
     row = 0 if lived >= span else in_a_row(history, span)
     if row >= budget:
@@ -138,9 +137,9 @@ def pause_before(
 
 
 def crash_loop(history: Sequence[Restart], cause: str) -> str:
-    """Return the line that says why there is no further start."""
+    """Return the line with the reason why there is no further restart."""
     by_operator = sum(restart.by is RestartedBy.OPERATOR for restart in history)
     return (
-        f"it dies again and again (started again {in_a_row(history)} times in a row by fink_night, "
-        f"{by_operator} times in all by the operator); last: {cause}"
+        f"it dies repeatedly (restarted {in_a_row(history)} times in a row by fink_night, "
+        f"{by_operator} times in total by the operator); last: {cause}"
     )

@@ -1,7 +1,7 @@
-"""Which field of a SparkApplication is which property of Spark, or which place in a pod template.
+"""The Spark property, or the place in a pod template, for each field of a SparkApplication.
 
-Together with what `spark_submit.py` says by hand, these tables are all that can be said to plain
-spark-submit; any other field is refused by name.
+Together with `submit_conf.py`, these tables cover all fields that plain spark-submit supports; any
+other field is refused by name.
 """
 
 from typing import Any

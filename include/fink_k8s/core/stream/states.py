@@ -1,6 +1,6 @@
 """The Spark Operator's fourteen application states, and what each means for a stream.
 
-A stream without operator is given the state that its driver pod amounts to.
+A stream without the operator has the state that its driver pod implies.
 
 Source: `ApplicationStateType` in the operator's API, v1beta2.
 """
@@ -11,7 +11,7 @@ from fink_k8s.core.base.errors import InvalidRequest
 
 
 class Phase(StrEnum):
-    """What an application's state means for the one who waits for it."""
+    """The meaning of an application's state for a task that waits for it."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -27,7 +27,7 @@ _PHASES = {
     "RUNNING": Phase.RUNNING,
     "SUCCEEDING": Phase.ENDED,
     "COMPLETED": Phase.ENDED,
-    # These three are tried again as long as the restart policy allows; then comes FAILED.
+    # The operator retries these three as long as the restart policy allows; then comes FAILED.
     "FAILING": Phase.RESTARTING,
     "SUBMISSION_FAILED": Phase.RESTARTING,
     "PENDING_RERUN": Phase.RESTARTING,
@@ -51,10 +51,10 @@ _STATES_OF_PODS = {
 
 
 def state_of_driver(pod_phase: str) -> str:
-    """Return the application state that a driver without application stands for.
+    """Return the application state that corresponds to a driver without an application.
 
-    A stream that plain spark-submit started has a driver pod and nothing else; its phase says all
-    there is to know, and nobody starts it again. `pod_phase` is Kubernetes' PodPhase.
+    A stream that plain spark-submit started has only a driver pod, which nothing restarts.
+    `pod_phase` is Kubernetes' PodPhase.
     """
     return _STATES_OF_PODS.get(pod_phase, "UNKNOWN")
 
@@ -63,15 +63,17 @@ def phase_of(state: str) -> Phase:
     """Return what `state` means.
 
     Raises:
-        InvalidRequest: the operator knows no such state.
+        InvalidRequest: the operator has no such state.
     """
     try:
         return _PHASES[state]
     except KeyError:
         known = ", ".join(filter(None, _PHASES))
-        raise InvalidRequest(f"application state {state!r} is unknown; known are {known}") from None
+        raise InvalidRequest(
+            f"application state {state!r} is unknown; known states: {known}"
+        ) from None
 
 
 def is_over(state: str) -> bool:
-    """Tell whether the operator will do nothing more: a new application may take its place."""
+    """Tell whether the operator has finished: a new application may take its place."""
     return state in {"COMPLETED", "FAILED"}

@@ -29,7 +29,7 @@ def parse_stream_name(stream: str) -> tuple[str, str]:
     if match is None or match[1] not in load_surveys().names:
         raise InvalidRequest(
             f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
-            "give e.g. stream2raw-ztf-20260101"
+            "for example, enter stream2raw-ztf-20260101"
         )
     return match[1], match[2]
 
@@ -43,7 +43,7 @@ StreamName = Annotated[
 
 
 def pod_selector(stream: str) -> str:
-    """Return the label selector of a stream's pods, whichever way it was submitted.
+    """Return the label selector of a stream's pods, however it was submitted.
 
     Raises:
         InvalidRequest: the name is not one that `stream_name` makes.
@@ -53,5 +53,5 @@ def pod_selector(stream: str) -> str:
 
 
 def driver_pod_name(stream: str) -> str:
-    """Return the name of `stream`'s driver pod: the Spark Operator's own, taken for all ways."""
+    """Return the name of `stream`'s driver pod: the Spark Operator's name, used for both ways."""
     return f"{stream}{_DRIVER_SUFFIX}"

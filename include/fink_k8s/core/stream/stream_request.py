@@ -1,7 +1,7 @@
-"""What a person may ask for: one pydantic field a parameter.
+"""The requests of the trigger forms: one pydantic field per parameter.
 
-The trigger form, the check at run time and the documentation all come from these models.
-Identities (image repository, account, secrets) are not here: they are settings.
+The trigger form, the check at run time and the documentation are all generated from these models.
+Identities (image repository, account, secrets) are settings, not parameters.
 """
 
 from enum import StrEnum
@@ -28,7 +28,7 @@ _PROGRAM: dict[str, JsonValue] = {"section": "Alert schema and logs"}
 
 
 class DeployStage(StrEnum):
-    """The stages of a bring-up, each of which can be skipped."""
+    """The stages of a bring-up that can be skipped."""
 
     PREFLIGHT = "preflight"
     RBAC = "rbac"
@@ -39,7 +39,7 @@ class DeployStage(StrEnum):
 
 
 class RbacMode(StrEnum):
-    """How much the driver may do."""
+    """The rights of the driver."""
 
     LEAST_PRIVILEGE = "least-privilege"
     CLUSTER_EDIT = "cluster-edit"
@@ -53,7 +53,7 @@ class SubmitWith(StrEnum):
 
 
 class IfDiffers(StrEnum):
-    """What is done where the night's stream runs already, with another image or other resources."""
+    """What to do if the night's stream is already running with another image or other resources."""
 
     REFUSE = "refuse"
     ADOPT = "adopt"
@@ -61,14 +61,14 @@ class IfDiffers(StrEnum):
 
 
 class StartingOffsets(StrEnum):
-    """Where a night that has no checkpoint yet begins to read."""
+    """Where a night without a checkpoint starts to read."""
 
     EARLIEST = "earliest"
     LATEST = "latest"
 
 
 class LogLevel(StrEnum):
-    """How much a program says; Python's logging and Spark's know all of these."""
+    """How much a program logs; Python's logging and Spark's support all of these."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -77,7 +77,7 @@ class LogLevel(StrEnum):
 
 
 class RbacRequest(Request):
-    """What `fink_rbac` grants."""
+    """The rights that `fink_rbac` grants."""
 
     rbac_mode: RbacMode = Field(
         RbacMode.LEAST_PRIVILEGE,
@@ -205,22 +205,22 @@ class StreamRequest(Request):
 
     @property
     def waits_for_topic(self) -> bool:
-        """Tell whether a topic that is not there yet is no fault."""
+        """Tell whether a missing topic is acceptable."""
         return False
 
     @property
     def makes_namespace(self) -> bool:
-        """Tell whether the run makes the streams' namespace where there is none."""
+        """Tell whether the run creates the streams' namespace if it is missing."""
         return False
 
     @property
     def new_claim_size(self) -> str | None:
-        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        """Return the size of the claim that the run creates for the store, or None."""
         return None
 
 
 class StoreRequest(Request):
-    """Whether the store's claim is made, and how large."""
+    """Whether to create the store's claim, and its size."""
 
     create_claim: bool = Field(
         False,
@@ -238,7 +238,7 @@ class StoreRequest(Request):
 
 
 class DiagnoseRequest(Request):
-    """Which stream `fink_diagnose` looks at; none named means each one that is not well."""
+    """The stream for `fink_diagnose`; if none is named, every unhealthy stream."""
 
     stream: OrEmpty[StreamName] = Field(
         "",
@@ -268,7 +268,7 @@ class DiagnoseRequest(Request):
 
     @property
     def asked_stream(self) -> str:
-        """Return the name of the one stream that is asked for; empty for all."""
+        """Return the name of the requested stream; empty for all."""
         return self.stream or (stream_name(self.survey, self.night) if self.night else "")
 
 
@@ -291,12 +291,12 @@ class DeployRequest(ImageRequest, RbacRequest, StoreRequest, StreamRequest):
 
     @property
     def makes_namespace(self) -> bool:
-        """Tell whether the run makes the streams' namespace where there is none."""
+        """Tell whether the run creates the streams' namespace if it is missing."""
         return DeployStage.RBAC not in self.skip
 
     @property
     def new_claim_size(self) -> str | None:
-        """Return the size of the claim that the run makes for the store; None: it makes none."""
+        """Return the size of the claim that the run creates for the store, or None."""
         return self.claim_size if self.create_claim else None
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""A SparkApplication said to plain spark-submit; pure: a manifest in, conf and pod templates out.
+"""Translate a SparkApplication for plain spark-submit; pure: from manifest to conf and templates.
 
-`make_spark_application` stays the one description of a stream. Here each of its fields becomes what
-the operator and its webhook make of it: a property of Spark where there is one, else a place in the
+`make_spark_application` remains the only description of a stream. Here each field is translated as
+the operator and its webhook would: to a Spark property if there is one, otherwise to a place in the
 pod templates. A field that is in neither table is refused by name.
 
 Sources: the operator's `submission.go` and `sparkpod_defaulter.go`, and
@@ -23,7 +23,7 @@ from fink_k8s.core.stream.manifests import canonical_json, hash_of
 from fink_k8s.core.stream.restarts import ANNOTATION_RESTARTS
 from fink_k8s.core.stream.stream_names import driver_pod_name
 
-# Who the stream is and who submits it: the project's own to say, in either way of submission.
+# The identity of the stream and of its submitter: set by the project, for both ways to submit.
 _RESERVED = (
     "spark.app.name",
     "spark.kubernetes.authenticate.",
@@ -40,9 +40,9 @@ _RESERVED = (
 )
 # Spark 2.4 has no pod templates; its clusters (Kubernetes 1.15) have no Pod Security to fail.
 _LOST_BEFORE_3 = {"podSecurityContext", "securityContext", "terminationGracePeriodSeconds"}
-# Spark's Kubernetes client before 3.2 is older than this field of pods, and drops it.
+# Spark's Kubernetes client before 3.2 does not know this pod field, and drops it.
 _SECCOMP_SINCE = Version("3.2")
-_NO_RESTART = "restartPolicy: without the operator nobody starts a dead driver again"
+_NO_RESTART = "restartPolicy: without the operator, nothing restarts a dead driver"
 
 DRIVER_TEMPLATE = "spark.kubernetes.driver.podTemplateFile"
 EXECUTOR_TEMPLATE = "spark.kubernetes.executor.podTemplateFile"
@@ -51,10 +51,10 @@ _CONTAINERS = {"driver": "spark-kubernetes-driver", "executor": "spark-kubernete
 
 @dataclass(frozen=True)
 class SparkSubmit:
-    """What spark-submit is given: all but master, credentials and the templates' file names.
+    """The input of spark-submit, without master, credentials and the templates' file names.
 
     `templates` holds the pod templates by the property that names their file; none for Spark 2.
-    `unsaid` names what of the application does not hold this way, each with its reason.
+    `unsaid` lists the fields of the application that have no effect, each with the reason.
     """
 
     name: str
@@ -69,7 +69,7 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
     """Return what spark-submit needs to start the stream that a SparkApplication describes.
 
     Raises:
-        InvalidRequest: a field cannot be said to spark-submit; the message names it.
+        InvalidRequest: a field cannot be expressed for spark-submit; the message names it.
     """
     spec, metadata = manifest["spec"], manifest["metadata"]
     name = metadata["name"]
@@ -94,7 +94,7 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
         conf |= {f"spark.kubernetes.driver.annotation.{key}": text for key, text in notes.items()}
     else:
         if not meets_restricted(spec["sparkVersion"]):
-            unsaid.append("seccompProfile: this Spark's Kubernetes client does not know it")
+            unsaid.append("seccompProfile: this Spark's Kubernetes client does not support it")
         # With the whole spec, a later run can tell what differs from its own.
         annotations = {ANNOTATION_SPEC: canonical_json(spec), **notes}
         templates = {
@@ -114,14 +114,15 @@ def spark_submit_from(manifest: Mapping[str, Any]) -> SparkSubmit:
 
 
 def meets_restricted(spark_version: str) -> bool:
-    """Tell whether pods that this Spark makes by itself can meet Pod Security `restricted`."""
+    """Tell whether pods that this Spark creates can meet Pod Security `restricted`."""
     return version_of(spark_version) >= _SECCOMP_SINCE
 
 
 def check_spark_conf(spec: Mapping[str, Any]) -> None:
-    """Check that `sparkConf` says nothing of what the project says itself.
+    """Check that `sparkConf` sets no property that the project sets itself.
 
-    The operator would override some of it in silence, spark-submit obey it: neither is wanted.
+    The operator would silently override some of them, and spark-submit would use them; neither is
+    wanted.
 
     Raises:
         InvalidRequest: it does; the message names the key.
@@ -130,13 +131,13 @@ def check_spark_conf(spec: Mapping[str, Any]) -> None:
         for own in _RESERVED:
             if key == own or (key.startswith(own) and own.endswith((".", "podTemplate"))):
                 raise InvalidRequest(
-                    f"sparkConf {key} is not for sparkConf: name, account, image and pods come "
-                    "from the request and the settings; take it away"
+                    f"sparkConf {key} is not allowed: name, account, image and pods come from the "
+                    "request and the settings; remove it"
                 )
 
 
 def _conf_of_application(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the properties of all that is not of one pod."""
+    """Return the properties that are not specific to driver or executor."""
     conf = {}
     for key, value in spec.items():
         if key in fields.PROPERTIES:
@@ -168,7 +169,7 @@ _SAID_ELSEWHERE = {
 
 @dataclass
 class _Pod:
-    """Driver or executor: its properties, and its template as far as there is none for it."""
+    """Driver or executor: its properties, and a pod template for the rest."""
 
     role: str
     volumes: Iterable[Mapping[str, Any]]
@@ -179,7 +180,7 @@ class _Pod:
     templated: list[str] = field(default_factory=list)
 
     def say(self, spec: Mapping[str, Any], labels: Mapping[str, str]) -> "_Pod":
-        """Say each field of `spec`; the application's `labels` are the pod's as well."""
+        """Translate each field of `spec`; the application's `labels` also apply to the pod."""
         only = fields.EXECUTOR_PROPERTIES if self.role == "executor" else {}
         families = fields.POD_FAMILIES | (fields.DRIVER_FAMILIES if self.role == "driver" else {})
         for key, value in {**spec, "labels": {**labels, **(spec.get("labels") or {})}}.items():
@@ -233,7 +234,7 @@ class _Pod:
             name = mount["name"]
             if name not in by_name:
                 raise InvalidRequest(
-                    f"{self.role}.volumeMounts {name} names no volume; add it to volumes"
+                    f"{self.role}.volumeMounts {name} names no volume; add the volume to volumes"
                 )
             volume = by_name[name]
             if names.count(name) == 1 and _has_properties(volume, mount):
@@ -250,7 +251,7 @@ class _Pod:
 
 
 def _has_properties(volume: Mapping[str, Any], mount: Mapping[str, Any]) -> bool:
-    """Tell whether Spark's own properties can say all of a volume and its mount."""
+    """Tell whether Spark's own properties can express a volume and its mount completely."""
     sources = volume.keys() - {"name"}
     if len(sources) != 1 or not mount.keys() <= fields.MOUNT_FIELDS:
         return False
@@ -288,6 +289,6 @@ def _family(prefix: str, values: Mapping[str, Any] | None) -> dict[str, str]:
 def _known(what: str, is_known: bool) -> None:
     if not is_known:
         raise InvalidRequest(
-            f"{what} cannot be said to spark-submit; take it away, or set submit_with to "
+            f"{what} cannot be expressed for spark-submit; remove it, or set submit_with to "
             "spark-operator"
         )

@@ -1,6 +1,6 @@
-"""The stage `diagnose`: one line that names the cause, and a bundle of all that was seen.
+"""The stage `diagnose`: one line that names the cause, and a bundle of all evidence.
 
-It never fails: what cannot be looked at is said, and the rest is looked at all the same.
+It never fails: it lists the sources that it cannot read, and reads the others.
 """
 
 import logging
@@ -41,7 +41,7 @@ Result = dict[str, str]
 
 @step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
 def diagnose_streams() -> list[Result]:
-    """Diagnose the stream of the form, or each one of the namespace that is not well."""
+    """Diagnose the stream in the form, or each unhealthy stream of the namespace."""
     request = request_of(DiagnoseRequest)
     if request.asked_stream:
         return [diagnose_stream(request.asked_stream)]
@@ -49,7 +49,7 @@ def diagnose_streams() -> list[Result]:
         streams = _streams()
     except Exception as error:
         return [_blind("the streams", error)]
-    # Of many streams none is waited for: the task's limit is for all of them.
+    # With many streams, do not wait for any: the task's time limit is for all of them.
     results = [diagnose_stream(stream, patience=0, only_if_unwell=True) for stream in streams]
     if not any(results):
         print(NOTHING_WRONG)
@@ -58,7 +58,7 @@ def diagnose_streams() -> list[Result]:
 
 @step(retries=0, execution_timeout=DIAGNOSIS_LIMIT)
 def diagnose_failure(model: type[StreamRequest], tells: bool = False) -> Result:
-    """Diagnose the stream of a run that has failed; `tells` people of it as well."""
+    """Diagnose the stream of a failed run; if `tells`, also notify people."""
     result = _diagnosed(model)
     if tells:
         title = f"Fink: {get_current_context()['dag'].dag_id} failed"
@@ -73,7 +73,7 @@ def _diagnosed(model: type[StreamRequest]) -> Result:
         stream = stream_request(model).stream
     except Exception as error:  # the request itself is what failed
         said = next(filter(None, failures.values()), str(error))
-        print(f"the run asked for no stream that could be looked at: {said}")
+        print(f"the run names no valid stream to check: {said}")
         return {"category": "", "line": said, "address": ""}
     return diagnose_stream(stream, failures)
 
@@ -85,7 +85,7 @@ def diagnose_stream(
     *,
     only_if_unwell: bool = False,
 ) -> Result:
-    """Look, print the report, keep the bundle; of a stream that is well nothing, if so asked."""
+    """Print the report and save the bundle; skip a healthy stream if `only_if_unwell`."""
     try:
         look = StreamDiagnosis.at(stream, failures, patience)
         return {} if only_if_unwell and look.is_well else look.told()
@@ -94,16 +94,16 @@ def diagnose_stream(
 
 
 def _blind(what: str, error: Exception) -> Result:
-    """Return the result of a look that nothing came of; whoever diagnoses does not fail."""
-    line = f"{what} could not be looked at: {error}"
+    """Return the result of a failed look; a diagnosis never fails itself."""
+    line = f"{what} could not be checked: {error}"
     log.exception("%s", line)
     return {"stream": what, "category": "", "line": line, "address": ""}
 
 
 def diagnose_on_failure(model: type[StreamRequest], *, tells: bool = False) -> Any:
-    """Return the last task of a chain, which runs only if the chain fails, and leaves it failed.
+    """Return the last task of a chain, which runs only if the chain fails, and keeps it failed.
 
-    `tells` people of the failure: of a run that nobody triggered, and nobody looks at.
+    Set `tells` to notify people: for runs that nobody triggered and nobody watches.
 
     A run's state is that of its last tasks, and a diagnosis that succeeds would turn it green; a
     teardown's state does not count.
@@ -117,7 +117,7 @@ def diagnose_on_failure(model: type[StreamRequest], *, tells: bool = False) -> A
 
 @dataclass(frozen=True)
 class StreamDiagnosis:
-    """What one stream looks like, and what is wrong with it."""
+    """The evidence of one stream, and its diagnosis."""
 
     stream: str
     evidence: Evidence
@@ -130,10 +130,10 @@ class StreamDiagnosis:
         failures: Mapping[str, str] | None,
         patience: float,
     ) -> "StreamDiagnosis":
-        """Look at everything; what cannot be looked at is in the evidence.
+        """Read all sources; the evidence lists those that did not answer.
 
-        Between two drivers the operator has deleted one, with what it said last: then the next
-        one, which will say it again, is waited for (`patience`, in seconds).
+        Between two drivers, the operator has deleted the first one with its log. The next one will
+        log the same error, so wait for it (`patience`, in seconds).
         """
         first = cls._once(stream, failures)
         deadline = time.monotonic() + patience
@@ -166,25 +166,25 @@ class StreamDiagnosis:
 
     @property
     def is_well(self) -> bool:
-        """Tell whether nothing is wrong, as far as everything could be looked at."""
+        """Tell whether nothing is wrong and all sources answered."""
         return not self.found and not self.evidence.unanswered
 
     def told(self) -> Result:
-        """Print the report, keep the bundle, and return what other tasks may want to know."""
+        """Print the report, save the bundle, and return the result for other tasks."""
         print(diagnosis_report_of(self.stream, self.evidence, self.found))
         settings = load_settings()
         address = self.kept(settings, partial(store, settings))
         for source, why in self.evidence.unanswered.items():
-            log.warning("could not look at %s: %s", source, why)
+            log.warning("could not read %s: %s", source, why)
         line = line_of(self.stream, self.evidence, self.found)
-        # The last line is the one that is read.
-        print(f"bundle: {address or 'not kept'}")
+        # People read the last line.
+        print(f"bundle: {address or 'not saved'}")
         (log.error if self.found else log.info)("%s", line)
         category = self.found.category.value if self.found else ""
         return {"stream": self.stream, "category": category, "line": line, "address": address}
 
     def kept(self, settings: Settings, open_store: Callable[[], Any]) -> str:
-        """Keep the bundle, and return its address; empty where nobody takes it, as the log says."""
+        """Save the bundle, and return its address; on failure, log it and return an empty text."""
         from fink_k8s.adapters.store.archive import keep_bundle
 
         files = bundle_of(self.stream, self.evidence, self.found)
@@ -192,12 +192,14 @@ class StreamDiagnosis:
         try:
             return keep_bundle(files, self.stream, moment, settings, open_store)
         except Exception as error:
-            log.error("the bundle is not kept: %s; set FINK_DIAGNOSIS_DIR to a folder", error)
+            log.error(
+                "the bundle could not be saved: %s; set FINK_DIAGNOSIS_DIR to a folder", error
+            )
             return ""
 
 
 def _streams() -> list[str]:
-    """Return the namespace's streams that have not ended well, whichever way they came."""
+    """Return the namespace's streams that have not ended well, however they were submitted."""
     from fink_k8s.adapters.stream.overview import observe_all
 
     seen = observe_all(cluster(), load_settings().namespace)

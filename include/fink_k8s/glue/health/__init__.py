@@ -1,1 +1,1 @@
-"""How streams are, in a line each, and who is told."""
+"""The health of each stream, one line each, and who is notified."""

@@ -1,7 +1,7 @@
-"""What outlives a run of `fink_health`: the board, and which streams were asked to end.
+"""What persists between runs of `fink_health`: the board, and which streams were asked to end.
 
-It is kept in the state of an asset (AIP-103), which belongs to no run: XComs are cleared with their
-task, and those of scheduled and manual runs have no common order.
+It is stored in the state of an asset (AIP-103), which belongs to no run: XComs are cleared with
+their task, and those of scheduled and manual runs have no common order.
 """
 
 import logging
@@ -17,14 +17,14 @@ from fink_k8s.core.health.health_board import Board
 
 log = logging.getLogger(__name__)
 HEALTH = Asset("fink_health")
-"""An inlet of every task that reads or writes the notes; Airflow gives it to no other."""
-_UNNOTED = "fink_health will report a stream that vanished: %s"
+"""An inlet of every task that reads or writes the notes; other tasks get no access."""
+_UNNOTED = "could not record the stop, so fink_health will report a vanished stream: %s"
 _ASKED_FOR = timedelta(hours=2)
-"""How long an order to stop explains that a stream is gone; a stop takes half an hour at most."""
+"""How long a stop request explains a missing stream; a stop takes half an hour at most."""
 
 
 class HealthNotes:
-    """The notes of one namespace; in no task, with a `state` of the asset's own."""
+    """The notes of one namespace; outside a task, pass the asset's own `state`."""
 
     def __init__(self, namespace: str, state: Any = None) -> None:
         there = get_current_context()["asset_state_store"][HEALTH] if state is None else state
@@ -32,12 +32,12 @@ class HealthNotes:
         self._namespace = namespace
 
     def board(self) -> Board:
-        """Return the board of the last look; an empty one where there is none."""
+        """Return the board of the last look, or an empty one."""
         kept = self._state.get(f"board/{self._namespace}")
         try:
             return Board.model_validate(kept or {})
         except ValidationError:
-            log.warning("the board is of another version of this project; it begins anew")
+            log.warning("the health board is from another version; starting with an empty one")
             return Board()
 
     def keep(self, board: Board) -> None:
@@ -45,7 +45,7 @@ class HealthNotes:
         self._state.set(f"board/{self._namespace}", board.model_dump(mode="json"))
 
     def note_stop(self, streams: Iterable[str], now: datetime) -> None:
-        """Note that streams are being stopped, so that their end is no alarm."""
+        """Record that streams are being stopped, so that their end raises no alarm."""
         for stream in streams:
             self._state.set(self._stop_of(stream), now.isoformat())
 
@@ -55,7 +55,7 @@ class HealthNotes:
         return {stream for stream, at in asked.items() if at and now - at < _ASKED_FOR}
 
     def asked(self, stream: str) -> datetime | None:
-        """Return when a stream was last asked to end; None where it never was."""
+        """Return when a stream was last asked to end, or None."""
         at = self._state.get(self._stop_of(stream))
         return datetime.fromisoformat(at) if at else None
 
@@ -64,7 +64,7 @@ class HealthNotes:
 
 
 def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
-    """Note that streams are being stopped; that it could not be noted must not hinder the stop."""
+    """Record that streams are being stopped; a failure to record it must not prevent the stop."""
     try:
         HealthNotes(namespace).note_stop(streams, now)
     except Exception as error:
@@ -72,7 +72,7 @@ def note_stop(namespace: str, streams: Iterable[str], now: datetime) -> None:
 
 
 def note_stop_by_trigger(namespace: str, stream: str, now: datetime) -> None:
-    """Note it as `note_stop` does, from a trigger's thread, which has no context of its task."""
+    """Do the same as `note_stop` from a trigger's thread, which has no task context."""
     try:
         state = AssetStateStoreAccessor(name=HEALTH.name)
         HealthNotes(namespace, state).note_stop([stream], now)

@@ -1,6 +1,6 @@
-"""The stage `health`: one line a stream, and a message where that is news.
+"""The stage `health`: one line per stream, and a message where something changed.
 
-It fails only where it could look at nothing at all; a stream that is not well is no failure of it.
+It fails only if it could not check any stream; an unhealthy stream does not make it fail.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,29 +27,29 @@ from fink_k8s.glue.diagnosis.diagnose_stage import StreamDiagnosis
 from fink_k8s.glue.health.health_notes import HEALTH, HealthNotes
 
 LIST_SECONDS, LOOK_SECONDS, BUNDLE_SECONDS = 30, 30, 10
-"""How long is waited for the list of streams, for all looks together, for all bundles together."""
+"""Time limits for the list of streams, for all looks together, for all bundles together."""
 SOURCE_SECONDS = 15
-"""After how long a look asks no further source."""
+"""When a look stops asking further sources."""
 API_SERVER = "kubernetes"
-"""What stands on the board for the API server itself, without which no stream can be seen."""
+"""The board's entry for the API server itself; without it, no stream can be checked."""
 EvidenceByStream = Mapping[str, Evidence]
 
 
 @step(retries=0, execution_timeout=timedelta(minutes=2), inlets=[HEALTH])
 def report_health() -> list[dict[str, Any]]:
-    """Say how each stream is, and tell people of what has changed for the worse or the better."""
+    """Report the health of each stream, and notify people of changes."""
     request, settings = request_of(HealthRequest), load_settings()
     notes = HealthNotes(settings.namespace)
     board = notes.board()
     try:
         seen = _gather_all(settings)
     except Exception as error:
-        # The API server away, no right, no connection: whatever it is, nothing can be seen.
-        line = StreamLine(API_SERVER, HealthLevel.TROUBLED, f"no stream can be looked at: {error}")
+        # An unreachable API server, a missing right or connection: no stream can be checked.
+        line = StreamLine(API_SERVER, HealthLevel.TROUBLED, f"no stream can be checked: {error}")
         notes.keep(_told(board.after_blind_look(line, utc_now()), {}, settings))
         raise failure_of(line.text, retryable=False) from error
-    there = f"{len(seen)} streams are in namespace {settings.namespace}"
-    lines = [StreamLine(API_SERVER, HealthLevel.WELL, f"the API server answers, {there}")]
+    text = f"the API server answers; streams in namespace {settings.namespace}: {len(seen)}"
+    lines = [StreamLine(API_SERVER, HealthLevel.WELL, text)]
     lines += [stream_line(stream, evidence) for stream, evidence in seen.items()]
     for line in lines:
         print(line.text)
@@ -57,12 +57,14 @@ def report_health() -> list[dict[str, Any]]:
     board = board.after_look(lines, now, notes.stopped(board.missing(lines), now))
     notes.keep(_told(board, seen, settings))
     if request.send_test:
-        notify(Message("Fink: a test by fink_health", "\n".join(line.text for line in lines)))
+        notify(
+            Message("Fink: test message from fink_health", "\n".join(line.text for line in lines))
+        )
     return [asdict(line) for line in lines[1:]]
 
 
 def _gather_all(settings: Settings) -> EvidenceByStream:
-    """Gather the evidence of each stream; of one that takes too long, only what was observed."""
+    """Gather the evidence of each stream; if that takes too long, only what was observed."""
     from fink_k8s.adapters.diagnosis.evidence_sources import gather
     from fink_k8s.adapters.stream.overview import ask_each, observe_all
 
@@ -91,7 +93,7 @@ def _only(observed: Evidence, why: Exception) -> Evidence:
 
 
 def _told(board: Board, seen: EvidenceByStream, settings: Settings) -> Board:
-    """Tell people what is news, and return the board; what was not delivered stays news."""
+    """Notify people of news, and return the board; undelivered news is sent again next time."""
     changes = board.changes()
     for change in changes:
         print(f"{change.kind}: {change.sentence}")
@@ -106,7 +108,7 @@ def _told(board: Board, seen: EvidenceByStream, settings: Settings) -> Board:
 def _with_bundles(
     board: Board, news: Sequence[Change], seen: EvidenceByStream, settings: Settings
 ) -> Board:
-    """Keep a bundle for each stream that has become worse, unless that was done before."""
+    """Save a bundle for each stream that has become worse, unless it already has one."""
     from fink_k8s.adapters.stream.overview import ask_each
 
     open_store = _once(partial(store, settings))
@@ -121,12 +123,12 @@ def _with_bundles(
         if isinstance(address, str):
             board = board.having_kept(stream, address)
         else:
-            print(f"{stream}: the bundle is not kept: {address}")
+            print(f"{stream}: the bundle could not be saved: {address}")
     return board
 
 
 def _message_of(news: Sequence[Change], board: Board) -> Message:
-    """Return one message of all that is news: Kafka's absence is not twenty messages."""
+    """Return one message for all news: a Kafka outage must not send twenty messages."""
     counts = {kind: sum(change.kind is kind for change in news) for kind in Kind}
     said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     lines = []
@@ -140,7 +142,7 @@ def _message_of(news: Sequence[Change], board: Board) -> Message:
 
 
 def _once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """Return what makes a thing at its first call, or fails as that did, for several threads."""
+    """Return a thread-safe getter that makes a thing once, or raises the same error each time."""
     made: list[Any] = []
     lock = Lock()
 

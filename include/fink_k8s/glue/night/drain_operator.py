@@ -1,4 +1,4 @@
-"""Watch a night's stream on after the night's end, until all of its alerts are stored."""
+"""Continue to watch a stream after the night's end, until all its alerts are stored."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,12 @@ _LONGEST_DRAIN = timedelta(days=2)
 
 
 class DrainNightOperator(WatchNightOperator):
-    """Watch on after the night's end, until all alerts are stored or the time of grace is over.
+    """Watch after the night's end, until all alerts are stored or the grace period is over.
 
-    It is drained where the lag is 0 and no alert has come for `quiet_s` seconds. The time of grace
-    is over where the lag has not fallen for `grace_s` seconds while it was watched. `until` is when
-    the night's watch ended. A stream that dies meanwhile is started again as in the night; one
-    that somebody has ended stays so.
+    The night is drained when the lag is 0 and no alert has arrived for `quiet_s` seconds. The grace
+    period is over when the lag has not fallen for `grace_s` seconds while it was watched. `until`
+    is when the night's watch ended. A stream that dies during the drain is restarted as during the
+    night; a stream that was stopped stays stopped.
 
     Returns to XCom: as `WatchNightOperator`, and waited_s, is_drained.
     """
@@ -31,11 +31,11 @@ class DrainNightOperator(WatchNightOperator):
 
     @property
     def deadline(self) -> datetime:
-        """Return when the task is over at the latest: a whole night may have to be read."""
+        """Return when the task ends at the latest: it may have to read a whole night."""
         return super().deadline + timedelta(seconds=self.grace_s) + _LONGEST_DRAIN
 
     def trigger(self) -> NightTrigger:
-        """Return what is waited for."""
+        """Return the trigger to wait for."""
         return NightTrigger(
             self.conn_id,
             self.namespace,
@@ -47,7 +47,7 @@ class DrainNightOperator(WatchNightOperator):
         )
 
     def _begins(self, context: Any) -> datetime:
-        """Return when the run began: who stopped the stream while it was watched meant it."""
+        """Return when the run began: a stop during its watch is meant for this stream."""
         return context["dag_run"].start_date
 
     def _result(self, event: WatchEvent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the night DAG of each survey is made with: its schedule and its form, from surveys.yaml."""
+"""The schedule and the form of each survey's night DAG, from surveys.yaml."""
 
 from airflow.sdk import Param
 
@@ -7,7 +7,7 @@ from fink_k8s.core.night.night_request import NightRequest, night_form_from
 from fink_k8s.glue.base.form import form_of
 from fink_k8s.glue.config.timetable import NightTimetable
 
-_ONE_SURVEY = "Survey to read alerts from; each survey has a night DAG of its own."
+_ONE_SURVEY = "Survey to read alerts from; each survey has its own night DAG."
 _NO_TOPIC = "Name of the topic to read. This survey has no topic for each night in surveys.yaml."
 
 
@@ -17,12 +17,12 @@ def night_dag_id(survey: str) -> str:
 
 
 def night_schedule(survey: Survey) -> NightTimetable | None:
-    """Return the timetable of a survey's nights; None where each run has to name its topic."""
+    """Return the timetable of a survey's nights; None if each run has to name its topic."""
     return NightTimetable(survey.name, str(survey.window)) if survey.topic else None
 
 
 def night_form(survey: Survey) -> dict[str, Param]:
-    """Return the form of a survey's night, filled in as its entry in surveys.yaml says.
+    """Return the form of a survey's night, with the defaults of its entry in surveys.yaml.
 
     Raises:
         InvalidRequest: the entry's `form` breaks a rule.

@@ -1,4 +1,4 @@
-"""The reports of nights, read from where the task `report_night` wrote them."""
+"""The pages of night reports, read from where the task `report_night` wrote them."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from fink_k8s.core.stream.stream_names import parse_stream_name
 from fink_k8s.glue.base.connections import store
 
 MOST_NIGHTS = 30
-# Nothing is loaded and nothing runs; only the pages' own style elements count.
+# Nothing is loaded and no script runs; only the pages' own style elements apply.
 _HASHES = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in STYLES]
 _OWN = " ".join(f"'sha256-{digest}'" for digest in _HASHES)
 _HEADERS = {
@@ -59,13 +59,14 @@ def show_night(stream: Annotated[str, Path(max_length=63)]) -> Response:
         raise _unreadable(error) from error
     if facts is None:
         raise HTTPException(
-            HTTPStatus.NOT_FOUND, f"{stream} has no report yet; its task report_night writes it"
+            HTTPStatus.NOT_FOUND,
+            f"{stream} has no report yet; the task report_night of its run writes it",
         )
     return _page(night_page(facts))
 
 
 def _told(stream: str) -> NightFacts | str:
-    """Return a night's facts, or why its report cannot be read: others are shown all the same."""
+    """Return a night's facts, or why its report cannot be read; other nights are still shown."""
     settings = load_settings()
     try:
         return kept_report(stream, settings, partial(store, settings)) or "no report yet"

@@ -1,4 +1,4 @@
-"""The stages that only a night has: its plan, submission or adoption, the watch, the drain."""
+"""The stages specific to a night: its plan, submission or adoption, the watch, the drain."""
 
 from typing import Any
 
@@ -34,14 +34,14 @@ def _was_adopted(context: Any) -> bool:
 
 
 def _when_watch_ended(context: Any) -> str:
-    """Return when the watch ended: a person who marks it as done ends the night then."""
+    """Return when the watch ended; marking the watch as done ends the night at that time."""
     watched = context["ti"].xcom_pull(task_ids="watch_until_end") or {}
     return watched.get("ended_at") or context["ti"].start_date.isoformat()
 
 
 @step()
 def plan_night() -> dict[str, str]:
-    """Say which night it is, and when it begins and ends."""
+    """Determine which night it is, and when it begins and ends."""
     request = stream_request(NightRequest)
     night = night_of_run(request.survey)
     end = request.end(night.end)
@@ -60,7 +60,7 @@ def plan_night() -> dict[str, str]:
 
 @task_group(group_id="submit")
 def submit_or_adopt() -> None:
-    """Render the application; let another spec's stream end where asked; submit or adopt."""
+    """Render the application; stop a stream with another spec if requested; submit or adopt."""
     manifest = render_application(NightRequest)
     ended = EndOtherSpecOperator(
         task_id="end_other_spec",
@@ -73,7 +73,7 @@ def submit_or_adopt() -> None:
 
 
 def watch_until_end(plan: Any) -> WatchNightOperator:
-    """Watch the stream until the end of the night, as `plan` says."""
+    """Watch the stream until the night's end given by `plan`."""
     return WatchNightOperator(
         task_id="watch_until_end",
         until=plan["end"],
@@ -82,7 +82,7 @@ def watch_until_end(plan: Any) -> WatchNightOperator:
 
 
 def drain_late_alerts() -> DrainNightOperator:
-    """Go on until the late alerts are stored, or the time of grace is over."""
+    """Continue until the late alerts are stored, or the grace period is over."""
     return DrainNightOperator(
         task_id="drain_late_alerts",
         until=RunValue("when watch_until_end ended", _when_watch_ended),
@@ -93,7 +93,7 @@ def drain_late_alerts() -> DrainNightOperator:
 
 
 def stop_night() -> StopStreamOperator:
-    """Let the last batch end, stop the stream, and see that nothing of it is left."""
+    """Let the last batch end, stop the stream, and confirm that nothing of it is left."""
     return StopStreamOperator(
         task_id="stop_stream",
         stream=STREAM,
@@ -102,7 +102,7 @@ def stop_night() -> StopStreamOperator:
 
 
 def prove_night(plan: Any, watched: Any, drained: Any, stopped: Any) -> Any:
-    """Verify the night that `plan` names by what its tasks saw, and report it either way."""
+    """Verify the night of `plan` with the results of its tasks, and report it in any case."""
     verified = verify_night(
         stream=plan["stream"],
         topic=plan["topic"],

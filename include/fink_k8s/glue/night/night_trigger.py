@@ -1,4 +1,4 @@
-"""Watch a night's stream from the triggerer until the night is over, or somebody has to act."""
+"""Watch a night's stream from the triggerer until the night ends or the stream needs action."""
 
 import asyncio
 import logging
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 class NightTrigger(BaseTrigger):
     """Fires once: the time is up, the night is drained, or the stream died or is gone.
 
-    Up to `until` it only observes, and notes on the application what restarts it sees; it may run
-    twice, be killed or be moved, and the stream does not notice. With `quiet_s` and `grace_s` the
-    night's end was at `until`: it observes the lag as well, and fires when that has been 0 for
-    `quiet_s` seconds, or has not fallen for `grace_s` while it looked.
+    Until `until` it only observes, and records the restarts that it sees on the application. It may
+    run twice, be killed or be moved without any effect on the stream. With `quiet_s` and `grace_s`,
+    the night ended at `until`: it also observes the lag, and fires when the lag has been 0 for
+    `quiet_s` seconds, or has not fallen for `grace_s` seconds of watching.
 
-    Where `when_killed` is `stop`, a person who kills, clears or marks the task stops the stream.
+    If `when_killed` is `stop`, killing, clearing or marking the task stops the stream.
     """
 
     def __init__(
@@ -98,13 +98,15 @@ class NightTrigger(BaseTrigger):
         yield TriggerEvent(event.model_dump(mode="json"))
 
     async def on_kill(self) -> None:
-        """Leave the stream alone, or ask it to end, as the form said."""
+        """Leave the stream running, or ask it to end, as set in the form."""
         if self.when_killed is WhenKilled.LEAVE:
-            log.warning("the task was killed; stream %s goes on", self.stream)
+            log.warning("the task was killed; stream %s continues to run", self.stream)
             return
-        log.warning("the task was killed; stream %s is stopped, as the form asked", self.stream)
-        # In one thread, which goes on where Airflow cancels this a second time: it does so at its
-        # next turn, and the first call of its API in a triggerer takes seconds.
+        log.warning(
+            "the task was killed; stream %s is being stopped, as set in the form", self.stream
+        )
+        # In one thread, which continues if Airflow cancels this a second time: it does so in its
+        # next loop, and the first call of its API in a triggerer takes seconds.
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
@@ -114,7 +116,7 @@ class NightTrigger(BaseTrigger):
         note_stop_by_trigger(self.namespace, self.stream, now)
 
     async def _client(self) -> Cluster:
-        """Return a client of this trigger's own; few of a thousand triggers ever need one."""
+        """Return this trigger's own client; of a thousand triggers, few need one."""
         if self._cluster is None:
             self._cluster = await asyncio.to_thread(cluster, self.conn_id)
         return self._cluster
@@ -123,7 +125,7 @@ class NightTrigger(BaseTrigger):
         if self.quiet_s is None:
             return None
         quiet, grace = timedelta(seconds=self.quiet_s), timedelta(seconds=self.grace_s)
-        # From now on: meanwhile the stream may have been down, or nobody may have looked.
+        # From now on: before, the stream may have been down, or not watched.
         return Drain(utc_now(), quiet, grace)
 
     async def _watch(self, watch: NightWatch, drain: Drain | None) -> WatchEnd:
@@ -132,14 +134,14 @@ class NightTrigger(BaseTrigger):
             watch.until = _NEVER
         clock = asyncio.get_running_loop().time
         due = clock()
-        # The tasks before this one have looked at all of it.
+        # The earlier tasks had all the rights.
         seen = observations(
             self.conn_id, self.namespace, self.stream, self.poll_seconds, was_let_in=True
         )
         async with aclosing(seen):
             async for evidence in seen:
                 end = watch.judge(evidence, utc_now())
-                # What is refused once is not asked for at each look.
+                # Do not repeat a refused request at each look.
                 news = watch.restarts.news
                 if news and _key_of(news) != noted and await self._note(news, evidence):
                     noted = _key_of(news)
@@ -157,23 +159,23 @@ class NightTrigger(BaseTrigger):
         raise AssertionError("observations end with an outcome only")
 
     async def _note(self, restarts: Sequence[Restart], evidence: Evidence) -> bool:
-        """Write the restarts down where whoever adopts the stream finds them.
+        """Record the restarts on the application, where an adopting run finds them.
 
-        Returns whether that is done with: False where it may succeed later.
+        Return True when done, False if a retry may succeed.
         """
         latest = restarts[-1]
         if not latest.is_over:
-            log.warning("%s: started again by the %s: %s", self.stream, latest.by, latest.cause)
+            log.warning("%s: restarted by the %s: %s", self.stream, latest.by, latest.cause)
         else:
-            log.info("%s: its query lives again, after %.0f s", self.stream, latest.back_after_s)
+            log.info("%s: its query is alive again after %.0f s", self.stream, latest.back_after_s)
         if evidence.application is None:
-            return True  # a driver bears what it was started with; to change pods takes a right
+            return True  # changing a pod's annotations would need another right
         where = (APPLICATION_KIND, self.stream, self.namespace)
         try:
             client = await self._client()
             await asyncio.to_thread(client.annotate, *where, annotation_of(restarts))
         except FinkError as error:
-            log.warning("the restart cannot be noted: %s", error)
+            log.warning("could not record the restart: %s", error)
             return not error.retryable
         return True
 
@@ -183,7 +185,7 @@ class NightTrigger(BaseTrigger):
             with_data, client, settings, self.stream, evidence, partial(store, settings)
         )
         for source, why in full.unanswered.items():
-            log.warning("could not look at %s: %s", source, why)
+            log.warning("could not read %s: %s", source, why)
         before = str(drain)
         seen = drain.judge(full.lag, full.topic.ends if full.topic else {}, utc_now())
         if str(drain) != before:
@@ -192,5 +194,5 @@ class NightTrigger(BaseTrigger):
 
 
 def _key_of(restarts: Sequence[Restart]) -> tuple[int, bool]:
-    """Return what tells one piece of news from the next: how many, and whether the last is over."""
+    """Return the key of a record: the number of restarts, and whether the last is complete."""
     return len(restarts), restarts[-1].is_over

@@ -1,4 +1,4 @@
-"""The stage `verify`: whether a night that is over is complete, counted and not believed."""
+"""The stage `verify`: whether a past night is complete, by counting its alerts."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.base.task_failures import failure_of
 
 FACTS = "facts"
-"""The XCom by which the report has the facts also of a night that is not verified."""
+"""The XCom that gives the report the facts, even of a night that is not verified."""
 Told = dict[str, Any] | None
 
 
@@ -46,13 +46,13 @@ def verify_night(
         topic: its one topic.
         start: the window's begin, a moment with zone, as ISO 8601.
         end: the window's end, likewise.
-        zone: the night's time zone for people, e.g. `America/Los_Angeles`; empty for that of start.
-        expected: offsets by partition where the night had to begin, e.g. the end of the last one.
-        adopted: whether the stream ran already when it was to be submitted.
-        watched: what the watch saw: `ended_at`, `restarts` (the fields of `Restart`).
+        zone: the time zone to show, e.g. `America/Los_Angeles`; empty for the zone of start.
+        expected: offsets by partition where the night had to start, e.g. the previous night's end.
+        adopted: whether the stream was already running when it was to be submitted.
+        watched: the result of the watch: `ended_at`, `restarts` (the fields of `Restart`).
         drained: how the drain ended: `lag`, `waited_s`, `is_drained`, `restarts`.
         stopped: the fields of `StopOutcome`.
-        require_proof: whether a night fails that nobody here can count.
+        require_proof: whether a night fails if Airflow cannot count its rows.
     """
     verified = verify(
         stream=stream, topic=topic, start=start, end=end, zone=zone, expected=expected,
@@ -83,7 +83,7 @@ def verify(
     stopped: Told,
     require_proof: bool,
 ) -> dict[str, Any]:
-    """Count the night's alerts; fail with the sentence that says what is missing."""
+    """Count the night's alerts; fail with one sentence if any are missing."""
     from fink_k8s.adapters.kafka.broker import Arrivals
     from fink_k8s.adapters.night.night_reading import PastNight, read_night
 
@@ -93,10 +93,10 @@ def verify(
     drain = Drained.model_validate(drained or {})
     ended_at = (watched or {}).get("ended_at")
     if not watched and drained and drained.get("ended_at"):
-        # A person has marked the watch as done, and so ended the night when the drain began.
+        # A person marked the watch as done, which ended the night when the drain began.
         drain_ended = _moment_from(drained["ended_at"], "drained")
         ends = min(ends, drain_ended - timedelta(seconds=drain.waited_s))
-    # A night that was made up for was watched after its window.
+    # A night that was caught up later was watched after its window.
     watched_until = _moment_from(ended_at, "watched") if ended_at else ends
     window = PastNight(
         stream=stream,
@@ -115,13 +115,17 @@ def verify(
 
 
 def _judged(facts: NightFacts, *, needs_proof: bool) -> dict[str, Any]:
-    """Return the facts of a night that may pass, and tell the DAGs that wait for it."""
+    """Return the facts of a night that passes, and notify the DAGs that wait for it."""
     context = get_current_context()
     told = facts.model_dump(mode="json")
     context["ti"].xcom_push(FACTS, told)
     sentence = sentence_of(facts)
     if not facts.is_verified and (needs_proof or not facts.unseen):
-        remedy = "; or set require_proof to false, to pass it unproved" if facts.unseen else ""
+        remedy = (
+            "; or set require_proof to false to accept the night without proof"
+            if facts.unseen
+            else ""
+        )
         raise failure_of(f"{sentence.rstrip('.')}{remedy}", retryable=False)
     context["outlet_events"][RAW_NIGHTS].extra = facts.as_extra()
     print(sentence)
@@ -136,7 +140,7 @@ def _moment_from(text: str, field: str) -> datetime:
 
 
 def _is_own_topic(stream: str, topic: str) -> bool:
-    """Tell whether the topic is of this night alone, and was to be read from its first alert."""
+    """Tell whether the topic is for this night only, and was to be read from its first alert."""
     if get_current_context()["params"].get("starting_offsets") == StartingOffsets.LATEST:
         return False
     try:

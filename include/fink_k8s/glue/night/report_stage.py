@@ -1,4 +1,4 @@
-"""The stage `report`: what a person wants to know of the night in the morning, written down."""
+"""The stage `report`: write the report that people read the next morning."""
 
 from datetime import timedelta
 from functools import partial
@@ -17,18 +17,18 @@ from fink_k8s.glue.night.proof_stage import FACTS
 
 
 def report_night(verified: Any) -> Any:
-    """Return the task that reports what `verify_night` found, be the night complete or not.
+    """Return the task that reports the result of `verify_night`, complete or not.
 
-    It is a teardown, since a run's state is that of its last tasks: the report of an incomplete
-    night must not turn the run green. Where the night did not come to its verification there is
-    nothing to report, and it is skipped; the diagnosis speaks then. Let the two hang on
-    `verified` side by side: behind this task no diagnosis would see the failure.
+    It is a teardown, because a run's state is that of its last tasks: the report of an incomplete
+    night must not turn the run green. If the night was never verified, there is nothing to report,
+    and the task is skipped; the diagnosis covers that case. Place both directly after `verified`:
+    a diagnosis after this task would not see the failure.
     """
     task = verified.operator.task_id
     facts = f"ti.xcom_pull(task_ids='{task}', key='{FACTS}')"
     reported = report(stream=f"{{{{ ({facts} or {{}}).get('stream', '') }}}}", verified=task)
     reported.operator.as_teardown()
-    # A teardown's own rule would start it where the night was never verified as well.
+    # A teardown's default rule would also start it if the night was never verified.
     reported.operator.trigger_rule = TriggerRule.ONE_DONE
     reported.operator.operator_extra_links = (NightReportLink(),)
     verified >> reported
@@ -42,18 +42,18 @@ def report_night(verified: Any) -> Any:
     multiple_outputs=False,
 )
 def report(stream: str, verified: str) -> dict[str, Any]:
-    """Write the report of the night beside its alerts, and show it in the log."""
+    """Write the night's report next to its alerts, and print it to the log."""
     from fink_k8s.adapters.store.archive import keep_report
 
     told = get_current_context()["ti"].xcom_pull(task_ids=verified, key=FACTS)
     if not told:
-        raise AirflowSkipException(f"{verified} found out nothing of the night; its log says why")
+        raise AirflowSkipException(f"{verified} recorded no facts about the night; see its log")
     facts = NightFacts.model_validate(told)
     print(night_report_of(facts))
     settings = load_settings()
     address = keep_report(facts, settings, partial(store, settings))
     sentence = sentence_of(facts)
-    print(f"report: {address}, or {night_report_path(stream)} in Airflow's own pages")
-    # The last line is the one that is read.
+    print(f"report: {address}, or {night_report_path(stream)} in the Airflow UI")
+    # People read the last line.
     print(sentence)
     return {"sentence": sentence, "verified": facts.is_verified, "address": address}

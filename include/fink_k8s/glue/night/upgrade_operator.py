@@ -1,4 +1,4 @@
-"""Let a stream that runs with another spec end, so that it is started with the one asked for."""
+"""Stop a stream that runs with another spec, so that it can be started with the new one."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from fink_k8s.glue.stop.stop_operator import StopStreamOperator
 
 
 class EndOtherSpecOperator(StopStreamOperator):
-    """Let a running stream of another spec end, where the form asks for an upgrade.
+    """Stop a running stream with another spec, if the form asks for an upgrade.
 
-    Skipped where none runs, where it has the spec that is asked for, and where the form does not
-    ask for it.
+    It is skipped if no stream runs, if the stream has the requested spec, or if the form does not
+    ask for an upgrade.
     """
 
     template_fields = (*StopStreamOperator.template_fields, "manifest", "if_differs")
@@ -28,13 +28,15 @@ class EndOtherSpecOperator(StopStreamOperator):
         self.if_differs = if_differs
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Look; end what differs."""
+        """Stop the stream if its spec differs."""
         if self.if_differs != IfDiffers.UPGRADE:
-            raise AirflowSkipException(f"the form says: {self.if_differs} what runs otherwise")
+            raise AirflowSkipException(
+                f"if_differs is {self.if_differs}, so a stream with another spec is not stopped"
+            )
         with airflow_failures():
             namespace = self.manifest["metadata"]["namespace"]
             found = holders(cluster(self.conn_id), namespace, self.stream)
         alive = [one for one in found if not is_over(one.state)]
         if all(hash_of(one.there) == hash_of(self.manifest) for one in alive):
-            raise AirflowSkipException("no stream of another spec runs")
+            raise AirflowSkipException("no stream with another spec is running")
         return super().execute(context)

@@ -1,4 +1,4 @@
-"""What the task that watches a night remembers over all of its tries, in its state (AIP-103)."""
+"""What the task that watches a night stores across its tries, in its state (AIP-103)."""
 
 from datetime import datetime
 from typing import Any
@@ -7,8 +7,8 @@ from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.night.night_moves import PendingStart, WatchRecord
 
-# It outlives a worker that dies when the dead stream, which bore its history, is gone and the new
-# one is not there yet.
+# It survives a worker that dies when the dead stream and its history are deleted, but the new
+# stream is not created yet.
 _PENDING = "to_be_started"
 _BEGUN = "begun"
 
@@ -20,30 +20,30 @@ class WatchMemory:
         self._state = context["task_state_store"]
 
     def begin(self, moment: datetime) -> None:
-        """Keep since when the stream is this task's."""
+        """Store since when this task owns the stream."""
         self._state.set(_BEGUN, moment.isoformat())
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether it is known since when the stream is this task's."""
+        """Tell whether it is stored since when this task owns the stream."""
         return bool(self._state.get(_BEGUN))
 
     def keep_pending(self, manifest: Manifest) -> None:
-        """Keep what is to be started from now on."""
+        """Store the manifest to start from now on."""
         pending = PendingStart(manifest=manifest, since=utc_now())
         self._state.set(_PENDING, pending.model_dump(mode="json"))
 
     def forget_pending(self) -> None:
-        """Forget it: it has been started, or is not to be."""
+        """Delete it: the stream has been started, or will not be."""
         self._state.delete(_PENDING)
 
     def forget(self) -> None:
-        """Forget all of it: the task ends, and whoever clears it wants the stream."""
+        """Delete all: the task ends, and clearing it later means to start the stream again."""
         self._state.delete(_PENDING)
         self._state.delete(_BEGUN)
 
     def record(self, asked_to_end: datetime | None) -> WatchRecord:
-        """Return all of it, with when somebody last asked the stream to end."""
+        """Return all of it, with the time of the last stop request."""
         pending, begun = self._state.get(_PENDING), self._state.get(_BEGUN)
         return WatchRecord(
             PendingStart.model_validate(pending) if pending else None,

@@ -1,6 +1,6 @@
-"""Watch a night's stream until its end, and start it again where it died.
+"""Watch a night's stream until its end, and restart it if it dies.
 
-What is done next is `next_move`'s to decide (core/night/night_moves.py).
+`next_move` decides what to do next (core/night/night_moves.py).
 """
 
 from datetime import datetime, timedelta
@@ -45,32 +45,32 @@ from fink_k8s.glue.stop.stop_operator import LONGEST_WAIT, begin_stop
 from fink_k8s.glue.stop.stop_trigger import StopTrigger, event_of
 from fink_k8s.glue.stream.submission import ensure_submitted
 
-# What is started again has died already; a driver that only lost its query gets half a minute.
+# The stream has already died; a driver that only lost its query gets half a minute.
 _BEFORE_RESTART = StopManner(limit_s=30, then_at_once=True)
 # A trigger that has not fired by then has no triggerer.
 _OVERTIME = timedelta(hours=1)
 
 
 class WatchNightOperator(BaseOperator):
-    """Watch the stream of `manifest` until the moment `until`; start it again where it died.
+    """Watch the stream of `manifest` until `until`; restart it if it dies.
 
-    It defers all the time. Whatever happens to the task, to its worker, the scheduler or the
-    triggerer, the stream goes on, and the next try adopts it. Where the Spark Operator has given a
-    stream up, or its query is dead under a running driver, it is brought to its end and started
-    anew as it was, on the same checkpoint: after a pause, and only as often in a row as `restarts`
-    says. No driver is started while another one may still live.
+    It is deferred all the time. Whatever happens to the task, its worker, the scheduler or the
+    triggerer, the stream keeps running, and the next try adopts it. If the Spark Operator has given
+    up a stream, or its query is dead under a running driver, the operator stops it and restarts it
+    unchanged on the same checkpoint: after a pause, and at most `restarts` times in a row. No
+    driver is started while another one may be alive.
 
     Args:
         manifest: the SparkApplication, a dict.
         until: when the watch ends, ISO 8601 with a zone.
         release: the release for spark-submit; empty for the current one.
         submit_with: a `SubmitWith`.
-        restarts: how many restarts in a row there may be.
-        when_killed: a `WhenKilled`: what a kill of the task by hand does to the stream.
+        restarts: the maximum number of restarts in a row.
+        when_killed: a `WhenKilled`: what happens to the stream if a person kills the task.
         conn_id: the Kubernetes connection.
 
     Returns to XCom: a dict of sign, reason, ended_at (ISO), restarts (the fields of `Restart`),
-    lag (alerts; None where nobody asked).
+    lag (alerts; None if not measured).
     """
 
     template_fields: tuple[str, ...] = (
@@ -91,7 +91,7 @@ class WatchNightOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        # Airflow gives the notes to those alone that name them as an inlet.
+        # Airflow gives access to the notes only to tasks that have them as an inlet.
         super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.manifest = manifest
         self.until = until
@@ -118,13 +118,13 @@ class WatchNightOperator(BaseOperator):
 
     @property
     def rules(self) -> WatchRules:
-        """Return what decides on the moves."""
+        """Return the rules that decide on the moves."""
         return WatchRules(
             self.manifest, SubmitWith(self.submit_with), self.restarts, self.is_night_over
         )
 
     def trigger(self) -> NightTrigger:
-        """Return what is waited for."""
+        """Return the trigger to wait for."""
         return NightTrigger(
             self.conn_id,
             self.namespace,
@@ -134,7 +134,7 @@ class WatchNightOperator(BaseOperator):
         )
 
     def execute(self, context: Any) -> dict[str, Any]:
-        """Take the stream as it is, or start it."""
+        """Adopt the stream as it is, or start it."""
         memory = WatchMemory(context)
         if not memory.has_begun:
             memory.begin(self._begins(context))
@@ -143,17 +143,17 @@ class WatchNightOperator(BaseOperator):
         return self._carry_out(context, TryBegins(bool(found)), asked_to_end=self._asked())
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Take up where the trigger left: the end, or a death."""
+        """Continue after the trigger: the end, or a death."""
         seen = WatchEvent.model_validate(event)
-        # Nothing more is asked than the move depends on: what fails here is tried again, and a
-        # new try would start a stream that somebody has ended.
+        # Request only what the move depends on: a failure here is retried, and a new try would
+        # start a stream that was stopped.
         asked = self._asked() if self.rules.asks_notes(seen) else None
         with airflow_failures():
             there = self._application() if seen.sign is Sign.DIED and seen.holder else None
         return self._carry_out(context, WatchEnds(seen, there), asked_to_end=asked)
 
     def resume_after_pause(self, context: Any, event: Any, death: dict[str, Any]) -> dict[str, Any]:
-        """Take up where the pause before a restart ended."""
+        """Continue after the pause before a restart."""
         with airflow_failures():
             there = self._cluster()
             found = holders(there, self.namespace, self.stream)
@@ -168,20 +168,20 @@ class WatchNightOperator(BaseOperator):
     def resume_start(
         self, context: Any, event: dict[str, Any], death: dict[str, Any]
     ) -> dict[str, Any]:
-        """Take up where what was left of the dead stream has ended, or would not end."""
+        """Continue after the remains of the dead stream were stopped, or could not be."""
         if not event["is_done"]:
             self.log.warning("%s", event["reason"])  # the start is refused while a driver lives
         situation = RemainsEnd(Death.model_validate(death))
         return self._carry_out(context, situation, asked_to_end=self._asked())
 
     def on_kill(self) -> None:
-        """Leave the stream alone; what is deferred asks its trigger."""
-        self.log.warning("the task was killed; stream %s goes on", self.stream)
+        """Leave the stream running; a deferred task runs its trigger's `on_kill` instead."""
+        self.log.warning("the task was killed; stream %s continues to run", self.stream)
 
     def _carry_out(
         self, context: Any, situation: Situation, *, asked_to_end: datetime | None
     ) -> dict[str, Any]:
-        """Return the result, defer, or fail, as the next move says."""
+        """Carry out the next move: return the result, defer, or fail."""
         memory = WatchMemory(context)
         record = memory.record(asked_to_end)
         match next_move(situation, record, self.rules, utc_now()):
@@ -204,7 +204,7 @@ class WatchNightOperator(BaseOperator):
                 raise failure_of(reason, retryable=False)
 
     def _watch(self, context: Any) -> NoReturn:
-        # It is done, or no longer ours to do.
+        # The start is done, or no longer this task's.
         WatchMemory(context).forget_pending()
         self.defer(
             trigger=self.trigger(),
@@ -214,7 +214,7 @@ class WatchNightOperator(BaseOperator):
 
     def _pause(self, context: Any, death: Death, pause: timedelta) -> NoReturn:
         self.log.warning(
-            "stream %s died: %s; it is started again in %.0f s",
+            "stream %s died: %s; restarting it in %.0f s",
             self.stream, death.reason, pause.total_seconds(),
         )  # fmt: skip
         WatchMemory(context).keep_pending(death.manifest)
@@ -247,9 +247,9 @@ class WatchNightOperator(BaseOperator):
     def _start(
         self, context: Any, manifest: dict[str, Any], cause: str, *, is_pending: bool
     ) -> NoReturn:
-        """Start the stream, or take it as it runs: which spec it has was decided before."""
+        """Start the stream, or adopt it with any spec: earlier tasks have decided on the spec."""
         if not is_pending:
-            # A try that dies in the middle leaves a driver that is not whole: it begins anew.
+            # A try that dies in the middle leaves an incomplete driver: the next try starts again.
             WatchMemory(context).keep_pending(manifest)
         with airflow_failures():
             done = ensure_submitted(
@@ -275,7 +275,7 @@ class WatchNightOperator(BaseOperator):
         return utc_now()
 
     def _asked(self) -> datetime | None:
-        """Return when somebody last asked the stream to end, by fink_stop or at a night's end."""
+        """Return when the stream was last asked to end, by fink_stop or at a night's end."""
         return HealthNotes(self.namespace).asked(self.stream)
 
     def _application(self) -> KubernetesObject | None:

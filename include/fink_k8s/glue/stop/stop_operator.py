@@ -1,4 +1,4 @@
-"""Stop one stream, whatever state it is in, and show that nothing of it is left."""
+"""Stop one stream in any state, and confirm that nothing of it is left."""
 
 import time
 from datetime import timedelta
@@ -22,24 +22,24 @@ from fink_k8s.glue.base.task_failures import airflow_failures, failure_of
 from fink_k8s.glue.health.health_notes import HEALTH, note_stop
 from fink_k8s.glue.stop.stop_trigger import StopTrigger, event_of
 
-# Most streams end sooner than a trigger could take over; then their end is seen from the first
-# moment on, exit code and all.
+# Most streams end before a trigger could take over; the worker then sees the whole end, including
+# the exit code.
 WORKER_SECONDS = 12.0
-# Above the longest limit and its reserve; only a broken triggerer takes longer.
+# Longer than the longest limit plus its reserve; only a broken triggerer takes longer.
 LONGEST_WAIT = timedelta(minutes=28)
 
 
 class StopStreamOperator(BaseOperator):
     """Stop `stream`; succeed when nothing of it is left in the cluster.
 
-    It works for every state and for both ways of submission: the driver is asked to end, its
-    application, if it has one, is deleted so that nobody starts the driver again, and what hung on
-    them is seen to go. Data and checkpoint are never touched. `manner` says how patiently: the
-    fields of `StopManner`, none needed. What is not there is a success, "already so".
+    It works for every state and for both ways of submission: it asks the driver to end, deletes
+    the application (if there is one) so that the driver is not restarted, and waits until their
+    dependent objects are gone. It never touches data or checkpoint. `manner` holds fields of
+    `StopManner`; all have defaults. A stream that does not exist is a success.
 
-    `fink_health` hears of it, so that the stream's end is no alarm there. After its first seconds
-    it waits in the triggerer and holds no worker. Killing the task undoes nothing: a driver that
-    was asked goes on ending.
+    It records the stop for `fink_health`, so that the stream's end raises no alarm. After a few
+    seconds it waits in the triggerer and holds no worker. Killing the task undoes nothing: a driver
+    that was asked to end still ends.
 
     Returns to XCom: the fields of `StopOutcome`: stream, was, ending (graceful, unproved, abrupt,
     killed, no-driver, already-so), seconds, exit_code, said, removed, kept, line.
@@ -55,7 +55,7 @@ class StopStreamOperator(BaseOperator):
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
     ) -> None:
-        # Airflow gives the notes to those alone that name them as an inlet.
+        # Airflow gives access to the notes only to tasks that have them as an inlet.
         super().__init__(**{"inlets": [HEALTH], **kwargs})
         self.stream = stream
         self.manner = manner or {}
@@ -84,7 +84,7 @@ class StopStreamOperator(BaseOperator):
         return self.resume(context, event_of(course, step))
 
     def resume(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Say how it came out: the outcome, or the failure that names what is still there."""
+        """Return the outcome, or fail with the names of what remains."""
         course = Course.model_validate(event["course"])
         if not event["is_done"]:
             raise failure_of(str(event["reason"]), retryable=False)
@@ -99,14 +99,16 @@ class StopStreamOperator(BaseOperator):
         return outcome.model_dump(mode="json")
 
     def on_kill(self) -> None:
-        """Leave things as they are: what was asked to end goes on ending."""
-        self.log.warning("the task was killed; run it again to see stream %s gone", self.stream)
+        """Change nothing: a stream that was asked to end still ends."""
+        self.log.warning(
+            "the task was killed; run it again to confirm that stream %s is gone", self.stream
+        )
 
 
 def begin_stop(
     target: Cluster, namespace: str, stream: str, manner: StopManner, log: Any
 ) -> tuple[Course, Step]:
-    """Ask a stream to end, and wait a moment for it; return how far that has come."""
+    """Ask a stream to end, wait briefly, and return the progress."""
     course = Course.of(stream, remains_of(target, namespace, stream), utc_now())
     witness = Witness(target, namespace)
     deadline = time.monotonic() + WORKER_SECONDS
@@ -125,7 +127,7 @@ def begin_stop(
 
 
 def _store_of(settings: Settings) -> Store | None:
-    """Return the store; None where Airflow has no way to it."""
+    """Return the store, or None if Airflow has no access to it."""
     try:
         return store(settings)
     except (AirflowNotFoundException, FinkError):

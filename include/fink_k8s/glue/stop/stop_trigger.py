@@ -1,4 +1,4 @@
-"""Bring a stream to its end from the triggerer, so that no worker is held meanwhile."""
+"""Stop a stream from the triggerer, so that no worker is held while waiting."""
 
 import asyncio
 import logging
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 class StopTrigger(BaseTrigger):
-    """Fires once, when nothing of a stream is left, or when it is not to be waited for any longer.
+    """Fires once: when nothing of a stream is left, or when the stop gives up.
 
-    It looks, and does what is next; each of its actions may be done twice. It may be killed,
-    moved or run again from the same course: the cluster tells it how far things are.
+    Each of its actions is safe to repeat. It may be killed, moved or run again from the same
+    course: it reads the progress from the cluster.
     """
 
     def __init__(

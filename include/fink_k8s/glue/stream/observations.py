@@ -1,4 +1,4 @@
-"""Look at a stream from the triggerer, again and again, on the watch that all triggers share."""
+"""Observe a stream repeatedly from the triggerer, on the watch that all triggers share."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from fink_k8s.core.base.errors import FinkError
 from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.glue.base.connections import cluster
 
-# An account that was let in may be refused for a while: its binding or its token is made anew.
+# An account with rights may be refused for a while: its binding or token is re-created.
 REFUSED_SECONDS = 300
 
 log = logging.getLogger(__name__)
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 async def observations(
     conn_id: str, namespace: str, stream: str, poll_seconds: float, *, was_let_in: bool = False
 ) -> AsyncGenerator[Evidence]:
-    """Yield what is known of a stream: now, on each change, and at least every `poll_seconds`.
+    """Yield the evidence of a stream: now, on each change, and at least every `poll_seconds`.
 
-    While the API server is away nothing is yielded; the log says why, once for each reason. Put
-    it into `contextlib.aclosing`: who breaks off would otherwise leave the watch running.
+    While the API server does not answer, nothing is yielded; each reason is logged once. Wrap it in
+    `contextlib.aclosing`: otherwise an early exit leaves the watch running.
 
-    `was_let_in` says that an earlier look, of another task or trigger, had all its rights.
+    `was_let_in` is true if an earlier look, of another task or trigger, had all rights.
 
     Raises:
-        FinkError: looking again cannot help, e.g. a right is missing; of one that was there, when
-            it has been missing for `REFUSED_SECONDS`.
+        FinkError: retrying cannot help, e.g. a right is missing; a right that existed before must
+            be missing for `REFUSED_SECONDS`.
     """
     clock, said = asyncio.get_running_loop().time, ""
     refused_at = math.inf
@@ -48,7 +48,7 @@ async def observations(
                 await asyncio.sleep(poll_seconds)
                 continue
             said = ""
-            was_let_in = was_let_in or evidence.metrics is not None  # which takes the most rights
+            was_let_in = was_let_in or evidence.metrics is not None  # which needs the most rights
             refused_at = math.inf
             yield evidence
             await follower.changed(poll_seconds)

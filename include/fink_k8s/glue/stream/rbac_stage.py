@@ -16,7 +16,7 @@ def rbac() -> None:
 
 @step(DeployStage.RBAC)
 def grant_rights() -> list[str]:
-    """Make namespace, account, role, binding and pull secret; return what that changed."""
+    """Create namespace, account, role, binding and pull secret; return what changed."""
     from fink_k8s.adapters.stream.rights import ensure_rights
 
     mode = request_of(RbacRequest).rbac_mode
@@ -26,7 +26,7 @@ def grant_rights() -> list[str]:
 
 @step(DeployStage.RBAC)
 def check_rights() -> int:
-    """Ask the API server what the driver may do, and what it may not."""
+    """Check with the API server what the driver may do, and what it may not."""
     from fink_k8s.adapters.stream import rights
 
     mode = request_of(RbacRequest).rbac_mode

@@ -1,4 +1,4 @@
-"""Wait for what a stream does: lives, and stores."""
+"""Wait until a stream is healthy, and until it stores alerts."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from fink_k8s.glue.stream.stream_trigger import StreamTrigger, outcome_now
 
 
 class StreamHealthSensor(BaseSensorOperator):
-    """Succeed when the stream's query lives; fail with the cause when it cannot.
+    """Succeed when the stream's query is alive; fail with the cause if it cannot be.
 
     Health is application state x driver pod x the query's own gauges: a dead query under a
     Running driver is unhealthy, a live query on a quiet topic is healthy. It waits in the
@@ -32,7 +32,7 @@ class StreamHealthSensor(BaseSensorOperator):
         *,
         stream: Any,
         namespace: str = "",
-        # A sensor that timed out is not retried; only a cluster out of reach takes this long.
+        # A sensor that timed out is not retried; only an unreachable cluster takes this long.
         limit: timedelta = timedelta(minutes=25),
         conn_id: str = STREAMS_CONNECTION,
         **kwargs: Any,
@@ -44,7 +44,7 @@ class StreamHealthSensor(BaseSensorOperator):
         self.conn_id = conn_id
 
     def execute(self, context: Any) -> str:
-        """Look; then wait in the triggerer, unless there is an outcome already."""
+        """Look once; then wait in the triggerer, unless there is already an outcome."""
         with airflow_failures():
             where = (self.conn_id, self.namespace or load_settings().namespace, self.stream)
             event = outcome_now(*where, Goal.HEALTHY)
@@ -57,7 +57,7 @@ class StreamHealthSensor(BaseSensorOperator):
         return self.resume(context, event)
 
     def resume(self, context: Any, event: dict[str, Any]) -> str:
-        """Take up where the trigger left; return the line that says why the stream is healthy."""
+        """Continue after the trigger; return the line with the reason for being healthy."""
         reason = check_outcome(event)
         self.log.info("stream %s: healthy, %s", self.stream, reason)
         return reason
@@ -66,11 +66,11 @@ class StreamHealthSensor(BaseSensorOperator):
 class FirstBatchSensor(BaseSensorOperator):
     """Succeed when the stream has committed a batch to the raw store; return its counts.
 
-    Rows are counted in the store. Where Airflow does not see it, the driver's own words have to
-    do; the log and the result's `counted_by` say which of the two it was.
+    Rows are counted in the store. If Airflow has no access to it, the driver's log is used instead;
+    the log and the result's `counted_by` have the source.
 
-    Fail at once when the stream has died meanwhile. A quiet topic commits nothing, and so ends in
-    the time-out.
+    Fail at once if the stream has died. With a quiet topic nothing is committed, so the sensor
+    times out.
     """
 
     template_fields = ("stream",)
@@ -94,5 +94,5 @@ class FirstBatchSensor(BaseSensorOperator):
             )
         if health.verdict in {HealthVerdict.FAILED, HealthVerdict.ABSENT, HealthVerdict.ENDED}:
             raise failure_of(f"no batch was committed: {health.reason}", retryable=False)
-        self.log.info("no batch is committed yet; %s", count.why or health.reason)
+        self.log.info("no batch has been committed yet; %s", count.why or health.reason)
         return PokeReturnValue(False)

@@ -1,4 +1,4 @@
-"""Submit a stream by plain spark-submit, for a cluster without the Spark Operator."""
+"""Submit a stream with plain spark-submit, for a cluster without the Spark Operator."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,11 +15,11 @@ from fink_k8s.glue.stream.submit_operators import WaitsUntilRunning
 
 
 class SparkSubmitStreamOperator(WaitsUntilRunning, SparkSubmitOperator):
-    """Start or adopt the stream that `manifest` describes, by spark-submit in cluster mode.
+    """Start or adopt the stream that `manifest` describes, with spark-submit in cluster mode.
 
-    Unlike its parent it neither waits for the driver's end nor kills it: the driver pod's name is
-    fixed, so that a retry, another run or another DAG finds the same stream and adopts it. Nobody
-    starts a dead driver again; triggering again does, on the same checkpoint.
+    Unlike its parent, it neither waits for the driver's end nor kills it: the driver pod's name is
+    fixed, so that a retry, another run or another DAG finds the same stream and adopts it. Nothing
+    restarts a dead driver; trigger the DAG again to restart it on the same checkpoint.
 
     Spark comes from the distribution of `release` (empty: the current one) in the cache, Java from
     the worker, the cluster and the account from the Kubernetes connection.
@@ -53,7 +53,7 @@ class SparkSubmitStreamOperator(WaitsUntilRunning, SparkSubmitOperator):
         return str(self.manifest["metadata"]["name"])
 
     def execute(self, context: Any) -> dict[str, str]:  # type: ignore[override]
-        """Start or adopt; then wait in the triggerer, unless it runs already."""
+        """Start or adopt; then wait in the triggerer, unless it is already running."""
         namespace = self.manifest["metadata"]["namespace"]
         with airflow_failures():
             spark_submit_from(self.manifest)

@@ -1,7 +1,7 @@
 """The Spark UI of a stream's driver.
 
-The UI has no login of its own; it is reached through the API server's pod proxy with Airflow's
-rights, for reading only, and only for drivers whose name is a stream's.
+The UI has no login of its own. It is reached through the API server's pod proxy with Airflow's
+rights, read-only, and only for drivers with the name of a stream.
 """
 
 import re
@@ -17,8 +17,8 @@ from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name
 from fink_k8s.glue.base.connections import cluster
 from fink_k8s.glue.base.links import spark_ui_path
 
-# Of Spark's own pages and their parts. A `..` would lead out of the driver's address in the API
-# server's proxy, to whatever else Airflow's account may read.
+# Spark's own pages and their parts. A `..` would leave the driver's address in the API server's
+# proxy, and reach everything else that Airflow's account may read.
 _NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PAGE = re.compile(rf"({_NAME}/)*({_NAME})?")
 
@@ -29,16 +29,16 @@ router = APIRouter()
 def show_spark_ui(
     stream: Annotated[str, Path(max_length=63)], path: str, request: Request
 ) -> Response:
-    """Return a page of the driver's UI, its links turned to this address."""
+    """Return a page of the driver's UI, with its links rewritten to this address."""
     try:
         parse_stream_name(stream)
     except InvalidRequest as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from error
     if _PAGE.fullmatch(path) is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "that is no page of the Spark UI")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "this is not a page of the Spark UI")
     base = spark_ui_path(stream).rstrip("/")
     if not path:
-        # Spark's own redirect would lead to the API server, and past its TLS.
+        # Spark's own redirect would lead to the API server, without TLS.
         return RedirectResponse(f"{base}/jobs/")
     try:
         page = cluster().driver_page(
@@ -51,6 +51,7 @@ def show_spark_ui(
     except FinkError as error:
         raise HTTPException(
             HTTPStatus.BAD_GATEWAY,
-            f"the driver of {stream} does not show its UI: {error}; does the stream run?",
+            f"the UI of the driver of {stream} is not available: {error}; check that the stream is "
+            "running",
         ) from error
     return Response(page.body, media_type=page.content_type)

@@ -1,4 +1,4 @@
-"""Wait for a stream without holding a worker: the triggerer watches, one watch for all."""
+"""Wait for a stream without holding a worker: in the triggerer, on one shared watch."""
 
 import asyncio
 import logging
@@ -16,15 +16,15 @@ from fink_k8s.core.health.goal_watch import Goal, Outcome, Watch
 from fink_k8s.glue.base.connections import cluster
 from fink_k8s.glue.stream.observations import observations
 
-# An executor that is behind takes the end of the deferring process for the end of the task that has
-# been resumed meanwhile, and fails it: a trigger must not fire as soon as it starts.
+# An executor that is behind mistakes the end of the deferring process for the end of the task that
+# has been resumed since, and fails it: so a trigger must not fire as soon as it starts.
 RESUME_SECONDS = 6.0
 
 log = logging.getLogger(__name__)
 
 
 def outcome_now(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[str, Any] | None:
-    """Look once, from a task; return an event as the trigger's, or None where one has to wait."""
+    """Look once, from a task; return an event like the trigger's, or None if it has to wait."""
     outcome = Watch(goal).judge(observe(cluster(conn_id), namespace, stream), utc_now())
     return asdict(outcome) if outcome else None
 
@@ -32,8 +32,8 @@ def outcome_now(conn_id: str, namespace: str, stream: str, goal: Goal) -> dict[s
 class StreamTrigger(BaseTrigger):
     """Fires once, when the stream has reached `goal` or cannot reach it.
 
-    It only observes: it may run twice, be killed or be moved, and the stream does not notice. While
-    the API server does not answer it goes on looking; the task's own time-out is the limit.
+    It only observes: it may run twice, be killed or be moved without any effect on the stream.
+    While the API server does not answer, it keeps trying; the task's own timeout is the limit.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class StreamTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until there is an outcome; its event is a dict of reached, reason, retryable."""
+        """Observe until there is an outcome; the event is a dict of reached, reason, retryable."""
         settled = asyncio.create_task(asyncio.sleep(RESUME_SECONDS))
         try:
             outcome = await self._outcome()

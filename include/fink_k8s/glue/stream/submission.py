@@ -1,4 +1,4 @@
-"""How a stream is started, in either way of submission."""
+"""Start a stream, with either way to submit it."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -29,7 +29,7 @@ def ensure_submitted(
     *,
     as_it_runs: bool = False,
 ) -> Submission:
-    """Start the stream in the way that is asked for, or adopt it; see `ensure_stream`."""
+    """Start the stream in the requested way, or adopt it; see `ensure_stream`."""
     create = None
     if submit_with is SubmitWith.SPARK_SUBMIT:
         create = partial(start_by_spark_submit, manifest, release, there, log)
@@ -37,12 +37,12 @@ def ensure_submitted(
 
 
 class KubernetesSparkSubmitHook(SparkSubmitHook):
-    """The provider's hook, its master from the Kubernetes connection, its log without stacks."""
+    """The provider's hook, with the Kubernetes connection's master, and no stacks in the log."""
 
     def __init__(self, *, master: str, namespace: str, **kwargs: Any) -> None:
         self._master = (master, namespace)
         self.said: list[str] = []
-        # Without it, the hook takes a driver that it need not wait for as failed.
+        # Without it, the hook considers a driver that it does not wait for as failed.
         super().__init__(track_driver_via_k8s_api=True, **kwargs)
 
     def _resolve_connection(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class KubernetesSparkSubmitHook(SparkSubmitHook):
         }
 
     def _process_spark_submit_log(self, itr: Iterator[Any]) -> None:
-        """Log what is said but the frames of a stack; keep it for the diagnosis."""
+        """Log the output without stack frames, and keep it for the diagnosis."""
         for line in (raw.strip() for raw in itr):
             if not line.startswith("at "):
                 self.said.append(line)
@@ -68,10 +68,10 @@ class KubernetesSparkSubmitHook(SparkSubmitHook):
 def start_by_spark_submit(
     manifest: dict[str, Any], release: str, there: Cluster, log: Any
 ) -> dict[str, Any]:
-    """Run spark-submit for what `manifest` describes, and return the driver pod that came of it.
+    """Run spark-submit for `manifest`, and return the new driver pod.
 
     Raises:
-        Conflict: a driver of that name is there.
+        Conflict: a driver of that name already exists.
         StreamFailed: it failed; the message names the cause and the remedy.
     """
     namespace = manifest["metadata"]["namespace"]
@@ -92,13 +92,13 @@ def start_by_spark_submit(
         except AirflowException as error:
             said = "\n".join(hook.said)
             if lost_the_race(said):
-                raise Conflict(f"driver {driver_pod_name(submit.name)} is there") from error
+                raise Conflict(f"driver {driver_pod_name(submit.name)} already exists") from error
             found = diagnose_submission(said)
             raise StreamFailed(str(found), retryable=may_pass(said)) from None
     pod = there.find("Pod", driver_pod_name(submit.name), namespace)
     if pod is None:
         raise StreamFailed(
-            f"spark-submit says that it started {submit.name}, but its driver is not there; "
+            f"spark-submit reported that it started {submit.name}, but its driver does not exist; "
             "trigger again",
             retryable=True,
         )

@@ -1,4 +1,4 @@
-"""Submit a stream: create it or adopt it, wait until it runs, and let it be."""
+"""Submit a stream: create or adopt it, wait until it runs, and leave it running."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from fink_k8s.glue.stream.stream_trigger import StreamTrigger, outcome_now
 
 
 class WaitsUntilRunning(BaseOperator):
-    """What every way of submission ends with: wait for the driver in the triggerer, let it be."""
+    """The end of both ways to submit: wait for the driver in the triggerer, leave it running."""
 
     start_limit: timedelta
 
@@ -27,7 +27,7 @@ class WaitsUntilRunning(BaseOperator):
         raise NotImplementedError
 
     def wait(self, context: Any, conn_id: str, namespace: str, way: Way) -> dict[str, str]:
-        """Defer until the driver runs, unless it does already."""
+        """Defer until the driver runs, unless it is already running."""
         self.log.info("stream %s: %s", self.stream, way)
         with airflow_failures():
             event = outcome_now(conn_id, namespace, self.stream, Goal.RUNNING)
@@ -41,7 +41,7 @@ class WaitsUntilRunning(BaseOperator):
         return self.resume(context, event, way.value)
 
     def resume(self, context: Any, event: dict[str, Any], way: str) -> dict[str, str]:
-        """Take up where the trigger left: the stream runs, or the cause why it does not."""
+        """Continue after the trigger: the stream runs, or the task fails with the cause."""
         self.log.info("stream %s: %s", self.stream, check_outcome(event))
         return {
             "way": way,
@@ -50,18 +50,18 @@ class WaitsUntilRunning(BaseOperator):
         }
 
     def on_kill(self) -> None:
-        """Leave the stream alone; the provider's operators would end it."""
-        self.log.warning("the task was killed; stream %s goes on", self.stream)
+        """Leave the stream running; the provider's operators would stop it."""
+        self.log.warning("the task was killed; stream %s continues to run", self.stream)
 
 
 class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
     """Create or adopt the SparkApplication `template_spec`; succeed when its driver runs.
 
-    Unlike its parent it neither waits for the driver's end nor deletes anything: whatever happens
-    to the task, the stream goes on. The application's name is fixed, so that a retry, another run
-    or another DAG finds the same stream and adopts it; under the same name with another spec it
-    is refused, unless `if_differs` says `adopt`. A cause that keeps the stream from starting fails
-    the task with that cause.
+    Unlike its parent, it neither waits for the driver's end nor deletes anything: whatever happens
+    to the task, the stream keeps running. The application's name is fixed, so that a retry, another
+    run or another DAG finds the same stream and adopts it. The same name with another spec is
+    refused, unless `if_differs` is `adopt`. If the stream cannot start, the task fails with the
+    cause.
 
     Returns to XCom: a dict of way (created, adopted, replaced), application, driver_pod.
     """
@@ -97,7 +97,7 @@ class SubmitStreamOperator(WaitsUntilRunning, SparkKubernetesOperator):
         return str(self.template_spec["metadata"]["name"])
 
     def execute(self, context: Any) -> dict[str, str]:
-        """Create or adopt; then wait in the triggerer, unless it runs already."""
+        """Create or adopt; then wait in the triggerer, unless it is already running."""
         conn_id = str(self.kubernetes_conn_id)
         namespace = self.template_spec["metadata"]["namespace"]
         with airflow_failures():

@@ -1,4 +1,4 @@
-"""The stages from submission to the first batch: the stream is up, lives, and stores."""
+"""The stages from submission to the first batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,18 +19,18 @@ from fink_k8s.glue.stream.spark_submit import SparkSubmitStreamOperator
 from fink_k8s.glue.stream.submit_operators import SubmitStreamOperator
 
 APPLICATION = result_of("submit.render_application")
-"""The manifest of the run's stream, for tasks outside of the group that submits it."""
+"""The manifest of the run's stream, for tasks outside the group that submits it."""
 STREAM = result_of("submit.render_application", "metadata", "name")
 """The stream's name, whichever task submitted it."""
 
 
 @step()
 def render_application(model: type[DeployRequest | NightRequest]) -> dict[str, Any]:
-    """Make the SparkApplication of the request, with the image by digest."""
+    """Build the SparkApplication of the request, with the image by digest."""
     request = stream_request(model)
     settings = survey_settings(request.survey)
     settings.need("kafka_servers", "store_prefix", "image_repository")
-    # None where the stage was skipped.
+    # None if the stage was skipped.
     built = get_current_context()["ti"].xcom_pull(task_ids="image.build_image")
     release = release_of(request.release)
     image, main_file = image_to_run(request, settings, release, built)
@@ -48,7 +48,7 @@ def submit_stream(model: type[DeployRequest | NightRequest]) -> None:
 
 
 def ways_to_submit(manifest: Any, if_differs: Any = IfDiffers.REFUSE) -> list[Any]:
-    """Return the tasks that can submit it; the one that the form does not name is skipped."""
+    """Return the tasks that can submit it; the one not chosen in the form is skipped."""
     return [
         SubmitStreamOperator(
             task_id="submit_application",
@@ -67,18 +67,18 @@ def ways_to_submit(manifest: Any, if_differs: Any = IfDiffers.REFUSE) -> list[An
 
 
 def skip_unless(way: SubmitWith) -> Callable[[Any], None]:
-    """Return a `pre_execute` that skips the task where the form names the other way."""
+    """Return a `pre_execute` that skips the task if the form has chosen the other way."""
 
     def skip(context: Any) -> None:
         asked = context["params"].get("submit_with") or SubmitWith.SPARK_OPERATOR
         if asked != way:
-            raise AirflowSkipException(f"the form asks for {asked}")
+            raise AirflowSkipException(f"submit_with is {asked}")
 
     return skip
 
 
 def wait_until_healthy() -> StreamHealthSensor:
-    """Wait until the stream's query lives."""
+    """Wait until the stream's query is alive."""
     return StreamHealthSensor(
         task_id="wait_until_healthy",
         stream=STREAM,

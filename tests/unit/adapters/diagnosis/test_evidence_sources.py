@@ -182,7 +182,7 @@ def test_logs_are_bounded_and_earlier_containers_speak_too(cluster):
     assert len(seen.logs) == MOST_PODS + 1
     assert max(map(len, seen.logs.values())) <= LOG_BYTES
     assert seen.driver_log.endswith("x\nlast line")
-    assert seen.unanswered["logs"] == f"of {MOST_PODS} of 10 pods only"
+    assert seen.unanswered["logs"] == f"only {MOST_PODS} of 10 pods were read"
 
 
 def test_a_canary_is_found_nowhere_in_the_bundle(cluster):
@@ -205,6 +205,8 @@ def test_a_look_that_has_no_time_left_asks_no_further_and_says_so(cluster, asked
     seen = look(cluster, store, seconds=10)
     assert seen.state == "RUNNING"
     assert (store.asked, asked) == ([], [])
-    assert seen.unanswered["store (out of time)"] == "those before it took too long"
+    assert (
+        seen.unanswered["store (out of time)"] == "skipped, because earlier sources took too long"
+    )
     # That nobody was asked is no sign of their absence.
     assert diagnose(replace(seen, metrics=cluster.metrics)) is None

@@ -107,7 +107,7 @@ def test_a_stream_that_died_in_the_night_leaves_alerts_unread(bucket):
 def test_a_night_of_nothing(bucket):
     facts = look(bucket, FakeArrivals({0: [], 1: []}))
     assert facts.is_verified
-    assert "no alert came to alerts" in sentence_of(facts)
+    assert "no alert arrived in alerts" in sentence_of(facts)
     assert (facts.longest_gap_s, facts.unread) == (0.0, 0)
 
 
@@ -161,7 +161,7 @@ def test_where_nobody_sees_the_store_the_facts_say_so():
 
     window = PastNight(STREAM, "alerts", START, END, END)
     facts = read_night(window, away, FakeArrivals({0: []}), PREFIX)
-    assert facts.reasons == ("nobody counted: FINK_STORE_MOUNT is not set",)
+    assert facts.reasons == ("the alerts were not counted: FINK_STORE_MOUNT is not set",)
 
 
 def test_a_broker_that_is_away_is_no_verdict(bucket):

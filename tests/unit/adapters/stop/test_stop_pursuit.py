@@ -225,7 +225,9 @@ def test_what_cannot_be_read_of_the_store_is_said_and_not_raised(cluster):
     kept = kept_of(cluster, "spark", STREAM, FakeStore([0], [0]), "s3a://fink")
     assert kept.unread == "no such file"
     assert kept.checkpoint == "s3a://fink/raw_checkpoint/20060101"
-    assert kept_of(cluster, "spark", STREAM, None, "").unread == "there is no way to its store"
+    assert (
+        kept_of(cluster, "spark", STREAM, None, "").unread == "Airflow has no access to its store"
+    )
 
 
 def test_a_night_without_batches_and_one_whose_last_is_open(cluster):

@@ -61,7 +61,7 @@ def test_a_second_run_changes_nothing(cluster, said, mode):
     assert ensure(cluster, mode, said) == []
     applied = [line for line in said if not line.startswith("warning")]
     assert applied
-    assert all(line.endswith(": already so") for line in applied)
+    assert all(line.endswith(": unchanged") for line in applied)
 
 
 def test_cluster_edit_adds_the_binding_and_warns(cluster, said):
@@ -121,7 +121,7 @@ def test_a_missing_right_is_named(said, missing):
     [("get", "secrets", "spark"), ("create", "pods/exec", "spark"), ("list", "pods", "default")],
 )
 def test_a_right_too_many_is_refused(said, more):
-    with pytest.raises(Refused, match=f"may {more[0]} {more[1]} in namespace {more[2]}, though"):
+    with pytest.raises(Refused, match=f"may {more[0]} {more[1]} in namespace {more[2]}, but"):
         check(IN_NAMESPACE | {more}, LEAST, said)
 
 
@@ -161,5 +161,7 @@ def test_a_secret_made_by_other_hands_is_taken(cluster, said):
 
 
 def test_a_secret_that_is_nowhere_is_named_with_the_remedy(cluster, said):
-    with pytest.raises(InvalidRequest, match="connection docker_default a login, or make the"):
+    with pytest.raises(
+        InvalidRequest, match="login to the connection docker_default, or create the"
+    ):
         ensure_rights(cluster, WITH_SECRET, LEAST, said.append)

@@ -78,7 +78,7 @@ def test_an_ended_stream_is_replaced_once_it_is_gone(state):
 
 def test_an_ended_stream_that_does_not_go_away_can_be_tried_again():
     cluster = FakeCluster(application("FAILED"), lingers=10_000)
-    with pytest.raises(Unavailable, match="not gone after 60 s") as caught:
+    with pytest.raises(Unavailable, match="still exists after 60 s") as caught:
         ensure_stream(cluster, application())
     assert caught.value.retryable
 
@@ -111,7 +111,8 @@ def rival(survey="elasticc", state="RUNNING", prefix="s3a://fink"):
 def test_two_surveys_never_write_to_one_place():
     cluster = FakeCluster(rival())
     with pytest.raises(
-        Refused, match=r"must not share their folders: .* store_prefix of its own in surveys.yaml"
+        Refused,
+        match=r"must not share folders: .* separate store_prefix for survey ztf in surveys.yaml",
     ):
         ensure_stream(cluster, application())
     assert cluster.find(APPLICATION_KIND, STREAM, "spark") is None
@@ -120,7 +121,9 @@ def test_two_surveys_never_write_to_one_place():
 def test_the_driver_of_another_survey_is_seen_without_its_application():
     pod = driver_pod("stream2raw-elasticc-20250101", "Running", by_operator=False)
     pod["spec"]["containers"] = [{"args": rival()["spec"]["arguments"]}]
-    with pytest.raises(Refused, match="stream2raw-elasticc-20250101-driver writes night 20250101"):
+    with pytest.raises(
+        Refused, match="stream2raw-elasticc-20250101-driver already writes night 20250101"
+    ):
         ensure_stream(FakeCluster(pods=[pod]), application())
 
 

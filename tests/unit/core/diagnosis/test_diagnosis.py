@@ -265,7 +265,7 @@ def test_the_driver_is_found_among_the_pods():
     evidence = Evidence(application("RUNNING"), [strange, executor, driver])
     assert evidence.driver is driver
     assert evidence.driver_phase == "Running"
-    assert Evidence(application("RUNNING"), [executor]).driver_phase == "not there"
+    assert Evidence(application("RUNNING"), [executor]).driver_phase == "missing"
 
 
 def test_the_drivers_age_counts_from_its_containers_start():

@@ -42,19 +42,19 @@ def test_a_bundle_holds_all_that_was_seen():
 
 def test_what_was_not_looked_at_is_said_before_that_nothing_is_wrong():
     there = Evidence({"metadata": {}})
-    assert line_of(STREAM, there, None) == f"{STREAM}: nothing is wrong"
-    assert line_of(STREAM, Evidence(None), None) == f"{STREAM}: there is no such stream"
+    assert line_of(STREAM, there, None) == f"{STREAM}: no problem found"
+    assert line_of(STREAM, Evidence(None), None) == f"{STREAM}: the stream does not exist"
     blind = replace(there, unanswered={"events": "forbidden", "kafka": "away"})
-    assert "not everything could be looked at (events, kafka)" in line_of(STREAM, blind, None)
-    assert "- NOT looked at: events: forbidden" in diagnosis_report_of(STREAM, blind, None)
+    assert "these sources could not be read (events, kafka)" in line_of(STREAM, blind, None)
+    assert "- NOT read: events: forbidden" in diagnosis_report_of(STREAM, blind, None)
 
 
 def test_a_run_that_failed_is_never_told_to_be_well():
     failed = Evidence({"metadata": {}}, failures={"rbac": "no right", "image": ""})
     assert line_of(STREAM, failed, None) == f"{STREAM}: rbac failed: no right"
     unknown = replace(failed, failures={"image": ""})
-    assert line_of(STREAM, unknown, None) == f"{STREAM}: image failed; its log says why"
-    assert "- image failed: its log says why" in diagnosis_report_of(STREAM, failed, None)
+    assert line_of(STREAM, unknown, None) == f"{STREAM}: image failed; see its log"
+    assert "- image failed: see its log" in diagnosis_report_of(STREAM, failed, None)
 
 
 def test_events_are_told_in_their_order():

@@ -43,7 +43,7 @@ def stack(message):
             "no JVM",
             "trigger again",
         ),
-        ("", Category.SUBMISSION_FAILED, "it said nothing", "trigger again"),
+        ("", Category.SUBMISSION_FAILED, "it printed nothing", "trigger again"),
     ],
 )
 def test_a_failed_submission_has_one_cause_in_one_line(output, category, words, remedy):

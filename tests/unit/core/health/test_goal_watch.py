@@ -66,7 +66,7 @@ def test_a_running_driver_reaches_running_but_not_healthy(metrics):
 @pytest.mark.parametrize(
     ("seen", "words"),
     [
-        (Evidence(None), "there is no such stream"),
+        (Evidence(None), "the stream does not exist"),
         (evidence("FAILED"), "[driver-failed]"),
         (evidence("COMPLETED"), "the stream has ended"),
     ],

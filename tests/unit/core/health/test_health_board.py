@@ -170,14 +170,14 @@ def test_each_change_has_its_sentence_and_the_worst_comes_first():
     assert found == [
         [("worse", f"{STREAM}: dead"), ("new", f"{OTHER}: well")],
         [("worse", f"{OTHER}: dead")],
-        [("better", f"{STREAM}: well; it was dead"), ("gone", f"{OTHER}: gone, it had been dead")],
+        [("better", f"{STREAM}: well; it was dead"), ("gone", f"{OTHER}: gone; it was dead")],
     ]
 
 
 def test_one_that_vanished_says_what_to_do():
     _, board = looks("WW-", delivered=lambda at: False)
     [change] = board.changes()
-    assert "no fink_stop was asked for it; trigger fink_deploy" in change.sentence
+    assert "nobody stopped the stream with fink_stop; trigger fink_deploy" in change.sentence
 
 
 def test_a_bundle_is_kept_until_the_trouble_is_over():

@@ -103,7 +103,7 @@ def test_each_state_has_its_level(evidence, level):
     assert stream_line(STREAM, evidence).level is level
 
 
-LATE = {"the full look": "it did not answer within 30 s"}
+LATE = {"the full look": "no answer within 30 s"}
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_state_pod_and_metrics_give_one_verdict(state, phase, metrics, verdict):
 
 def test_without_an_application_there_is_no_stream():
     health = assess(Evidence(None))
-    assert (health.verdict, health.reason) == (HealthVerdict.ABSENT, "there is no such stream")
+    assert (health.verdict, health.reason) == (HealthVerdict.ABSENT, "the stream does not exist")
 
 
 def test_an_unknown_state_is_not_guessed_at():
@@ -70,7 +70,7 @@ def test_an_unknown_state_is_not_guessed_at():
 
 
 def test_the_reason_of_a_start_names_application_and_driver():
-    assert assess(evidence("")).reason == "application new, driver not there"
+    assert assess(evidence("")).reason == "application new, driver missing"
     assert assess(evidence("SUBMITTED", "Pending")).reason == (
         "application SUBMITTED, driver Pending"
     )

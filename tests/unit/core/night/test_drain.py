@@ -27,7 +27,7 @@ def judged(drain, *looks):
 def test_a_topic_that_stays_read_for_a_while_is_drained():
     seen = judged(drain(), (0, 0, 10), (30, 0, 10), (60, 0, 10))
     assert seen.sign is Sign.DRAINED
-    assert "no alert came for 60 s" in seen.reason
+    assert "none arrived for 60 s" in seen.reason
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_no_quiet_asked_for_ends_at_once_when_all_is_read():
     assert judged(drain(quiet=0), (0, 4, 10), (1, 0, 10)).sign is Sign.DRAINED
 
 
-@pytest.mark.parametrize(("lag", "words"), [(7, "lag is 7 alerts"), (None, "lag is not known")])
+@pytest.mark.parametrize(("lag", "words"), [(7, "lag is 7 alerts"), (None, "lag is unknown")])
 def test_the_time_of_grace_ends_it_in_any_case_and_says_what_is_left(lag, words):
     seen = judged(drain(), (0, lag, 10), (599, lag, 10), (600, lag, 10))
     assert seen.sign is Sign.TIME_IS_UP

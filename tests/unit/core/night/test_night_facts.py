@@ -39,8 +39,11 @@ def test_a_topic_whose_alerts_were_deleted_after_they_were_read_is_no_loss():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"counts": None, "unseen": "no claim is seen"}, "nobody counted: no claim is seen"),
-        ({"counts": None}, "nobody counted: the store was not asked"),
+        (
+            {"counts": None, "unseen": "no claim is seen"},
+            "the alerts were not counted: no claim is seen",
+        ),
+        ({"counts": None}, "the alerts were not counted: the store was not read"),
         (
             {"counts": NightCounts(120, 1234, 1200, 4)},
             "30 alerts that were read are neither stored nor set aside",
@@ -52,13 +55,13 @@ def test_a_topic_whose_alerts_were_deleted_after_they_were_read_is_no_loss():
             },
             "the topic now begins at 40 of partition 0, beyond the night's start 0",
         ),
-        ({"counts": NightCounts(120, 1234, 1234, 4)}, "4 more alerts .* are doubled"),
+        ({"counts": NightCounts(120, 1234, 1234, 4)}, "4 more alerts .* are duplicated"),
         ({"broken": ("part-0.parquet: it is not there",)}, "1 files .*part-0.parquet"),
         ({"broken": tuple("abcde")}, r"5 files .* \(a, b, c and 2 more\)"),
         ({"topic_is_there": False, "offsets": ()}, f"topic {TOPIC} is not on the brokers"),
         (
             {"offsets": (partition(0, 0, 1234, due=1240, high=1250),)},
-            r"6 alerts of the night are left unread .*: \[1234, 1240\) of partition 0",
+            r"6 alerts of the night remain unread .*: \[1234, 1240\) of partition 0",
         ),
         (
             {"offsets": (partition(0, 5, 1234, expected=0),)},
@@ -70,7 +73,7 @@ def test_a_topic_whose_alerts_were_deleted_after_they_were_read_is_no_loss():
         ),
         (
             {"offsets": (partition(0, 0, 1234, due=7, high=7),)},
-            "ends at 7, though 1234 was read up to: the topic was made anew",
+            "ends at 7, but the night was read up to 1234: the topic was re-created",
         ),
     ],
 )
@@ -88,7 +91,7 @@ def test_of_what_was_deleted_unread_only_the_rest_counts_as_unread():
 def test_a_drain_that_spoke_too_soon_is_contradicted():
     unread = (partition(0, 0, 1234, due=1240, high=1240),)
     facts = facts_of(offsets=unread, drain=Drained(lag=0, is_drained=True))
-    assert "though all was said to be read" in facts.reasons[0]
+    assert "although the drain reported that all was read" in facts.reasons[0]
     assert "though" not in facts_of(offsets=unread).reasons[0]
 
 

@@ -28,15 +28,15 @@ def test_the_sentence_says_all_in_one_line():
 def test_a_night_of_nothing_says_so():
     facts = facts_of(counts=NightCounts(0, 0, 0, 0), offsets=(partition(0, 0, 0),))
     assert sentence_of(facts).startswith(
-        "ztf night 20260101: no alert came to ztf_public_20260101; no restart"
+        "ztf night 20260101: no alert arrived in ztf_public_20260101; no restart"
     )
 
 
 def test_a_night_of_which_nothing_was_read_does_not_say_that_nothing_came():
     unread = (partition(0, 0, 0, due=7, high=7),)
     told = sentence_of(facts_of(counts=NightCounts(0, 0, 0, 0), offsets=unread))
-    assert "no alert came" not in told
-    assert "NOT VERIFIED: 7 alerts of the night are left unread" in told
+    assert "no alert arrived" not in told
+    assert "NOT VERIFIED: 7 alerts of the night remain unread" in told
 
 
 def test_a_night_that_is_not_verified_begins_with_that_and_claims_nothing():
@@ -48,7 +48,9 @@ def test_a_night_that_is_not_verified_begins_with_that_and_claims_nothing():
 
 def test_a_night_that_nobody_counted_names_no_number():
     told = sentence_of(facts_of(counts=None, unseen="no claim is seen", offsets=()))
-    assert told == "ztf night 20260101 is NOT VERIFIED: nobody counted: no claim is seen."
+    assert (
+        told == "ztf night 20260101 is NOT VERIFIED: the alerts were not counted: no claim is seen."
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_the_report_shows_what_is_known_and_says_what_is_not():
     assert "## Offsets" not in report
     drained = Drained(lag=3, waited_s=1800)
     report = night_report_of(facts_of(drain=drained, adopted=True, stop="ended gracefully"))
-    assert "waited 1800 s until it was given up, lag 3" in report
+    assert "waited 1800 s until the drain gave up, lag 3" in report
     assert "adopted" in report
     assert "| stop | ended gracefully |" in report
 
@@ -121,7 +123,7 @@ def test_the_picture_can_be_read_by_those_who_do_not_see_it():
     named = root.get("aria-labelledby").split()
     told = {one.get("id"): one.text for one in root if one.get("id")}
     assert set(named) == set(told)
-    assert "1 restarts are marked" in told["night-description"]
+    assert "Restarts marked: 1." in told["night-description"]
     assert "at most 2 waited" in told["night-description"]
 
 
@@ -162,7 +164,7 @@ def test_a_night_of_any_length_has_a_picture(seconds):
 
 def test_a_night_whose_lag_nobody_knows_says_so_in_the_picture():
     facts = facts_of(curve=())
-    assert "not known" in picture_of(facts)
+    assert "It is unknown" in picture_of(facts)
     assert marks(drawn(facts), "lag") == []
     assert sparkline_of(facts) == ""
 

@@ -167,7 +167,7 @@ def test_an_installation_fills_in_the_form_of_its_nights():
         ({"executors": 0}, "executors: Input should be greater than or equal to 1"),
         ({"night": "20260101"}, "night is not allowed; each run has its own"),
         ({"topic": "t"}, "topic is not allowed; set the survey's `topic` instead"),
-        ({"survey": "lsst"}, "survey is not allowed; each survey has a form of its own"),
+        ({"survey": "lsst"}, "survey is not allowed; each survey has its own form"),
         ({"ends_at": ""}, "ends_at is not allowed; set the survey's `night` instead"),
     ],
 )

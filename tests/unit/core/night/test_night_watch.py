@@ -98,7 +98,7 @@ def test_a_query_that_lived_and_is_dead_is_known_after_two_probes():
     assert "query-dead" in seen.reason
 
 
-def test_a_driver_that_does_not_answer_is_given_time_for_the_way_there_to_mend():
+def test_a_driver_that_does_not_answer_is_given_time_for_the_connection_to_recover():
     silent = [stream(metrics=SILENT, probes=n) for n in range(2, 9)]
     looks = [(5 + 10 * n, seen) for n, seen in enumerate(silent)]
     assert judged((1, stream()), *looks[:-1], (64, silent[-1])) is None

@@ -54,9 +54,9 @@ def test_a_graceful_end_is_claimed_only_where_it_was_seen(changes, kept, ending)
 def test_the_line_says_what_it_was_how_it_ended_what_is_gone_and_what_was_left():
     outcome = outcome_of(course(end=end(0, "ended: asked to")), KEPT, 5.23)
     assert outcome.line == (
-        f"{STREAM}: was RUNNING, ended gracefully in 5.2 s (exit code 0, its last word: ended: "
-        "asked to). Its last batch, 12, is committed. Gone: 2 ConfigMap, 1 Pod, 1 "
-        "SparkApplication. Left on purpose: data s3a://fink/raw/20060101, checkpoint "
+        f"{STREAM}: was RUNNING, ended gracefully in 5.2 s (exit code 0, its last message: ended: "
+        "asked to). Its last batch, 12, is committed. Removed: 2 ConfigMap, 1 Pod, 1 "
+        "SparkApplication. Kept: data s3a://fink/raw/20060101, checkpoint "
         "s3a://fink/raw_checkpoint/20060101, 13 batches: 1300 read = 1298 stored + 2 set aside."
     )
     assert outcome.model_dump(mode="json")["kept"]["counts"] == COUNTS
@@ -65,22 +65,22 @@ def test_the_line_says_what_it_was_how_it_ended_what_is_gone_and_what_was_left()
 def test_a_batch_that_was_cut_is_named():
     line = outcome_of(course(end=end(137), killed=NOW), CUT, 3).line
     assert "killed after 3.0 s (exit code 137)" in line
-    assert "Batch 13 was begun and is not committed; the next start runs it again" in line
+    assert "Batch 13 was started but not committed; the next start repeats it" in line
 
 
-def test_of_nothing_it_says_already_so():
+def test_a_stream_that_does_not_exist_is_reported_as_such():
     kept = Kept.of_night("s3a://fink", "20060101")
     line = outcome_of(course(found=(), was="", was_alive=False), kept, 0.1).line
     assert line == (
-        f"{STREAM}: nothing of it was there, already so. No batch was begun: there is neither data "
-        "nor checkpoint of it."
+        f"{STREAM}: nothing to stop, it does not exist. No batch was started: it has no data and "
+        "no checkpoint."
     )
 
 
 def test_a_store_that_cannot_be_read_is_said():
     line = outcome_of(course(end=end(0)), UNREAD, 3).line
     assert "ended by itself" in line
-    assert "Whether its last batch is committed could not be read: no key." in line
+    assert "Could not read whether its last batch is committed: no key." in line
     assert "data s3a://fink/raw/20060101" in line
 
 

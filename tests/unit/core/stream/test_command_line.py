@@ -61,7 +61,7 @@ def test_finks_code_of_2_4_is_given_paths_and_no_flag_that_it_refuses():
 @pytest.mark.parametrize("field", [{"max_offsets_per_trigger": 9}, {"spark_log_level": "INFO"}])
 def test_what_2_4_has_no_flag_for_is_refused_by_name(field):
     [name] = field
-    with pytest.raises(InvalidRequest, match=f"{name}: .* no flag for it; leave it at "):
+    with pytest.raises(InvalidRequest, match=f"{name}: .* has no such flag; keep "):
         flags(generation=Flags.PATHS, **field)
     assert flags(OWN_MAIN_FILE, Flags.PATHS, **field)
 

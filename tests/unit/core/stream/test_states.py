@@ -24,7 +24,7 @@ STATES = {
 def test_no_other_than_the_operators_fourteen_states_is_known():
     with pytest.raises(InvalidRequest) as caught:
         phase_of("?")
-    known = str(caught.value).partition("known are ")[2].split(", ")
+    known = str(caught.value).partition("known states: ")[2].split(", ")
     assert sorted(["", *known]) == sorted(STATES)
     assert len(STATES) == 14
 
@@ -36,7 +36,9 @@ def test_each_state_of_the_operator_means_one_phase(state, phase):
 
 @pytest.mark.parametrize("state", ["running", "RUNNING ", "None", "DONE"])
 def test_another_state_is_refused_with_those_there_are(state):
-    with pytest.raises(InvalidRequest, match=r"is unknown; known are SUBMITTED, RUNNING, .*FAILED"):
+    with pytest.raises(
+        InvalidRequest, match=r"is unknown; known states: SUBMITTED, RUNNING, .*FAILED"
+    ):
         phase_of(state)
 
 

@@ -45,7 +45,7 @@ def test_a_streams_name_is_a_kubernetes_name_or_refused(night):
     ],
 )
 def test_another_name_is_no_streams(stream):
-    with pytest.raises(InvalidRequest, match=r"stream2raw-<survey>-<night>; give e\.g\."):
+    with pytest.raises(InvalidRequest, match=r"stream2raw-<survey>-<night>; for example, enter"):
         stream_names.parse_stream_name(stream)
 
 

@@ -72,7 +72,7 @@ def test_without_a_form_all_that_are_not_well_are_diagnosed(cluster, form):
 
 def test_where_nothing_runs_nothing_is_wrong(cluster, form, capsys):
     assert run(stage.diagnose_streams) == []
-    assert "nothing is wrong" in capsys.readouterr().out
+    assert "no problem found" in capsys.readouterr().out
 
 
 def test_a_bundle_that_cannot_be_kept_fails_nothing(cluster, form, monkeypatch, tmp_path, caplog):
@@ -83,7 +83,7 @@ def test_a_bundle_that_cannot_be_kept_fails_nothing(cluster, form, monkeypatch, 
     assert result["address"] == ""
     assert "FINK_DIAGNOSIS_DIR" in caplog.text
     # Kafka and the store are not configured here: said, and no failure.
-    assert "could not look at" in caplog.text
+    assert "could not read" in caplog.text
 
 
 WORDS = '{"stream2raw": "refused", "reason": "-no_such_flag is refused"}'
@@ -127,7 +127,7 @@ def test_without_a_connection_it_says_so_and_does_not_fail(form, monkeypatch, ca
     monkeypatch.setattr(stage, "cluster", missing)
     form(**values)
     [result] = run(stage.diagnose_streams)
-    assert "could not be looked at: no connection kubernetes_default" in result["line"]
+    assert "could not be checked: no connection kubernetes_default" in result["line"]
     assert "no connection kubernetes_default" in caplog.text
 
 

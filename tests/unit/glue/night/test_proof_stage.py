@@ -205,7 +205,7 @@ def test_an_incomplete_night_has_its_report_too(run, kept):
 
 
 def test_without_facts_there_is_nothing_to_report(run, kept):
-    with pytest.raises(AirflowSkipException, match="verify_night found out nothing"):
+    with pytest.raises(AirflowSkipException, match="verify_night recorded no facts"):
         report(stream="")
     assert not kept.exists()
 

@@ -177,7 +177,9 @@ def test_a_start_that_a_dead_worker_did_not_come_to_is_left_where_the_stream_was
     deferred_by(operator().resume, event("died"), state=state)
     asked[STREAM] = datetime.now(UTC)
     cluster.delete("SparkApplication", STREAM, "spark")
-    with pytest.raises(AirflowFailException, match="somebody ended it"):
+    with pytest.raises(
+        AirflowFailException, match="it was stopped, or its application was deleted"
+    ):
         operator().execute(context(state))
     deferred_by(operator().execute, state=state)  # it is cleared by a person who wants it again
 
@@ -190,7 +192,9 @@ def test_a_try_that_dies_while_the_stream_is_stopped_does_not_start_it_anew(clus
     deferred_by(watch.execute, state=state)
     asked[STREAM] = datetime.now(UTC)
     cluster.delete("SparkApplication", STREAM, "spark")
-    with pytest.raises(AirflowFailException, match="somebody ended it"):
+    with pytest.raises(
+        AirflowFailException, match="it was stopped, or its application was deleted"
+    ):
         watch.execute(context(state))
     assert state == {}, "whoever clears it wants the stream"
 
@@ -377,7 +381,9 @@ def test_one_that_nobody_saw_die_counts_as_one_that_lived(
 def test_one_that_was_stopped_on_purpose_stays_so(cluster, started, asked, sign):
     asked[STREAM] = datetime.now(UTC)
     watch = operator(submit_with="spark-submit")
-    with pytest.raises(AirflowFailException, match="somebody ended it"):
+    with pytest.raises(
+        AirflowFailException, match="it was stopped, or its application was deleted"
+    ):
         watch.resume(context(begun(minutes_ago=5)), event(sign, holder=""))
     drain = operator(DrainNightOperator, quiet_s=0, grace_s=0, submit_with="spark-submit")
     there = context(begun(minutes_ago=5))
@@ -393,7 +399,9 @@ def test_one_that_is_stopped_in_the_pause_before_its_start_is_not_started(
     watch = operator(submit_with="spark-submit")
     pause = deferred_by(watch.resume, event("died", holder=holder), state=state)
     asked[STREAM] = datetime.now(UTC)
-    with pytest.raises(AirflowFailException, match="somebody ended it"):
+    with pytest.raises(
+        AirflowFailException, match="it was stopped, or its application was deleted"
+    ):
         watch.resume_after_pause(context(state), None, *pause.kwargs.values())
     assert started == []
 

@@ -53,7 +53,7 @@ def test_a_quick_end_needs_no_triggerer_and_the_outcome_goes_to_xcom(cluster):
     assert outcome["removed"] == [f"Pod {DRIVER}"]
     assert outcome["kept"]["data"] == "s3a://fink/raw/20060101"
     assert outcome["ending"] == "unproved"
-    assert "there is no way to its store" in outcome["line"]
+    assert "Airflow has no access to its store" in outcome["line"]
 
 
 def test_who_watches_over_the_streams_hears_of_the_stop(cluster, monkeypatch):

@@ -37,5 +37,5 @@ def test_a_batch_that_only_the_driver_speaks_of_is_told_as_such(poke):
 
 
 def test_a_stream_that_is_gone_without_a_batch_fails(poke):
-    with pytest.raises(Exception, match="no batch was committed: there is no such stream"):
+    with pytest.raises(Exception, match="no batch was committed: the stream does not exist"):
         poke(Count(NightCounts(0, 0, 0, 0), CountSource.STORE))

@@ -145,7 +145,7 @@ def test_who_is_slower_adopts_what_the_faster_one_started(stand_in, operator):
 
 def test_a_success_without_driver_is_no_success(stand_in, operator):
     stand_in(starts=False)
-    with pytest.raises(AirflowException, match="its driver is not there") as failed:
+    with pytest.raises(AirflowException, match="its driver does not exist") as failed:
         operator.execute({})
     assert not isinstance(failed.value, AirflowFailException)
 
@@ -161,7 +161,9 @@ def test_a_stream_of_the_operator_is_left_alone(cluster, stand_in, operator):
 def test_what_cannot_be_said_is_refused_before_anything_is_asked(stand_in):
     folder = stand_in()
     manifest = {**MANIFEST, "spec": {**MANIFEST["spec"], "monitoring": {}}}
-    with pytest.raises(AirflowFailException, match="monitoring cannot be said to spark-submit"):
+    with pytest.raises(
+        AirflowFailException, match="monitoring cannot be expressed for spark-submit"
+    ):
         SparkSubmitStreamOperator(task_id="spark_submit", manifest=manifest).execute({})
     assert not (folder / "arguments").exists()
 

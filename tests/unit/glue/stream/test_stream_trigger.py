@@ -50,7 +50,7 @@ def events(monkeypatch):
 
 def test_it_fires_once_when_the_driver_runs(events):
     assert events("running", NEW, NEW, running(None)) == [
-        {"reached": True, "reason": "the driver runs", "retryable": False}
+        {"reached": True, "reason": "the driver is running", "retryable": False}
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_right_that_is_missing_is_told(events):
 
 def test_a_stream_that_was_deleted_is_told(events):
     (event,) = events("running", NEW, Evidence(None))
-    assert (event["reached"], event["reason"]) == (False, "there is no such stream")
+    assert (event["reached"], event["reason"]) == (False, "the stream does not exist")
 
 
 def test_it_comes_back_from_the_database_as_it_went():

@@ -47,7 +47,7 @@ def test_what_runs_under_another_spec_is_refused_for_good(cluster, operator):
 
 
 def test_the_event_becomes_a_result_or_the_failure(operator):
-    runs = {"reached": True, "reason": "the driver runs", "retryable": False}
+    runs = {"reached": True, "reason": "the driver is running", "retryable": False}
     assert operator.resume({}, runs, "adopted") == {
         "way": "adopted",
         "application": STREAM,
@@ -77,5 +77,5 @@ def test_the_health_sensor_holds_no_worker(cluster):
 
 def test_the_health_sensor_fails_at_once_where_there_is_no_stream(cluster):
     sensor = StreamHealthSensor(task_id="health", stream=STREAM, namespace="spark")
-    with pytest.raises(AirflowFailException, match="no such stream"):
+    with pytest.raises(AirflowFailException, match="the stream does not exist"):
         sensor.execute({})
