@@ -43,7 +43,7 @@ TEARDOWNS = {
     "stop.diagnose_left": TriggerRule.ALL_DONE,
 }
 # What ends something must be named: an empty form is refused, with the fields to fill in.
-REFUSED_WHEN_EMPTY = {"fink_stop": "give streams, or night"}
+REFUSED_WHEN_EMPTY = {"fink_stop": "enter streams, or night"}
 
 
 @pytest.fixture(params=DAG_IDS)

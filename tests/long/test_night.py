@@ -312,7 +312,11 @@ def test_a_stream_that_dies_each_time_is_started_again_as_often_as_the_form_says
     record_property("failed after s", round(time.monotonic() - begun))
     assert run.states()["watch_until_end"] == "failed"
     said = run.log("watch_until_end")
-    for words in ("again in 10 s", "again in 20 s", "2 times in a row by fink_night"):
+    for words in (
+        "restarting it in 10 s",
+        "restarting it in 20 s",
+        "2 times in a row by fink_night",
+    ):
         assert words in said
     assert "[pair-broken]" in said
     assert (count.most, len(count.uids)) == (1, 3)
