@@ -5,7 +5,7 @@ Checks the cluster, grants the driver's rights, creates the store's claim if you
 and pushes the image, submits the stream of one night, and waits until alerts are being stored.
 
 **When to run it:** for a new cluster, a new release, or a single night by hand. With the form's
-defaults it brings up tonight's ZTF stream.
+defaults it brings up tonight's stream of the first survey in surveys.yaml.
 
 **Safe to repeat:** yes. It leaves unchanged what is already in place, and adopts a stream that is
 already running: one night never has two drivers. If a stream of that night is running with other

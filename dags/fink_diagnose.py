@@ -6,7 +6,7 @@ the checkpoint's position, the topic's offsets and the lag. It names one cause w
 saves a bundle: in `diagnosis/` of the store, or in the folder `FINK_DIAGNOSIS_DIR`.
 
 **When to run it:** when a stream does not do what it should. With an empty form, it checks every
-stream in the namespace and reports the unhealthy ones. `fink_deploy`, `fink_night` and `fink_stop`
+stream in the namespace and reports the unhealthy ones. `fink_deploy`, night DAGs and `fink_stop`
 run the same diagnosis when they fail, and `fink_health` does when a stream becomes unhealthy.
 `fink_rbac` and `fink_image` have no stream; see their own logs.
 

@@ -6,7 +6,7 @@ be committed, and prevents a restart. Then it waits until application, pods, ser
 maps are gone. It works the same for streams of the Spark Operator and of plain spark-submit.
 
 **When to run it:** to stop a stream that `fink_deploy` started, or to remove what is left of one,
-in whatever state it is. To end a night that `fink_night` runs, see that DAG's page. Choose streams
+in whatever state it is. To end a night that a night DAG runs, see that DAG's page. Choose streams
 by name, a night, or all streams. An empty form stops nothing. Set *Dry run* to see which streams
 your choice covers.
 

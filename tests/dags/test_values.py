@@ -9,8 +9,6 @@ from fink_k8s.core.stream.stream_request import IfDiffers
 
 MANIFEST = {"metadata": {"name": "stream2raw-ztf-20260101", "namespace": "spark"}}
 END = "2026-01-02T13:00:00+00:00"
-# It names the page of the report, where the night was not verified too.
-TEMPLATES = {"report_night"}
 
 
 class Run:
@@ -62,9 +60,7 @@ def test_no_task_takes_the_text_of_a_template_for_a_value(bag):
     assert len(tasks) > 30
     for task in tasks:
         given = [getattr(task, field, None) for field in task.template_fields]
-        assert task.task_id in TEMPLATES or not any("{{" in text for text in strings_in(given)), (
-            task
-        )
+        assert not any("{{" in text for text in strings_in(given)), task
 
 
 @pytest.mark.parametrize(

@@ -315,7 +315,7 @@ def test_a_stream_that_dies_each_time_is_started_again_as_often_as_the_form_says
     for words in (
         "restarting it in 10 s",
         "restarting it in 20 s",
-        "2 times in a row by fink_night",
+        "2 times in a row by the night DAG",
     ):
         assert words in said
     assert "[pair-broken]" in said
@@ -344,7 +344,7 @@ def test_a_stream_that_ran_well_for_a_while_has_its_whole_budget_again(
     said = run.log("watch_until_end")
     record_property("started again", said.count("restarting it in 10 s"))
     assert said.count("restarting it in 10 s") == 2
-    assert "1 times in a row by fink_night" in said
+    assert "1 times in a row by the night DAG" in said
     assert (count.most, len(count.uids)) == (1, 3)
 
 

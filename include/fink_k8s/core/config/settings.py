@@ -20,8 +20,9 @@ from fink_k8s.core.base.fields import OrEmpty
 from fink_k8s.core.base.image_references import ImageRepository, is_image_reference
 from fink_k8s.core.base.names import KubernetesName
 from fink_k8s.core.config.sources import FolderPath, SourcePlaces
-from fink_k8s.core.config.surveys import Survey, load_surveys
+from fink_k8s.core.config.surveys import Survey, Surveys, load_surveys
 from fink_k8s.core.kafka.servers import KafkaServers
+from fink_k8s.core.store.night_paths import NIGHT_FOLDERS
 from fink_k8s.core.store.store_kind import StoreKind
 from fink_k8s.core.store.stores import StoreSettings, prefix_below, store_of
 
@@ -67,14 +68,6 @@ SparkUrl = Annotated[str, AfterValidator(_spark_url_from)]
 """An address in which `{version}` may stand for that of Spark."""
 PinnedJars = Annotated[str, AfterValidator(_pinned_jars_from)]
 """Jars with their checksums, comma-separated."""
-
-_REPLACED = {
-    "FINK_NIGHTS": "`night` of the survey",
-    "FINK_TOPICS": "`topic` of the survey",
-    "FINK_NIGHT_SURVEY": "an entry for each survey (each has its own night DAG)",
-    "FINK_NIGHT_FORM": "`form` of the survey",
-}
-"""Variables of earlier versions, and what replaces them."""
 
 
 def default_cache_dir() -> Path:
@@ -236,17 +229,31 @@ def load_settings() -> Settings:
     Raises:
         InvalidRequest: a variable breaks its rule; the message names it, never its value.
     """
-    for variable, instead in _REPLACED.items():
-        if os.environ.get(variable):
-            raise InvalidRequest(
-                f"{variable} is no longer used; unset it, copy include/surveys.yaml, name your "
-                f"copy in FINK_SURVEYS, and set {instead} there"
-            )
-    load_surveys()
+    surveys = load_surveys()
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = f"{ENV_PREFIX}{'_'.join(str(part) for part in first['loc'])}".upper()
         rule = first["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{name} {rule}") from None
+    _check_folders(settings, surveys)
+    return settings
+
+
+def _check_folders(settings: Settings, surveys: Surveys) -> None:
+    """Refuse surveys whose streams would write to the same folders, however they are written."""
+    owners: dict[str, str] = {}
+    for survey in surveys.surveys:
+        prefix = settings.for_survey(survey).store_prefix.rstrip("/")
+        if not prefix:
+            continue
+        for part in NIGHT_FOLDERS:
+            folder = f"{prefix}/{part}"
+            for other, owner in owners.items():
+                if f"{folder}/".startswith(f"{other}/") or f"{other}/".startswith(f"{folder}/"):
+                    raise InvalidRequest(
+                        f"surveys {owner} and {survey.name} would both write to {folder}; give "
+                        "each its own store_prefix in surveys.yaml"
+                    )
+        owners |= {f"{prefix}/{part}": survey.name for part in NIGHT_FOLDERS}

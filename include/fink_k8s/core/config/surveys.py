@@ -29,10 +29,18 @@ from fink_k8s.core.kafka.servers import KafkaServers
 from fink_k8s.core.kafka.topics import topic_from
 from fink_k8s.core.store.stores import prefix_below
 
-VARIABLE = "FINK_SURVEYS"
+SURVEYS_VARIABLE = "FINK_SURVEYS"
 SHIPPED = Path(__file__).resolve().parents[3] / "surveys.yaml"
 READERS = SHIPPED.parent / "stream2raw/surveys"
 """The job's modules, one for each `-producer` that this project's job supports."""
+
+_REPLACED = {
+    "FINK_NIGHTS": "`night` of the survey",
+    "FINK_TOPICS": "`topic` of the survey",
+    "FINK_NIGHT_SURVEY": "an entry for each survey (each has its own night DAG)",
+    "FINK_NIGHT_FORM": "`form` of the survey",
+}
+"""Variables of earlier versions, and what replaces them."""
 
 _NAME = r"^[a-z][a-z0-9]{0,19}$"
 _COLUMN = r"^([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)?$"
@@ -153,12 +161,31 @@ class Survey(_Row):
     @property
     def refusal(self) -> str:
         """Return why this project's job does not read the survey's alerts; empty where it does."""
-        if self.schema_file and (READERS / f"{self.reader}.py").is_file():
-            return ""
+        module = READERS / f"{self.reader}.py"
+        if self.schema_file and module.is_file():
+            return self._mismatch(module)
         return (
             f"survey {self.name}: this project's job cannot read its alerts; build Fink's code "
             "(fink_source), or set main_file to the program of an image that can read them"
         )
+
+    def _mismatch(self, module: Path) -> str:
+        """Return what in the row does not fit the job's module; empty if all does."""
+        if not (READERS.parent / "schemas" / self.schema_file).is_file():
+            return (
+                f"survey {self.name}: schema {self.schema_file} does not exist; add it to "
+                "include/stream2raw/schemas"
+            )
+        # The module needs Spark to be imported; its constants do not.
+        read = dict(re.findall(r'^(KEY|TIME) = "([^"]+)"$', module.read_text("utf-8"), re.M))
+        for field, column in (("key", read.get("KEY")), ("time", read.get("TIME"))):
+            given = getattr(self, field)
+            if given and given != column:
+                return (
+                    f"survey {self.name}: {field} is {given}, but this project's job reads "
+                    f"{column}; correct it in surveys.yaml, or choose another producer"
+                )
+        return ""
 
     def topic_of(self, night: str) -> str:
         """Return the topic on which the survey publishes a night.
@@ -242,14 +269,22 @@ def load_surveys() -> Surveys:
     """Return the installation's surveys: of the file FINK_SURVEYS, else of those shipped.
 
     Raises:
-        InvalidRequest: the file cannot be read, or is not valid.
+        InvalidRequest: the file cannot be read, or is not valid, or a variable that it replaces
+            is still set.
     """
-    path = Path(os.environ.get(VARIABLE) or SHIPPED)
+    for variable, instead in _REPLACED.items():
+        if os.environ.get(variable):
+            raise InvalidRequest(
+                f"{variable} is no longer used; unset it, copy include/surveys.yaml, name your "
+                f"copy in {SURVEYS_VARIABLE}, and set {instead} there"
+            )
+    path = Path(os.environ.get(SURVEYS_VARIABLE) or SHIPPED)
     try:
         return _load(path, path.stat().st_mtime_ns)
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InvalidRequest(
-            f"{VARIABLE} {path} cannot be read ({error.strerror}); set it to a file that every "
+            f"{SURVEYS_VARIABLE} {path} cannot be read ({why}); set it to a file that every "
             "Airflow component can read"
         ) from error
 
@@ -257,7 +292,7 @@ def load_surveys() -> Surveys:
 @lru_cache(maxsize=8)
 def _load(path: Path, changed: int) -> Surveys:
     """Read a file again only if it has changed: every form and every name needs it."""
-    return surveys_from(path.read_text(), str(path))
+    return surveys_from(path.read_text("utf-8"), str(path))
 
 
 def survey_of(name: str) -> Survey:

@@ -226,9 +226,9 @@ CATALOGUE: Mapping[Category, Entry] = {
     ),
     Category.LATE: Entry(
         "alerts arrive faster than they are stored",
-        "Trigger fink_night for the same night with more executors, cores or alerts per batch, and "
-        "with if_differs set to upgrade; if no fink_night watches the stream, use fink_stop, then "
-        "fink_deploy (nothing is lost)",
+        "Trigger the night DAG for the same night with more executors, cores or alerts per batch, "
+        "and with if_differs set to upgrade; if no night DAG watches the stream, use fink_stop, "
+        "then fink_deploy (nothing is lost)",
         level=HealthLevel.LATE,
     ),
     Category.CORRUPT_ALERTS: Entry(

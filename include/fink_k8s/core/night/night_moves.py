@@ -39,7 +39,10 @@ class Death(WatchEvent):
 
 
 class PendingStart(BaseModel):
-    """A start that is due since a moment; it is stored, so it survives the worker."""
+    """A start that is due; it is stored, so it survives the worker.
+
+    A stop request of `since` or later is meant for this stream.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -134,6 +137,8 @@ class PauseThenRestart:
 
     death: Death
     pause: timedelta
+    since: datetime
+    """Since when a stop request is meant for the stream that died."""
 
 
 @dataclass(frozen=True)
@@ -214,12 +219,13 @@ def _after_watch(
     if pause is None:
         return GiveUpWatch(
             f"{crash_loop(event.restarts, event.reason)} The stream was left unchanged; "
-            "trigger fink_night again when the cause is fixed"
+            "trigger the night DAG again when the cause is fixed"
         )
     restart = Restart(at=now, cause=event.reason, by=RestartedBy.FINK, lived_s=event.lived_s)
     ran = _as_it_ran(event, application, rules)
     manifest = started_again(ran, [*event.restarts, restart])
-    return PauseThenRestart(Death(**dict(event), manifest=manifest), pause)
+    since = _meant_since(event, record) or now
+    return PauseThenRestart(Death(**dict(event), manifest=manifest), pause, since)
 
 
 def _after_end(event: WatchEvent, rules: WatchRules) -> Move:

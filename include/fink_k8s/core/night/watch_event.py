@@ -12,7 +12,7 @@ from fink_k8s.core.stream.restarts import Restart
 
 ENDED_BY_SOMEBODY = (
     "the stream is gone: it was stopped, or its application was deleted; to continue the night, "
-    "trigger fink_night again"
+    "trigger the night DAG again"
 )
 
 

@@ -52,8 +52,11 @@ def _parts_of(text: str) -> tuple[type[StoreKind], str, str]:
         )
     host, slash, path = rest.partition("/")
     is_well_formed = _HOST.fullmatch(host) and _PATH.fullmatch(slash + path)
-    if not is_well_formed or ".." in path.split("/"):
-        raise ValueError(f"must be {_forms()}, with letters, digits and . _ = - only, and no '..'")
+    if not is_well_formed or {".", ".."} & {*path.split("/")}:
+        raise ValueError(
+            f"must be {_forms()}, with letters, digits and . _ = - only, and no '..' or '.' as a "
+            "folder"
+        )
     kind = STORE_KINDS[scheme]
     kind.check_host(host)
     return kind, host, (slash + path).rstrip("/")

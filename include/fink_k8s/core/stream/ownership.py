@@ -5,7 +5,7 @@ from typing import Any
 from fink_k8s.core.base.errors import InvalidRequest
 from fink_k8s.core.base.kubernetes import KubernetesObject
 from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY
-from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name, stream_name
+from fink_k8s.core.stream.stream_names import driver_pod_name, parse_stream_name
 
 _DRIVER_SUFFIX = driver_pod_name("")
 
@@ -36,10 +36,8 @@ def is_driver(thing: KubernetesObject) -> bool:
 
 
 def _stream_labelled(labels: KubernetesObject) -> str:
-    try:
-        return stream_named(stream_name(labels.get(LABEL_SURVEY, ""), labels.get(LABEL_NIGHT, "")))
-    except InvalidRequest:
-        return ""
+    survey, night = labels.get(LABEL_SURVEY, ""), labels.get(LABEL_NIGHT, "")
+    return stream_named(f"stream2raw-{survey}-{night}")
 
 
 def _stream_owning(owners: Any) -> str:

@@ -140,6 +140,6 @@ def crash_loop(history: Sequence[Restart], cause: str) -> str:
     """Return the line with the reason why there is no further restart."""
     by_operator = sum(restart.by is RestartedBy.OPERATOR for restart in history)
     return (
-        f"it dies repeatedly (restarted {in_a_row(history)} times in a row by fink_night, "
+        f"it dies repeatedly (restarted {in_a_row(history)} times in a row by the night DAG, "
         f"{by_operator} times in total by the operator); last: {cause}"
     )

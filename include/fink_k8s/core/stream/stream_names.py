@@ -8,9 +8,9 @@ from pydantic import Field
 from fink_k8s.core.base.errors import InvalidRequest, shown
 from fink_k8s.core.base.fields import checked_by
 from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY, kubernetes_name, night_from
-from fink_k8s.core.config.surveys import load_surveys, survey_of
+from fink_k8s.core.config.surveys import survey_of
 
-_STREAM = re.compile(r"stream2raw-([a-z0-9]+)-([0-9]{8})")
+_STREAM = re.compile(r"stream2raw-([a-z][a-z0-9]{0,19})-([0-9]{8})")
 _DRIVER_SUFFIX = "-driver"
 
 
@@ -22,11 +22,14 @@ def stream_name(survey: str, night: str) -> str:
 def parse_stream_name(stream: str) -> tuple[str, str]:
     """Return (survey, night) of a stream's name.
 
+    The survey need not be in surveys.yaml: a stream that runs when its survey is removed from the
+    file must still be seen and stopped.
+
     Raises:
-        InvalidRequest: the name is not one that `stream_name` makes.
+        InvalidRequest: the name does not have the form of a stream's name.
     """
     match = _STREAM.fullmatch(stream)
-    if match is None or match[1] not in load_surveys().names:
+    if match is None:
         raise InvalidRequest(
             f"stream {shown(stream)} is not of the form stream2raw-<survey>-<night>; "
             "for example, enter stream2raw-ztf-20260101"
@@ -39,7 +42,7 @@ StreamName = Annotated[
     Field(pattern=r"^[a-z0-9-]+$", max_length=63),
     checked_by(lambda stream: night_from(parse_stream_name(stream)[1])),
 ]
-"""The name of a stream of a known survey and of a night that has begun."""
+"""The name of a stream whose night has begun."""
 
 
 def pod_selector(stream: str) -> str:

@@ -188,7 +188,7 @@ class StreamRequest(Request):
         title="Submit with",
         description="`spark-operator` restarts a failed driver. `spark-submit`, as in Fink's "
         "documentation, needs no operator in the cluster but needs Java on the "
-        "worker; only fink_night restarts its failed drivers.",
+        "worker; only the night DAG restarts its failed drivers.",
         json_schema_extra=PLATFORM,
     )
 

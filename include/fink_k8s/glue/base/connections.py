@@ -14,7 +14,7 @@ from fink_k8s.adapters.base.cluster import Cluster
 from fink_k8s.adapters.store.raw_store import Store, open_store
 from fink_k8s.core.base.errors import InvalidRequest, NotPermitted, Unavailable
 from fink_k8s.core.config.settings import Settings, load_settings
-from fink_k8s.core.config.surveys import survey_of
+from fink_k8s.core.config.surveys import load_surveys, survey_of
 from fink_k8s.core.image.image_plan import Login
 from fink_k8s.core.kafka.servers import kafka_servers_from
 from fink_k8s.core.stream.stream_names import parse_stream_name
@@ -53,8 +53,12 @@ def survey_settings(name: str) -> Settings:
 
 
 def stream_settings(stream: str) -> Settings:
-    """Return the settings of the survey that a stream reads; see `survey_settings`."""
-    return survey_settings(parse_stream_name(stream)[0])
+    """Return the settings of the survey that a stream reads; see `survey_settings`.
+
+    A stream whose survey is no longer in surveys.yaml has those of the installation.
+    """
+    survey, _ = parse_stream_name(stream)
+    return survey_settings(survey) if survey in load_surveys().names else load_settings()
 
 
 def _servers_of(conn_id: str, survey: str) -> str:
@@ -62,7 +66,8 @@ def _servers_of(conn_id: str, survey: str) -> str:
     try:
         found = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException as error:
-        raise InvalidRequest(
+        # Airflow reports a secrets backend that does not answer in the same way.
+        raise Unavailable(
             f"{what} does not exist; create it with type kafka, or set `servers` for the survey"
         ) from error
     keys = dict(found.extra_dejson)

@@ -12,7 +12,6 @@ from airflow.sdk import timezone
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 
 from fink_k8s.core.config.night_windows import Night, window_from
-from fink_k8s.core.config.surveys import survey_of
 
 if TYPE_CHECKING:
     from airflow.utils.types import DagRunType
@@ -34,7 +33,7 @@ class NightTimetable(Timetable):
     """
 
     def __init__(self, survey: str, window_text: str) -> None:
-        self._survey = survey_of(survey).name
+        self._survey = survey
         self._window = window_from(window_text)
         self.description = f"One run per night of {survey}, started when the night opens"
 

@@ -180,7 +180,12 @@ class NightTrigger(BaseTrigger):
         return True
 
     async def _judge_lag(self, drain: Drain, evidence: Evidence) -> WatchEnd | None:
-        settings, client = stream_settings(self.stream), await self._client()
+        client = await self._client()
+        try:
+            settings = await asyncio.to_thread(stream_settings, self.stream)
+        except FinkError as error:
+            log.warning("the lag is unknown: %s", error)
+            return drain.judge(None, {}, utc_now())
         full = await asyncio.to_thread(
             with_data, client, settings, self.stream, evidence, partial(store, settings)
         )

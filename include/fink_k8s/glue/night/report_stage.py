@@ -12,6 +12,7 @@ from fink_k8s.core.night.night_facts import NightFacts
 from fink_k8s.core.night.night_report import night_report_of, sentence_of
 from fink_k8s.glue.base.connections import store
 from fink_k8s.glue.base.links import NightReportLink, night_report_path
+from fink_k8s.glue.base.run_values import RunValue
 from fink_k8s.glue.base.steps import step
 from fink_k8s.glue.night.proof_stage import FACTS
 
@@ -25,14 +26,17 @@ def report_night(verified: Any) -> Any:
     a diagnosis after this task would not see the failure.
     """
     task = verified.operator.task_id
-    facts = f"ti.xcom_pull(task_ids='{task}', key='{FACTS}')"
-    reported = report(stream=f"{{{{ ({facts} or {{}}).get('stream', '') }}}}", verified=task)
+    reported = report(stream=RunValue("stream", partial(_stream_of, task)), verified=task)
     reported.operator.as_teardown()
     # A teardown's default rule would also start it if the night was never verified.
     reported.operator.trigger_rule = TriggerRule.ONE_DONE
     reported.operator.operator_extra_links = (NightReportLink(),)
     verified >> reported
     return reported
+
+
+def _stream_of(task: str, context: Any) -> str:
+    return str((context["ti"].xcom_pull(task_ids=task, key=FACTS) or {}).get("stream", ""))
 
 
 @step(
@@ -42,7 +46,7 @@ def report_night(verified: Any) -> Any:
     multiple_outputs=False,
 )
 def report(stream: str, verified: str) -> dict[str, Any]:
-    """Write the night's report next to its alerts, and print it to the log."""
+    """Write the night's report to the store of the installation, and print it to the log."""
     from fink_k8s.adapters.store.archive import keep_report
 
     told = get_current_context()["ti"].xcom_pull(task_ids=verified, key=FACTS)

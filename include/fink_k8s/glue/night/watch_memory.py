@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.kubernetes import Manifest
 from fink_k8s.core.night.night_moves import PendingStart, WatchRecord
 
@@ -28,9 +27,9 @@ class WatchMemory:
         """Tell whether it is stored since when this task owns the stream."""
         return bool(self._state.get(_BEGUN))
 
-    def keep_pending(self, manifest: Manifest) -> None:
-        """Store the manifest to start from now on."""
-        pending = PendingStart(manifest=manifest, since=utc_now())
+    def keep_pending(self, manifest: Manifest, since: datetime) -> None:
+        """Store the manifest to start; see `PendingStart`."""
+        pending = PendingStart(manifest=manifest, since=since)
         self._state.set(_PENDING, pending.model_dump(mode="json"))
 
     def forget_pending(self) -> None:

@@ -189,8 +189,9 @@ class WatchNightOperator(BaseOperator):
                 if why:
                     self.log.info("stream %s: %s", self.stream, why)
                 self._watch(context)
-            case PauseThenRestart(death, pause):
-                self._pause(context, death, pause)
+            case PauseThenRestart(death, pause, since):
+                WatchMemory(context).keep_pending(death.manifest, since)
+                self._pause(death, pause)
             case EndRemains(death):
                 return self._end_remains(context, death)
             case StartNow(manifest, cause):
@@ -212,12 +213,11 @@ class WatchNightOperator(BaseOperator):
             timeout=max(self.deadline - utc_now(), timedelta(0)) + _OVERTIME,
         )
 
-    def _pause(self, context: Any, death: Death, pause: timedelta) -> NoReturn:
+    def _pause(self, death: Death, pause: timedelta) -> NoReturn:
         self.log.warning(
             "stream %s died: %s; restarting it in %.0f s",
             self.stream, death.reason, pause.total_seconds(),
         )  # fmt: skip
-        WatchMemory(context).keep_pending(death.manifest)
         self.defer(
             trigger=DateTimeTrigger(moment=utc_now() + pause),
             method_name="resume_after_pause",
@@ -250,7 +250,7 @@ class WatchNightOperator(BaseOperator):
         """Start the stream, or adopt it with any spec: earlier tasks have decided on the spec."""
         if not is_pending:
             # A try that dies in the middle leaves an incomplete driver: the next try starts again.
-            WatchMemory(context).keep_pending(manifest)
+            WatchMemory(context).keep_pending(manifest, utc_now())
         with airflow_failures():
             done = ensure_submitted(
                 self._cluster(),

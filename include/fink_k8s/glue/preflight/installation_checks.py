@@ -207,14 +207,16 @@ def _admin_account() -> Iterator[Finding]:
 
 
 def _store() -> Iterator[Finding]:
-    settings = load_settings()
-    try:
-        connections.store(settings).check()
-    except OutOfSight as error:
-        unseen = f"{settings.store} cannot be read from here; the driver's own counts are used"
-        yield Finding(FindingLevel.WARNING, unseen, str(error))
-    else:
-        yield Finding(FindingLevel.OK, f"{settings.store} can be read")
+    # The root is where reports and bundles go; a survey can have a store of its own.
+    own = [load_settings().for_survey(survey) for survey in load_surveys().surveys]
+    for settings in {one.store.host: one for one in [*own, load_settings()]}.values():
+        try:
+            connections.store(settings).check()
+        except OutOfSight as error:
+            unseen = f"{settings.store} cannot be read from here; the driver's own counts are used"
+            yield Finding(FindingLevel.WARNING, unseen, str(error))
+        else:
+            yield Finding(FindingLevel.OK, f"{settings.store} can be read")
 
 
 def _targets() -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from fink_k8s.core.base.image_references import is_image_reference, is_image_tag
 from fink_k8s.core.config.settings import Settings, default_cache_dir, load_settings
 from fink_k8s.core.config.surveys import Survey, survey_of
 from fink_k8s.core.kafka.servers import kafka_servers_from
+from tests.surveys import write_surveys
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -419,3 +420,25 @@ def test_a_survey_has_its_own_brokers_and_folder(environment, own, servers, pref
 def test_a_survey_s_folder_needs_the_installation_s_store(environment):
     survey = survey_of("lsst")
     assert load_settings().for_survey(survey).store_prefix == ""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "folder"),
+    [
+        ("x", "s3a://fink/x", "s3a://fink/x/raw"),
+        ("", "s3a://fink", "s3a://fink/raw"),
+        ("", "raw", "s3a://fink/raw"),
+        ("a", "a/raw_checkpoint", "s3a://fink/a/raw_checkpoint"),
+    ],
+)
+def test_two_surveys_that_would_write_to_one_folder_are_refused(
+    environment, tmp_path, one, other, folder
+):
+    environment.setenv("FINK_STORE_PREFIX", "s3a://fink")
+    rows = {"b": {"store_prefix": one}, "c": {"store_prefix": other}}
+    environment.setenv("FINK_SURVEYS", str(write_surveys(tmp_path, **rows)))
+    with pytest.raises(InvalidRequest, match=f"surveys b and c would both write to {folder}"):
+        load_settings()
+    rows["c"] = {"store_prefix": "elsewhere"}
+    environment.setenv("FINK_SURVEYS", str(write_surveys(tmp_path, **rows)))
+    assert load_settings().store_prefix == "s3a://fink"

@@ -162,5 +162,37 @@ def test_a_survey_is_read_by_this_job_only_where_module_and_schema_are_there():
         assert survey.refusal.startswith("survey mine: this project's job cannot read its alerts")
 
 
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"schema": "nowhere.avsc"}, "schema nowhere.avsc does not exist"),
+        ({"key": "objectId"}, "key is objectId, but this project's job reads candid"),
+        ({"time": "candidate.mjd"}, "time is candidate.mjd, but .* reads candidate.jd"),
+    ],
+)
+def test_a_row_that_does_not_fit_the_job_s_module_is_not_read_by_it(fields, rule):
+    [mine] = surveys_from(
+        text_of(**{"producer": "ztf", "schema": "ztf_3p3.avsc", **fields})
+    ).surveys
+    assert re.search(rf"^survey mine: {rule}", mine.refusal)
+
+
+def test_a_file_that_is_no_text_is_named(monkeypatch, tmp_path):
+    file = tmp_path / "surveys.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("FINK_SURVEYS", str(file))
+    with pytest.raises(InvalidRequest, match=r"cannot be read \(it is not UTF-8 text"):
+        load_surveys()
+
+
+@pytest.mark.parametrize(
+    "variable", ["FINK_NIGHTS", "FINK_TOPICS", "FINK_NIGHT_SURVEY", "FINK_NIGHT_FORM"]
+)
+def test_a_replaced_variable_is_refused_wherever_surveys_are_read(monkeypatch, variable):
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(InvalidRequest, match=f"^{variable} is no longer used"):
+        load_surveys()
+
+
 def test_the_shipped_file_is_beside_the_library():
     assert Path("include/surveys.yaml").resolve() == SHIPPED

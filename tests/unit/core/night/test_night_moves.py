@@ -347,7 +347,8 @@ def test_a_night_of_deaths_is_never_started_more_often_in_a_row_than_the_budget(
         if row >= budget:
             assert isinstance(answer, GiveUpWatch)
             return
-        record = replace(record, pending=PendingStart(manifest=answer.death.manifest, since=now))
+        pending = PendingStart(manifest=answer.death.manifest, since=answer.since)
+        record = replace(record, pending=pending)
         now += answer.pause
         if worker_dies:
             answer = next_move(TryBegins(is_held=False), record, rules, now)
@@ -372,8 +373,8 @@ class Played:
         match self.answer:
             case WatchOn():
                 self.record = replace(self.record, pending=None)
-            case PauseThenRestart(dead):
-                there = PendingStart(manifest=dead.manifest, since=self.now)
+            case PauseThenRestart(dead, _, since):
+                there = PendingStart(manifest=dead.manifest, since=since)
                 self.record = replace(self.record, pending=there)
             case EndRemains():
                 self.holder, self.born = "", None
@@ -453,3 +454,17 @@ def test_whatever_happens_in_a_night_the_stream_is_started_by_the_rules(happenin
             return
         if happening in {Played.go_on, Played.begin, Played.stop, Played.replace} or is_watched:
             happening(played)
+
+
+@pytest.mark.parametrize("way", SubmitWith)
+def test_a_stop_that_was_asked_for_before_its_death_was_noticed_is_not_answered_by_a_start(way):
+    """The stream was asked to end three minutes ago; its death is noticed two minutes later."""
+    dead = event(born=before(60))
+    paused = next_move(WatchEnds(dead, MANIFEST), NOTHING, WatchRules(MANIFEST, way), before(1))
+    assert paused.since == before(60)
+    kept = PendingStart(manifest=paused.death.manifest, since=paused.since)
+    record = WatchRecord(kept, before(70), asked_to_end=before(3))
+    situations = PauseEnds(paused.death, frozenset("a")), RemainsEnd(paused.death), TryBegins(False)
+    for situation in situations:
+        answer = move(situation, record, submit_with=way)
+        assert isinstance(answer, WatchOn | GiveUpWatch), situation

@@ -144,7 +144,7 @@ def test_a_new_driver_is_given_time_again():
 def test_a_stream_that_somebody_ended_is_gone_not_dead():
     seen = judged((1, stream()), (5, GONE), (64, GONE), (65, GONE))
     assert seen.sign is Sign.GONE
-    assert "trigger fink_night again" in seen.reason
+    assert "trigger the night DAG again" in seen.reason
 
 
 def going(driver, grace, **labels):

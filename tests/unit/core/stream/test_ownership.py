@@ -38,7 +38,7 @@ def test_what_carries_the_streams_labels_name_or_owner_is_a_part_of_it(part):
         thing("Pod", "spark-pi-driver", {"spark-role": "driver"}),
         thing("Pod", "half", {"fink.night": "20060101"}),
         thing("Pod", "odd", {"fink.night": "2006-01-01", "fink.survey": "ztf"}),
-        thing("Pod", "odd", {"fink.night": "20060101", "fink.survey": "atlas"}),
+        thing("Pod", "odd", {"fink.night": "20060101", "fink.survey": "Atlas"}),
         thing("Pod", "spark-pi-exec", None, ("Pod", "spark-pi-driver")),
         thing("ConfigMap", STREAM),
         thing("ConfigMap", f"{STREAM}-driver"),
@@ -57,3 +57,8 @@ def test_a_driver_is_known_by_its_role_or_its_name():
     assert is_driver(thing("Pod", f"{STREAM}-driver"))
     assert not is_driver(thing("Pod", "exec-1", {**OURS, "spark-role": "executor"}))
     assert not is_driver(thing("Service", f"{STREAM}-driver"))
+
+
+def test_a_part_of_a_survey_that_was_taken_out_of_the_file_is_still_its_streams():
+    pod = thing("Pod", "any", {"fink.night": "20060101", "fink.survey": "atlas"})
+    assert stream_of(pod) == "stream2raw-atlas-20060101"

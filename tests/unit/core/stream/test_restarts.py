@@ -141,5 +141,5 @@ def test_a_crash_loop_always_ends(lives, budget, lived):
 def test_a_crash_loop_is_told_with_its_last_cause():
     history = [by_operator(), *[by_fink()] * 3]
     line = crash_loop(history, "[kafka-unreachable] Kafka cannot be reached: x. Fix it")
-    assert "3 times in a row by fink_night, 1 times in total by the operator" in line
+    assert "3 times in a row by the night DAG, 1 times in total by the operator" in line
     assert "[kafka-unreachable]" in line

@@ -36,7 +36,7 @@ def test_a_streams_name_is_a_kubernetes_name_or_refused(night):
     [
         "",
         "stream2raw",
-        "stream2raw-atlas-20260101",
+        "stream2raw-ATLAS-20260101",
         "stream2raw-ztf-2026",
         "stream2raw-ztf-20260101-driver",
         "x-stream2raw-ztf-20260101",
@@ -53,3 +53,7 @@ def test_the_drivers_pod_is_named_as_the_operator_does():
     assert (
         stream_names.driver_pod_name("stream2raw-ztf-20260101") == "stream2raw-ztf-20260101-driver"
     )
+
+
+def test_a_stream_whose_survey_is_no_longer_in_the_file_can_still_be_found_and_stopped():
+    assert stream_names.parse_stream_name("stream2raw-atlas-20260101") == ("atlas", "20260101")

@@ -3,7 +3,7 @@ import json
 import pytest
 import requests
 
-from fink_k8s.core.base.errors import InvalidRequest
+from fink_k8s.core.base.errors import InvalidRequest, Unavailable
 from fink_k8s.core.image.image_plan import Login
 from fink_k8s.glue.base.connections import (
     docker_engine,
@@ -130,10 +130,17 @@ def test_a_connection_that_cannot_be_used_is_named_with_its_survey_and_no_secret
 
 
 def test_a_connection_that_is_not_there_is_named_with_what_to_create(partner):
-    with pytest.raises(InvalidRequest, match="does not exist; create it with type kafka"):
+    with pytest.raises(Unavailable, match="does not exist; create it with type kafka"):
         survey_settings("partner")
 
 
 def test_a_survey_without_brokers_of_its_own_reads_the_installation_s(monkeypatch):
     monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
     assert survey_settings("ztf").kafka_servers == "kafka:9092"
+
+
+def test_a_stream_whose_survey_is_no_longer_in_the_file_has_the_installation_s_settings(
+    monkeypatch,
+):
+    monkeypatch.setenv("FINK_KAFKA_SERVERS", "kafka:9092")
+    assert stream_settings("stream2raw-atlas-20260101").kafka_servers == "kafka:9092"

@@ -397,7 +397,11 @@ def test_one_that_no_plugin_registers_does_not_get_there():
     assert any(isinstance(one, TimetableNotRegistered) for one in causes)
 
 
-@pytest.mark.parametrize(("survey", "window"), [("atlas", ZTF), ("ztf", "Mars/Base 00:01-20:00")])
-def test_one_that_cannot_be_is_refused_where_it_is_made(survey, window):
+def test_one_that_cannot_be_is_refused_where_it_is_made():
     with pytest.raises(InvalidRequest, match="is unknown"):
-        NightTimetable(survey, window)
+        NightTimetable("ztf", "Mars/Base 00:01-20:00")
+
+
+def test_a_stored_dag_of_a_survey_that_was_taken_out_of_the_file_can_still_be_read():
+    stored = NightTimetable("atlas", ZTF).serialize()
+    assert NightTimetable.deserialize(stored).summary.startswith("atlas nights")
