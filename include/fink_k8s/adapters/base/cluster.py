@@ -12,7 +12,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from fink_k8s.adapters.base.api_errors import BUSY, NotThere, away, error_of
 from fink_k8s.core.base.errors import Conflict, FinkError, InvalidRequest, Unavailable
-from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.kubernetes import Manifest, version_of_object
 from fink_k8s.core.base.names import FIELD_MANAGER
 
 GROUP, VERSION, PLURAL = "sparkoperator.k8s.io", "v1beta2", "sparkapplications"
@@ -121,7 +121,7 @@ class Cluster:
         path = f"{path_of(kind, namespace)}/{name}"
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         after = self._call("PATCH", path, query, manifest, content_type=_APPLY)
-        return before is None or _version_of(before) != _version_of(after)
+        return before is None or version_of_object(before) != version_of_object(after)
 
     def annotate(
         self, kind: str, name: str, namespace: str, annotations: Mapping[str, str]
@@ -344,10 +344,6 @@ def ui_of(namespace: str, pod: str) -> str:
 def log_of(namespace: str, pod: str) -> str:
     """Return where a pod's log is."""
     return f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-
-
-def _version_of(there: Manifest) -> str:
-    return str(there["metadata"]["resourceVersion"])
 
 
 def _answer_of(once: Callable[[], Any], what: str, tries: int) -> Any:

@@ -17,7 +17,7 @@ from fink_k8s.adapters.base.api_errors import Away, NotThere, error_of
 from fink_k8s.adapters.base.async_api import AsyncApi, Backoff
 from fink_k8s.core.base.clock import utc_now
 from fink_k8s.core.base.errors import FinkError, Unavailable
-from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.kubernetes import Manifest, name_of, version_of_object
 
 _PAGE = 250
 _LIST_SECONDS = 30
@@ -128,7 +128,7 @@ class Reflector:
         query = {"labelSelector": self._selector, "limit": str(_PAGE)}
         while True:
             page = await api.get(self._path, _LIST_SECONDS, **query)
-            found |= {_name_of(item): _trimmed(item) for item in page.get("items") or ()}
+            found |= {name_of(item): _trimmed(item) for item in page.get("items") or ()}
             if not (token := page["metadata"].get("continue")):
                 break
             query["continue"] = token
@@ -162,7 +162,7 @@ class Reflector:
             code, said = there.get("code", 500), str(there.get("message", ""))
             raise error_of(code, said, f"watching {self._path}")
         if kind != "BOOKMARK":
-            self._put(_name_of(there), None if kind == "DELETED" else _trimmed(there))
+            self._put(name_of(there), None if kind == "DELETED" else _trimmed(there))
         self._version = version
 
     def _replace(self, found: dict[str, Manifest]) -> None:
@@ -170,7 +170,7 @@ class Reflector:
             self._put(name, None)
         for name, there in found.items():
             before = self._groups[self._group[name]][name] if name in self._group else None
-            if before is None or _version_of(before) != _version_of(there):
+            if before is None or version_of_object(before) != version_of_object(there):
                 self._put(name, there)
         self._is_listed = True
 
@@ -203,14 +203,6 @@ class Reflector:
         self.is_tried = True
         if was_there:
             self._turned()
-
-
-def _name_of(there: Manifest) -> str:
-    return str(there["metadata"]["name"])
-
-
-def _version_of(there: Manifest) -> str:
-    return str(there["metadata"]["resourceVersion"])
 
 
 def _trimmed(there: Manifest) -> Manifest:

@@ -92,8 +92,8 @@ def check_facts(
             if topics := store.topics(request.night):
                 yield prerequisites.check_checkpoint(request, topics)
 
-    for look in (on_cluster, on_topic, on_store):
-        yield from _findings_of(look)
+    for check in (on_cluster, on_topic, on_store):
+        yield from _findings_of(check)
 
 
 def check_image_plan(
@@ -120,12 +120,12 @@ def check_image_plan(
                 "set FINK_IMAGE_PULL_SECRET; stage rbac creates that Secret",
             )
 
-    for look in (on_plan, on_login):
-        yield from _findings_of(look)
+    for check in (on_plan, on_login):
+        yield from _findings_of(check)
 
 
-def _findings_of(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _findings_of(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
-        yield from look()
+        yield from check()
     except FinkError as error:
         yield Finding(FindingLevel.ERROR, str(error), may_pass=error.retryable)

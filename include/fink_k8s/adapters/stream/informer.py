@@ -19,7 +19,7 @@ from fink_k8s.adapters.base.reflector import Pace, Reflector
 from fink_k8s.adapters.stream.driver_watch import DriverWatch
 from fink_k8s.adapters.stream.streams import APPLICATION_KIND
 from fink_k8s.core.base.errors import NotPermitted
-from fink_k8s.core.base.kubernetes import Manifest
+from fink_k8s.core.base.kubernetes import Manifest, name_of
 from fink_k8s.core.base.names import LABEL_NIGHT, LABEL_SURVEY
 from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.stream.states import is_over
@@ -31,7 +31,7 @@ WATCH_RIGHTS = (
 )
 # The first answer may take a while; a failure is raised at once.
 _FIRST_SECONDS = 60
-_PROBE_SECONDS = 15
+_FIRST_PROBE_SECONDS = 15
 
 _watches: dict[Any, "NamespaceWatch"] = {}
 
@@ -76,7 +76,7 @@ class NamespaceWatch:
         self._places = asyncio.Semaphore(pace.probes_at_once)
         self._streams: dict[str, _Stream] = {}
         self._left: list[DriverWatch] = []
-        self._applications = self._mirror(APPLICATION_KIND, "", _name_of)
+        self._applications = self._mirror(APPLICATION_KIND, "", name_of)
         self._pods = self._mirror("Pod", LABEL_NIGHT, _stream_of_pod)
         self._tried = asyncio.Event()
         # In a separate context: shared work does not belong in one trigger's log.
@@ -195,7 +195,7 @@ class Follower:
         driver = self._watch.driver_of(self.stream)
         if driver.awaits_probe:
             self.news.clear()
-            await self.changed(_PROBE_SECONDS)
+            await self.changed(_FIRST_PROBE_SECONDS)
             await self._watch.ready()
         # Changes from here on are for the next look.
         self.news.clear()
@@ -236,10 +236,6 @@ class Follower:
 class _Stream:
     driver: DriverWatch
     followers: list[Follower] = field(default_factory=list)
-
-
-def _name_of(application: Manifest) -> str:
-    return str(application["metadata"]["name"])
 
 
 def _stream_of_pod(pod: Manifest) -> str:

@@ -34,11 +34,6 @@ class Health:
     reason: str
     diagnosis: Diagnosis | None = None
 
-    @property
-    def has_driver(self) -> bool:
-        """Tell whether application and driver pod run, whatever the query does."""
-        return self.verdict in {HealthVerdict.SILENT, HealthVerdict.NO_QUERY, HealthVerdict.HEALTHY}
-
 
 def assess(evidence: Evidence) -> Health:
     """Return the health that the evidence shows.

@@ -7,7 +7,7 @@ night is over, or when the stream needs action.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.base.kubernetes import uid_of
 from fink_k8s.core.diagnosis.evidence import Evidence
 from fink_k8s.core.diagnosis.progress_checks import START_TIME, query_dead
 from fink_k8s.core.health.stream_health import Health, HealthVerdict, assess
@@ -81,7 +81,7 @@ class NightWatch:
             sign=Sign.DIED,
             reason=cause,
             lived_s=self.driver.lifetime(evidence),
-            holder=_uid_of(evidence.application or evidence.driver),
+            holder=uid_of(evidence.application or evidence.driver),
         )
 
     def _has_no_query(self, health: Health, evidence: Evidence, now: datetime) -> bool:
@@ -113,7 +113,3 @@ def _is_being_ended(evidence: Evidence) -> bool:
         and bool(drivers)
         and all(driver["metadata"].get("deletionTimestamp") for driver in drivers)
     )
-
-
-def _uid_of(thing: KubernetesObject | None) -> str:
-    return str((thing or {}).get("metadata", {}).get("uid", ""))

@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from fink_k8s.core.base.errors import InvalidRequest
-from fink_k8s.core.base.kubernetes import KubernetesObject
+from fink_k8s.core.base.kubernetes import KubernetesObject, uid_of
 from fink_k8s.core.stop.remains import Remains, grace_end_of, is_alive, is_going, is_vouched_for
 from fink_k8s.core.stop.stop_request import StopHow, StopManner
 from fink_k8s.core.stream.states import Phase, phase_of
@@ -100,7 +100,7 @@ class Course(BaseModel):
             stream=stream,
             began=now,
             was=was,
-            application_uid=_uid_of(remains.application),
+            application_uid=uid_of(remains.application),
             store_prefix=remains.store_prefix,
         ).noting(remains, now)
 
@@ -259,7 +259,7 @@ def _may_still_be_submitted(course: Course, now: datetime) -> bool:
 
 
 def _is_another(course: Course, application: KubernetesObject | None) -> bool:
-    if application is None or _uid_of(application) == course.application_uid:
+    if application is None or uid_of(application) == course.application_uid:
         return False
     # The application of a driver seen without one may appear later.
     return bool(course.application_uid) or course.asked is not None
@@ -276,7 +276,3 @@ def _hint_of_lost_node(remains: Remains) -> str:
 
 def _clock(moment: datetime | None) -> str:
     return f"{moment:%H:%M:%S} UTC" if moment else "the end of its grace period"
-
-
-def _uid_of(thing: KubernetesObject | None) -> str:
-    return str(thing["metadata"].get("uid", "")) if thing else ""

@@ -75,7 +75,7 @@ def _gather_all(settings: Settings) -> EvidenceByStream:
         raise there
     secrets = store_secrets()
 
-    def look(stream: str) -> Evidence:
+    def gather_one(stream: str) -> Evidence:
         own = stream_settings(stream)
         return gather(
             kube, own, stream, partial(store, own), secrets=secrets, seconds=SOURCE_SECONDS
@@ -83,7 +83,7 @@ def _gather_all(settings: Settings) -> EvidenceByStream:
 
     return {
         stream: answer if isinstance(answer, Evidence) else _only(there[stream], answer)
-        for stream, answer in ask_each(there, look, LOOK_SECONDS).items()
+        for stream, answer in ask_each(there, gather_one, LOOK_SECONDS).items()
     }
 
 
@@ -114,8 +114,8 @@ def _with_bundles(
     open_store = _once(partial(store, settings))
 
     def keep(stream: str) -> str:
-        look = StreamDiagnosis(stream, seen[stream], diagnose(seen[stream]))
-        return look.kept(settings, open_store)
+        found = StreamDiagnosis(stream, seen[stream], diagnose(seen[stream]))
+        return found.kept(settings, open_store)
 
     worse = [change.stream for change in news if change.kind is Kind.WORSE]
     lacking = [name for name in worse if name in seen and not board.streams[name].bundle]
