@@ -1,6 +1,7 @@
 """The job itself, in Spark's local mode against a real Kafka: nothing lost, nothing doubled."""
 
 import io
+import json
 import os
 import queue
 import shutil
@@ -82,8 +83,8 @@ class Job:
 
     started: ClassVar[list["Job"]] = []
 
-    def __init__(self, spark_environment, *flags):
-        program = ROOT / "include/stream2raw/bin/stream2raw.py"
+    def __init__(self, spark_environment, *flags, code=ROOT / "include/stream2raw"):
+        program = code / "bin/stream2raw.py"
         self.process = subprocess.Popen(
             [sys.executable, str(program), *map(str, flags)],
             env=spark_environment,
@@ -261,6 +262,67 @@ def test_fink_2_4_s_flags_store_bare_datums_by_day(
     days = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.glob("raw/**/*.parquet")}
     assert days == {"raw/year=2026/month=1/day=1"}
     assert sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("raw/**/*.parquet")) == 10
+
+
+OTHER_SURVEY = """
+from pyspark.sql import functions as F
+
+KEY = "alertId"
+TIME = "seen.at"
+IMPLAUSIBLE = "alertId is negative"
+
+
+def datum_of():
+    return "value"
+
+
+def plausible():
+    return F.col("alert.alertId") >= 0
+
+
+def event_time(time):
+    return F.timestamp_seconds(time)
+"""
+OTHER_SCHEMA = {
+    "type": "record", "name": "alert", "fields": [
+        {"name": "alertId", "type": "long"},
+        {"name": "seen", "type": {"type": "record", "name": "seen", "fields": [
+            {"name": "at", "type": "double"},
+        ]}},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.shows("CONTRIBUTING.md#add-survey")
+def test_a_module_and_a_schema_let_the_job_read_another_survey(
+    spark_environment, environment, topic, night, tmp_path
+):
+    """Framing, key, plausibility and time are the module's; the rest of the job is as it is."""
+    code = shutil.copytree(ROOT / "include/stream2raw", tmp_path / "code/stream2raw")
+    (code / "surveys/other.py").write_text(OTHER_SURVEY)
+    schema = code / "schemas/other.avsc"
+    schema.write_text(json.dumps(OTHER_SCHEMA))
+    datums = []
+    for number in [*range(1, 11), -1]:
+        out = io.BytesIO()
+        alert = {"alertId": number, "seen": {"at": 1767225600.0 + number}}
+        fastavro.schemaless_writer(out, fastavro.parse_schema(OTHER_SCHEMA), alert)
+        datums.append(out.getvalue())
+    send(environment, topic, [*datums, b"\xff"])
+    job = Job(
+        spark_environment, *night[:4], "-rawdatapath", f"file://{tmp_path}/raw",
+        "-checkpointpath_raw", f"file://{tmp_path}/checkpoint", "-schema", schema,
+        "-producer", "other", "-tinterval", 1, code=code,
+    )  # fmt: skip
+    said = json.loads(job.said("batch"))
+    assert (said["messages"], said["bad"]) == (12, 2)
+    assert job.end() == 0
+    stored = ds.dataset(f"{tmp_path}/raw/year=2026/month=1/day=1", format="parquet").to_table()
+    assert sorted(stored.column("alertId").to_pylist()) == list(range(1, 11))
+    aside = ds.dataset(f"{tmp_path}/raw_quarantine", format="parquet").to_table().to_pylist()
+    assert {(row["value"], row["error"]) for row in aside} == {
+        (datums[-1], "alertId is negative"), (b"\xff", "not one whole alert of the schema"),
+    }  # fmt: skip
 
 
 def test_bad_arguments_are_refused_before_spark_starts(spark_environment):
