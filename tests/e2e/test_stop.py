@@ -43,7 +43,7 @@ def running(fink, flowing):
 def test_an_empty_form_stops_nothing_and_says_what_it_lacks(fink, running):
     run = fink.run(STOP)
     assert run.states()["stop.find_streams"] == "failed"
-    assert "give streams, or night" in run.log("stop.find_streams")
+    assert "enter streams, or night" in run.log("stop.find_streams")
     assert {run.states()[f"stop.{task}"] for task in ("report", "diagnose_left")} == {"skipped"}
     assert drivers(STREAM)
 
