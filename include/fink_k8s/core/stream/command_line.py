@@ -10,6 +10,7 @@ from fink_k8s.core.config.settings import Settings
 from fink_k8s.core.config.surveys import survey_of
 from fink_k8s.core.image.image_plan import CODE_HOME, OWN_MAIN_FILE, path_in_image
 from fink_k8s.core.kafka.topics import topic_pattern
+from fink_k8s.core.store.night_paths import checkpoint_path, raw_path
 from fink_k8s.core.stream.stream_request import StreamRequest
 
 OWN_SCHEMAS = f"{CODE_HOME}/stream2raw/schemas"
@@ -38,8 +39,8 @@ def arguments_of(
     prefix = settings.store.url
     if flags is Flags.PATHS and main_file != OWN_MAIN_FILE:
         _check_sayable(request)
-        given["-rawdatapath"] = f"{prefix}/raw/{request.night}"
-        given["-checkpointpath_raw"] = f"{prefix}/raw_checkpoint/{request.night}"
+        given["-rawdatapath"] = raw_path(prefix, request.night)
+        given["-checkpointpath_raw"] = checkpoint_path(prefix, request.night)
     else:
         given["-online_data_prefix"] = prefix
         given["-night"] = request.night
